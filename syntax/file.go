@@ -1,0 +1,200 @@
+package syntax
+
+import (
+	"stapkit/diag"
+)
+
+// A View chooses what the tree shows.
+type View uint8
+
+// The two views of the one grammar.
+const (
+	// Expanded is the program: macros expanded, conditionals decided, script
+	// arguments pasted.
+	Expanded View = iota
+	// SourceView is the text as written: directives, macro calls and parentheses are nodes.
+	SourceView
+)
+
+// A File is one parsed file. It is never nil and always holds a tree; what could
+// not be understood is in Diags and in Bad nodes.
+type File struct {
+	Name string
+	Src  []byte // the whole text
+	View View
+
+	// Tokens are the tokens that nodes index, comments included, ended by one EOF
+	// token. In the source view they are the tokens of the text; in the expanded
+	// view those after preprocessing.
+	Tokens []Token
+	// Raw are the tokens of the text as written; the same slice as Tokens in the
+	// source view and for a file without preprocessing.
+	Raw []Token
+
+	Decls []Decl
+	Diags []diag.Diagnostic
+
+	// Sources are the texts that tokens come from; Sources[0] is the file itself.
+	Sources []*Source
+	// Expansions are the macro and argument expansions; entry 0 is unused.
+	Expansions []Expansion
+	// Macros are the macros that the file defines.
+	Macros []*Macro
+	// Args tells which script arguments the file used.
+	Args ArgUse
+}
+
+// An ExpansionKind tells what put tokens into the program.
+type ExpansionKind uint8
+
+// Expansion kinds.
+const (
+	MacroExpansion ExpansionKind = iota // body of a macro
+	ArgExpansion                        // script argument
+)
+
+// A Span is a stretch of one source.
+type Span struct {
+	Src      uint16
+	Off, End int32
+}
+
+// An Expansion is one use of a macro or script argument.
+type Expansion struct {
+	Kind ExpansionKind
+	Name string // "@foo", "$1"
+	// Parent is the expansion that the use itself stands in, 0 for the file's text.
+	Parent int32
+	Use    Span // the word "@foo" or "$1" that was replaced
+}
+
+// A Source is one text that tokens come from.
+type Source struct {
+	Name string
+	Text []byte
+	// Arg is set for the text of a script argument: it has no place of its own, so
+	// its tokens are reported at the place of use.
+	Arg bool
+
+	mapper *Mapper
+}
+
+// Mapper gives the line table of the source.
+func (s *Source) Mapper() *Mapper { return s.mapper }
+
+// newSource makes a source with its line table.
+func newSource(name string, text []byte) *Source {
+	return &Source{Name: name, Text: text, mapper: NewMapper(name, text)}
+}
+
+// Text gives the bytes of a token; empty for EOF.
+func (f *File) Text(tok int) string {
+	if tok < 0 || tok >= len(f.Tokens) {
+		return ""
+	}
+	t := &f.Tokens[tok]
+	return string(f.Sources[t.Src].Text[t.Off:t.End])
+}
+
+// spanPos gives the place of an offset in a source. Offsets in an argument's text
+// have no place; the caller climbs to the use first.
+func (f *File) spanPos(src uint16, off int32) diag.Pos {
+	return f.Sources[src].mapper.Pos(int(off))
+}
+
+// place gives the span of a token in a text that the person wrote: tokens of
+// script arguments are placed where the argument is used.
+func (f *File) place(t *Token) (Span, int32) {
+	s, exp := Span{t.Src, t.Off, t.End}, t.Exp
+	for f.Sources[s.Src].Arg && exp > 0 {
+		s, exp = f.Expansions[exp].Use, f.Expansions[exp].Parent
+	}
+	return s, exp
+}
+
+func (f *File) spanRange(s Span) diag.Range {
+	return diag.Range{Start: f.spanPos(s.Src, s.Off), End: f.spanPos(s.Src, s.End)}
+}
+
+// TokenRange gives the range of one token, in the file it was written in (a macro
+// library for the tokens of a library macro's body).
+func (f *File) TokenRange(tok int) diag.Range {
+	if tok < 0 || tok >= len(f.Tokens) {
+		return diag.Range{}
+	}
+	s, _ := f.place(&f.Tokens[tok])
+	return f.spanRange(s)
+}
+
+// Origin gives the macro uses that a token came through, innermost first, as the
+// "in expansion of macro" lines of a diagnostic. It is nil for a token written in
+// place.
+func (f *File) Origin(tok int) []diag.Related {
+	if tok < 0 || tok >= len(f.Tokens) {
+		return nil
+	}
+	_, exp := f.place(&f.Tokens[tok])
+	var chain []diag.Related
+	for exp > 0 {
+		e := &f.Expansions[exp]
+		if e.Kind == MacroExpansion {
+			chain = append(chain, diag.Related{Range: f.spanRange(e.Use), Message: diag.InExpansion(e.Name)})
+		}
+		exp = e.Parent
+	}
+	return chain
+}
+
+// depth counts the expansions around an expansion.
+func (f *File) depth(exp int32) int {
+	n := 0
+	for ; exp > 0; exp = f.Expansions[exp].Parent {
+		n++
+	}
+	return n
+}
+
+// tokensRange gives the range from the start of one token to the end of another.
+// When macros put them into different texts, it climbs to the innermost text that
+// holds (the uses of) both.
+func (f *File) tokensRange(first, last int) diag.Range {
+	if first < 0 || first >= len(f.Tokens) {
+		return diag.Range{}
+	}
+	a, ea := f.place(&f.Tokens[first])
+	if last < first || last >= len(f.Tokens) {
+		p := f.spanPos(a.Src, a.Off)
+		return diag.Range{Start: p, End: p}
+	}
+	b, eb := f.place(&f.Tokens[last])
+	for da, db := f.depth(ea), f.depth(eb); ea != eb; {
+		if da >= db {
+			a, ea, da = f.Expansions[ea].Use, f.Expansions[ea].Parent, da-1
+		} else {
+			b, eb, db = f.Expansions[eb].Use, f.Expansions[eb].Parent, db-1
+		}
+	}
+	for a.Src != b.Src && ea > 0 { // arguments of a call may lie in another text than the body
+		a, b, ea = f.Expansions[ea].Use, f.Expansions[ea].Use, f.Expansions[ea].Parent
+	}
+	if a.Src != b.Src || b.End < a.Off {
+		return f.spanRange(a)
+	}
+	return diag.Range{Start: f.spanPos(a.Src, a.Off), End: f.spanPos(b.Src, b.End)}
+}
+
+// Range gives the place of a node in the text that the person wrote. When its
+// tokens come from a macro, that is the macro's body; Origin tells the uses.
+func Range(n Node) diag.Range { return n.File().tokensRange(n.First(), n.Last()) }
+
+// AnchorRange gives the range of the token that SystemTap's diagnostics point at.
+func AnchorRange(n Node) diag.Range { return n.File().TokenRange(n.Anchor()) }
+
+// Origin gives the macro uses that a node's anchor came through, innermost first.
+func Origin(n Node) []diag.Related { return n.File().Origin(n.Anchor()) }
+
+// Pos gives the start of a node, End the position behind it.
+func Pos(n Node) diag.Pos { return Range(n).Start }
+
+// End gives the position behind a node.
+func End(n Node) diag.Pos { return Range(n).End }

@@ -1,0 +1,85 @@
+package syntax
+
+// Options tell how to read a file. The zero value reads a user script in the
+// expanded view for an unknown target.
+type Options struct {
+	View View
+	// Args are the script arguments: Args[0] is $1.
+	Args []string
+	// ArgsUnknown is for tools that see a script without its command line: a script
+	// argument beyond Args becomes a ScriptArg node instead of an error.
+	ArgsUnknown bool
+	// Target answers the preprocessor's conditions; nil means that nothing is known,
+	// see Conditions.
+	Target Conditions
+	// Macros are the library macros; nil for none. A macro of the file hides them.
+	Macros *MacroSet
+	// Library is set for tapset files: their diagnostics are not the user's, and
+	// privileged constructs are allowed.
+	Library bool
+	// Privileged allows embedded C and @const (SystemTap's guru mode).
+	Privileged bool
+	// Compatible is the language version of --compatible, "" for the newest.
+	Compatible string
+	// MaxDepth bounds nesting of expressions, statements, groups and conditionals;
+	// 0 means DefaultMaxDepth.
+	MaxDepth int
+	// MaxDiags bounds the diagnostics of one file; 0 means DefaultMaxDiags.
+	MaxDiags int
+	// MaxTokens bounds what macro expansion may produce; 0 means DefaultMaxTokens.
+	MaxTokens int
+}
+
+// Default limits of Options.
+const (
+	DefaultMaxDepth  = 2000
+	DefaultMaxDiags  = 200
+	DefaultMaxTokens = 20 << 20
+)
+
+// Conditions answer the preprocessor's questions about the target, never about the
+// machine that compiles.
+type Conditions interface {
+	// Lookup gives the value of kernel_v, kernel_vr, arch, runtime, systemtap_v,
+	// systemtap_privilege ("stapdev"), guru_mode ("0", "1") and CONFIG_X; an unset
+	// CONFIG_X is "", true. The second result is false when the value is not known: a
+	// condition on it is then taken as false, with no error.
+	Lookup(name string) (string, bool)
+}
+
+// StaticConditions are conditions held in a map. Names that are missing are not
+// known, but CONFIG_X is "" when any CONFIG_ name is present.
+type StaticConditions map[string]string
+
+// ArgUse tells which script arguments a file mentions.
+type ArgUse struct {
+	Used  map[int]bool // by number, from 1
+	Count bool         // $# or @# was used
+}
+
+// A Macro is one definition of a macro.
+type Macro struct {
+	Name      string // without "@"
+	Params    []string
+	HasParens bool // takes a parenthesised argument list
+	// Def is the place of the name in Source.
+	Def    Span
+	Source *Source
+	// Body are the tokens between "%(" and "%)", offsets in Source.Text.
+	Body []Token
+	// Library is set for macros of .stpm files.
+	Library bool
+}
+
+// A MacroSet holds the library macros by name.
+type MacroSet struct {
+	byName map[string]*Macro
+}
+
+// Lookup finds a library macro; nil if there is none.
+func (s *MacroSet) Lookup(name string) *Macro {
+	if s == nil {
+		return nil
+	}
+	return s.byName[name]
+}
