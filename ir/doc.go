@@ -1,0 +1,66 @@
+// Package ir is the handler language between the compiler and the loader: a
+// typed tree of expressions and statements, the table of intrinsics, and the
+// memory formats that programs in the kernel and the loader share.
+//
+// # Two executions, one meaning
+//
+// A handler either runs in the loader (interpreter, package ir/interp) or as
+// eBPF in the kernel (package compile/ebpf). Both must do exactly what this
+// document says; random programs are run on both to prove it.
+//
+// # Values
+//
+// An Int is a 64-bit two's complement number. A Str is a byte string without
+// NUL, at most Width-1 bytes long; storing a longer one truncates it silently
+// to Width-1 bytes. A Deferred is text that the loader makes from captured
+// numbers or bytes (symbol names, stacks, pretty-printed structures): it can be
+// stored, printed, used as a key and compared with a value of the same kind,
+// and nothing else.
+//
+// # Arithmetic
+//
+// Add, Sub, Mul and Neg wrap. Div and Mod truncate toward zero; the divisor 0
+// raises ErrDivZero at the expression's Site; MinInt64/-1 is MinInt64 and
+// MinInt64%-1 is 0. Shl and Shr take the count modulo 64; Shr is arithmetic.
+// Comparisons, Not, LogAnd, LogOr give 0 or 1. LogAnd, LogOr and Cond evaluate
+// only what they must. Str comparisons compare bytes as unsigned, shorter
+// prefix first. Operands, keys and arguments are evaluated left to right, and
+// each operand's value is fixed when it is evaluated: in x + (x = 5) the left
+// operand is the old x.
+//
+// # Variables
+//
+// Locals are zero or "" when a handler or function is entered. Reading a
+// missing array element gives 0, "" or an empty aggregate and creates nothing.
+// Update and StatAdd create the element. Creating one beyond MaxEntries raises
+// ErrArrayFull, or, for a Wrap array, first removes the entry that was created
+// longest ago. Update of an existing element does not change its place in
+// creation order.
+//
+// # Aggregates
+//
+// count and sum wrap. avg is sum/count truncated toward zero. Min, Max, Avg,
+// Variance and a histogram of an aggregate with count 0 raise ErrEmptyStat;
+// Count and Sum give 0. Variance is the sample variance as SystemTap computes
+// it, see StatShape.
+//
+// # Errors
+//
+// An error is a code with a site and an argument. It unwinds to the nearest
+// enclosing Try of the handler or of a calling function; the catch variable
+// gets ErrText. ErrMaxAction is never caught. An error that leaves the handler
+// ends it: what was printed and stored before stays, the error is reported and
+// counted once, and the session ends in state SessError when more than
+// MaxErrors have been counted.
+//
+// # Ticks
+//
+// Tick n adds n to the invocation's action count and raises ErrMaxAction at its
+// site when the count then exceeds the limit. Ticks are inserted before any
+// optimisation; the optimiser may merge but never move them across an effect.
+//
+// # What may differ between the two executions
+//
+// Time, CPU, the current task, addresses, the order of entries with equal sort
+// keys, and skipped invocations. Nothing else.
+package ir

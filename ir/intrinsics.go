@@ -1,0 +1,144 @@
+package ir
+
+// IntrinsicID names an entry of the intrinsics table.
+type IntrinsicID uint16
+
+// Where says which executions have an intrinsic.
+type Where uint8
+
+// The executions.
+const (
+	InKernel Where = 1 << iota
+	InLoader
+)
+
+// IntrinsicInfo describes an intrinsic. The library declares each as a function
+// whose body is %{ intrinsic:NAME %}; a test keeps both in step.
+type IntrinsicInfo struct {
+	ID     IntrinsicID
+	Name   string
+	Args   []Kind
+	Result Kind
+	// Width is the result's storage for Str; 0: as wide as the arguments need
+	// (the planner's rule stands in Doc).
+	Width int
+	Where Where
+	// Pure: same arguments, same result, no effect. Stable: one value per
+	// invocation.
+	Pure, Stable bool
+	// Fails: it can raise an error at its site.
+	Fails bool
+	Doc   string
+}
+
+// The intrinsics.
+const (
+	InvalidIntrinsic IntrinsicID = iota
+	// the current task and CPU
+	IPid
+	ITid
+	IUid
+	IGid
+	IExecname
+	ICpu
+	ITask
+	// time
+	IKtimeNs
+	IRealtimeNs
+	IBoottimeNs
+	IJiffies
+	ICycles
+	// session
+	ITarget
+	IExit
+	IAbort
+	IError
+	IWarn
+	ILoaderPid
+	IRandom
+	ISignal
+	// strings
+	IStrLen
+	IStrByte
+	IStrSub
+	IChr
+	// memory
+	IKernelStr
+	IUserStr
+	IKernelMem
+	IUserMem
+	// registers of the probed context
+	IReg
+	IUReg
+	IHasRegs
+	IUserMode
+	IArg
+	IRetval
+	IFuncIP
+	// loader only
+	ISystem
+	IMatched
+	IHz
+	IIsReturn
+	numIntrinsics
+)
+
+// Intrinsics is the table, indexed by IntrinsicID.
+var Intrinsics = [numIntrinsics]IntrinsicInfo{
+	IPid:        {Name: "pid", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "process (thread group) id of the current task, in the loader's pid namespace"},
+	ITid:        {Name: "tid", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "thread id of the current task"},
+	IUid:        {Name: "uid", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "real user id of the current task"},
+	IGid:        {Name: "gid", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "real group id of the current task"},
+	IExecname:   {Name: "execname", Result: Str, Width: 16, Where: InKernel | InLoader, Stable: true, Doc: "command name of the current task"},
+	ICpu:        {Name: "cpu", Result: Int, Where: InKernel | InLoader, Doc: "number of the current CPU"},
+	ITask:       {Name: "task", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "address of the current task's task_struct"},
+	IKtimeNs:    {Name: "ktime_ns", Result: Int, Where: InKernel | InLoader, Doc: "CLOCK_MONOTONIC in nanoseconds"},
+	IRealtimeNs: {Name: "realtime_ns", Result: Int, Where: InKernel | InLoader, Doc: "CLOCK_REALTIME in nanoseconds (monotonic plus the session block's offset)"},
+	IBoottimeNs: {Name: "boottime_ns", Result: Int, Where: InKernel | InLoader, Doc: "CLOCK_BOOTTIME in nanoseconds"},
+	IJiffies:    {Name: "jiffies", Result: Int, Where: InKernel | InLoader, Doc: "jiffies_64; in the loader derived from CLOCK_MONOTONIC and HZ"},
+	ICycles:     {Name: "cycles", Result: Int, Where: InKernel | InLoader, Doc: "a free-running counter; CLOCK_MONOTONIC in nanoseconds where no cycle counter can be read"},
+	ITarget:     {Name: "target", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "process id of the target (-x, -c), else 0"},
+	IExit:       {Name: "exit", Result: Void, Where: InKernel | InLoader, Doc: "asks for the end of the session; the handler goes on"},
+	IAbort:      {Name: "abort", Result: Void, Where: InKernel | InLoader, Fails: true, Doc: "ends the handler and the session at once"},
+	IError:      {Name: "error", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Fails: true, Doc: "raises ErrUser with the text"},
+	IWarn:       {Name: "warn", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "sends a warning"},
+	ILoaderPid:  {Name: "loader_pid", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "process id of the loader"},
+	IRandom:     {Name: "random", Result: Int, Where: InKernel | InLoader, Doc: "32 random bits"},
+	ISignal:     {Name: "signal", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "sends a signal to the current process; 0 or a negative error number"},
+	IStrLen:     {Name: "strlen", Args: []Kind{Str}, Result: Int, Where: InKernel | InLoader, Pure: true, Doc: "length in bytes"},
+	IStrByte:    {Name: "strbyte", Args: []Kind{Str, Int}, Result: Int, Where: InKernel | InLoader, Pure: true, Doc: "byte at the position as 0…255; 0 at or past the end and for a negative position"},
+	IStrSub:     {Name: "strsub", Args: []Kind{Str, Int, Int}, Result: Str, Where: InKernel | InLoader, Pure: true, Doc: "the bytes from the start for the length, cut at the end; \"\" for a negative start or length. As wide as its first argument"},
+	IChr:        {Name: "chr", Args: []Kind{Int}, Result: Str, Width: 8, Where: InKernel | InLoader, Pure: true, Doc: "the string of the one byte n&255; \"\" for 0"},
+	IKernelStr:  {Name: "kernel_str", Args: []Kind{Int, Int}, Result: Str, Where: InKernel | InLoader, Fails: true, Doc: "the string at the kernel address, at most n bytes; a fault raises ErrKernelStr. MAXSTRINGLEN wide, or n+1 if n is a literal"},
+	IUserStr:    {Name: "user_str", Args: []Kind{Int, Int}, Result: Str, Where: InKernel, Fails: true, Doc: "the string at the user address of the current process, at most n bytes; a fault raises ErrUserStr"},
+	IKernelMem:  {Name: "kernel_mem", Args: []Kind{Int, Int}, Result: Int, Where: InKernel | InLoader, Fails: true, Doc: "the number of |n| (literal 1, 2, 4, 8; negative: sign-extended) bytes at the kernel address; a fault raises ErrKernelFault"},
+	IUserMem:    {Name: "user_mem", Args: []Kind{Int, Int}, Result: Int, Where: InKernel, Fails: true, Doc: "like kernel_mem, at the user address; a fault raises ErrUserFault"},
+	IReg:        {Name: "reg", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "the word at the (literal) offset of the probe's pt_regs"},
+	IUReg:       {Name: "ureg", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "the word at the (literal) offset of the current task's user pt_regs"},
+	IHasRegs:    {Name: "has_regs", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 if the probe has registers"},
+	IUserMode:   {Name: "user_mode", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 if the probed context is in user mode"},
+	IArg:        {Name: "arg", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "integer argument n (from 1) of the probed function by its calling convention"},
+	IRetval:     {Name: "retval", Result: Int, Where: InKernel, Fails: true, Doc: "the return value register"},
+	IFuncIP:     {Name: "func_ip", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "address of the probed instruction; 0 where there is none"},
+	ISystem:     {Name: "system", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "has the command run by the loader's helper after the handler, if policy permits"},
+	IMatched:    {Name: "matched", Args: []Kind{Int}, Result: Str, Where: InKernel | InLoader, Fails: true, Doc: "sub-expression n of the last successful match"},
+	IHz:         {Name: "hz", Result: Int, Where: InKernel | InLoader, Pure: true, Doc: "the kernel's CONFIG_HZ"},
+	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
+}
+
+// ByName returns the intrinsic with the name.
+func ByName(name string) (IntrinsicID, bool) {
+	id, ok := byName[name]
+	return id, ok
+}
+
+var byName = func() map[string]IntrinsicID {
+	m := make(map[string]IntrinsicID, numIntrinsics)
+	for i := range Intrinsics {
+		Intrinsics[i].ID = IntrinsicID(i)
+		if Intrinsics[i].Name != "" {
+			m[Intrinsics[i].Name] = IntrinsicID(i)
+		}
+	}
+	return m
+}()

@@ -1,0 +1,285 @@
+package ir
+
+import "stapkit/format"
+
+// Program is a compiled script: what the loader must know of it, the handlers
+// that it interprets, and, until code generation, those of the kernel.
+type Program struct {
+	Name     string // script name, without directory
+	Globals  []Global
+	Funcs    []*Func
+	Handlers []*Handler
+	Probes   []Probe
+	Formats  []Format
+	Sites    []Site
+	Regions  []*Handler // by Region.ID
+	Regexps  []Regexp
+	Tables   []Table
+	Types    []TypeRef
+	Layouts  [][]byte // C type layouts in target/ctype's encoding, for pretty-printing
+	Locks    int      // number of lock words
+	Limits   Limits
+	Needs    []string // features beyond the carriers': sorted names, e.g. "bpf_loop"
+	Warnings []string // shown by the loader before the run
+}
+
+// Share tells who touches a global.
+type Share uint8
+
+// A global is touched by the loader's handlers only, by the kernel's only, or by both.
+const (
+	LoaderOnly Share = iota
+	KernelOnly
+	SharedBoth
+)
+
+// Global is a script global.
+type Global struct {
+	Name  string
+	Keys  []Type // empty: scalar
+	Value Type   // Int, Str, Deferred or Stat
+	Stat  StatShape
+	// InitInt and InitStr are a scalar's initial value.
+	InitInt int64
+	InitStr string
+	// MaxEntries is the size limit of an array; Wrap evicts the oldest.
+	MaxEntries int
+	Wrap       bool
+	Share      Share
+	// Lock is the lock word that guards it, or -1 if every access is one
+	// commutative update or read that the kernel does atomically.
+	Lock int
+	// Ordered: creation order can be seen, so elements carry a sequence number.
+	Ordered bool
+	// Generations: a loader handler clears it, so it sits behind a
+	// map-in-map whose inner map is swapped (see LANGUAGE run-time notes in docs/architecture.md).
+	Generations bool
+	// Additive: kernel handlers only add to it (++, +=, <<<), never set or read.
+	Additive bool
+	// AutoPrint: written but never read by the script; shown when it ends.
+	AutoPrint bool
+	// Settable: may be given on the loader's command line (-G, name=value).
+	Settable bool
+	Library  bool // belongs to the tapset
+	Slot     int  // 8-byte slot in the session map for scalar Int; index of its kind otherwise
+}
+
+// IsArray reports whether g has keys.
+func (g *Global) IsArray() bool { return len(g.Keys) > 0 }
+
+// Hist is the kind of histogram that an aggregate keeps.
+type Hist uint8
+
+// The histogram kinds.
+const (
+	HistNone Hist = iota
+	HistLog
+	HistLinear
+)
+
+// StatShape says which fields an aggregate keeps. Count is always kept.
+// Variance is the sample variance in integers: (Σv² − (Σv)²/n) / (n−1), with
+// 128-bit sums, 0 for n < 2, computed on values shifted left by VarShift and
+// shifted back.
+type StatShape struct {
+	Sum, Min, Max, Variance bool
+	VarShift                int
+	Hist                    Hist
+	Low, High, Step         int64 // HistLinear
+}
+
+// Func is a script or library function.
+type Func struct {
+	Name    string
+	Params  int    // locals 0…Params-1
+	Locals  []Type // parameters first
+	Result  Type   // Void if it returns nothing
+	Body    []Stmt
+	Library bool
+	// Recursive: it can be on the stack more than once.
+	Recursive bool
+	Site      int
+}
+
+// Context is what a handler's program gets from the kernel.
+type Context uint8
+
+// The contexts.
+const (
+	CtxNone       Context = iota // loader handler
+	CtxRawTP                     // raw tracepoint: u64 args[]
+	CtxBTFTP                     // BTF tracepoint: u64 args[], typed and trusted
+	CtxTracepoint                // classic tracepoint: its event structure
+	CtxFentry                    // u64 args[]
+	CtxFexit                     // u64 args[], return value after the last
+	CtxKprobe                    // struct pt_regs
+	CtxPerf                      // struct bpf_perf_event_data
+	CtxRegion                    // syscall program: the region's parameters
+	CtxLSM
+	CtxNetfilter
+)
+
+// Handler is one program: the body of a probe for one way of resolving it, or
+// a region.
+type Handler struct {
+	Name   string // unique; a C identifier of at most 63 bytes
+	Kernel bool   // runs as eBPF
+	Ctx    Context
+	Locals []Type
+	// Params of a region: the locals passed in and out, in this order.
+	Params []RegionParam
+	// Result of a region, after the parameters.
+	Result     Expr
+	Cond       Expr // probe … if (Cond); nil: none
+	Body       []Stmt
+	Probe      int // index into Program.Probes; of a region the one it stands in
+	Sleepable  bool
+	MaxActions int  // MAXACTION for this handler
+	Return     bool // runs on return of something
+}
+
+// RegionParam is a local that a region uses (In) or changes (Out).
+type RegionParam struct {
+	Local   int
+	In, Out bool
+}
+
+// Family is the kind of event a probe waits for.
+type Family uint8
+
+// The families.
+const (
+	FamBegin Family = iota
+	FamEnd
+	FamError
+	FamTimer // Interval
+	FamProfile
+	FamTracepoint // raw or BTF
+	FamEvent      // classic tracepoint
+	FamFunction
+	FamUser // uprobe, USDT
+	FamPerf
+	FamProcess // begin, end of processes and threads
+	FamWatch
+	FamProcfs
+	FamInput
+	FamNetfilter
+	FamLSM
+	FamNever
+)
+
+// Probe is one resolved probe point.
+type Probe struct {
+	Point  string // the resolved point, as pp() prints it
+	Script string // the point as written, with the alias chain
+	Site   int
+	Family Family
+	// Order of begin, end and error.
+	Order int64
+	// Interval and Random of timers, in nanoseconds. PerSecond is set instead
+	// for timer.profile.freq and perf with hz.
+	Interval, Random int64
+	PerSecond        int64
+	// Attach lists the ways to attach, best first; loader handlers have one
+	// entry without a carrier. The loader takes the first that the host has.
+	Attach     []Attach
+	Optional   bool
+	Sufficient bool
+}
+
+// Attach is one way to attach a probe. Which fields count depends on Carrier.
+type Attach struct {
+	Carrier string // "raw_tp", "tp_btf", "tracepoint", "fentry", "fexit", "kprobe", "kretprobe", "kprobe_multi", "kretprobe_multi", "uprobe", "uretprobe", "usdt", "perf", "breakpoint", "lsm", "netfilter", "loader"
+	Handler int
+	Target  string // tracepoint, function, hook …; of a user probe the path
+	Module  string // kernel module, or user library
+	Symbol  string // user symbol
+	Offset  uint64 // from Target or Symbol
+	BuildID string // required build-id, hex, or empty
+	// Offset of a USDT semaphore in the file, or 0.
+	Semaphore uint64
+	Cookie    uint64
+	Type      uint32 // perf type
+	Config    uint64 // perf config
+	Address   uint64
+	Length    uint64
+	Write     bool // watch writes only
+	Process   string
+	PID       int
+	TargetSet bool // only processes below the target (-c, -x)
+	Needs     []string
+}
+
+// Format is a print format with the types of its arguments.
+type Format struct {
+	Text   string // printf text; print and println are rewritten to it
+	Parsed format.Format
+}
+
+// Site is a place in the script.
+type Site struct {
+	File      string
+	Line, Col int
+	// Token is what SystemTap names in "near …", e.g. "operator '/'".
+	Token string
+}
+
+// Regexp is a regular expression in SystemTap's syntax.
+type Regexp struct {
+	Pattern string
+	Groups  int
+}
+
+// TableKind says how a table turns a number into text.
+type TableKind uint8
+
+// TableEnum looks the number up; TableFlags joins the names of the set bits
+// with "|".
+const (
+	TableEnum TableKind = iota
+	TableFlags
+)
+
+// Table maps numbers to names.
+type Table struct {
+	Name    string
+	Kind    TableKind
+	Entries []TableEntry // sorted by Value, unique
+	Default string       // for unknown numbers; a printf text with one %d/%x, or fixed text
+}
+
+// TableEntry is one name.
+type TableEntry struct {
+	Value int64
+	Name  string
+}
+
+// TypeRef is a named type of the target that relocations refer to.
+type TypeRef struct {
+	Kind   string // "struct", "union", "enum", "typedef"
+	Name   string
+	Module string // kernel module that defines it, or ""
+	// Members is the minimal local definition needed by the access strings
+	// used, in target/ctype's encoding.
+	Members []byte
+}
+
+// Limits are the script's limits, settable with -D.
+type Limits struct {
+	MaxAction, MaxActionInterruptible int
+	MaxStringLen                      int // longest value + 1
+	MaxMapEntries                     int
+	MaxNesting                        int
+	MaxErrors, MaxSkipped             int
+	MaxTryLock                        int // attempts
+	MaxBacktrace                      int
+}
+
+// DefaultLimits are SystemTap's on 64-bit machines.
+func DefaultLimits() Limits {
+	return Limits{
+		MaxAction: 1000, MaxActionInterruptible: 10000,
+		MaxStringLen: 512, MaxMapEntries: 2048, MaxNesting: 10,
+		MaxErrors: 0, MaxSkipped: 100, MaxTryLock: 100, MaxBacktrace: 20,
+	}
+}

@@ -1,0 +1,67 @@
+package ir
+
+// Kind is the kind of a value.
+type Kind uint8
+
+// The kinds.
+const (
+	Void     Kind = iota
+	Int           // 64-bit signed
+	Str           // NUL-terminated byte string of bounded width
+	Deferred      // text that the loader makes, see Text
+	Stat          // aggregate; only as the type of a global or its elements
+)
+
+// Text tells what kind of text a Deferred value stands for.
+type Text uint8
+
+// The kinds of deferred text. The words in brackets are the payload, each 8
+// bytes, little-endian, in the order given.
+const (
+	TextNone      Text = iota
+	TextKSym           // kernel symbol name of [addr]
+	TextKSymData       // kernel symbol+offset/size of [addr]
+	TextKMod           // kernel module of [addr]
+	TextKStack         // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
+	TextKStackSym      // the same, one line per frame with symbols (sprint_backtrace)
+	TextUSym           // user symbol of [tgid, addr]
+	TextUSymData       // user symbol+offset of [tgid, addr]
+	TextUMod           // user object of [tgid, addr]
+	TextUStack         // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
+	TextUStackSym      // the same with symbols (sprint_ubacktrace)
+	TextType           // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
+	TextFormat         // a format with arguments that is only printed: [format, args…] (nested sprintf)
+	TextParms          // the $$vars family: a list of "name=value": [layout, words…]
+	TextKSymFile       // source file and line of the kernel address [addr], when known
+	TextUSymFile       // source file and line of [tgid, addr], when known
+)
+
+// Type is the type of an expression, local, key or element.
+type Type struct {
+	Kind Kind
+	// Width is, for Str, the size of its storage in bytes: the longest value
+	// is Width-1 bytes. It is a multiple of 8 between 8 and MaxStrWidth. For
+	// Deferred it is the payload's size in bytes, a multiple of 8.
+	Width int
+	// Text is the kind of a Deferred.
+	Text Text
+}
+
+// MaxStrWidth is the largest storage of a string: MAXSTRINGLEN's limit.
+const MaxStrWidth = 4096
+
+// Convenient types.
+var (
+	TVoid = Type{Kind: Void}
+	TInt  = Type{Kind: Int}
+	TStat = Type{Kind: Stat}
+)
+
+// TStr returns the string type that holds n bytes and the final NUL.
+func TStr(n int) Type { return Type{Kind: Str, Width: StrWidth(n)} }
+
+// StrWidth returns the storage size for strings of up to n bytes: n+1 rounded up to 8.
+func StrWidth(n int) int {
+	w := (n + 1 + 7) &^ 7
+	return min(max(w, 8), MaxStrWidth)
+}
