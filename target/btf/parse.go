@@ -1,0 +1,316 @@
+package btf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"strings"
+
+	"stapkit/target/ctype"
+)
+
+const (
+	magic      = 0xeB9F
+	headerSize = 24
+	typeSize   = 12
+
+	// maxSize bounds what is accepted as one object's BTF; kernels have 5 to
+	// 10 MB, and the kernel's own limit on the string section is 16 MB.
+	maxSize = 256 << 20
+	// maxDepth bounds chains of types that are no structs. The kernel's
+	// verifier allows 32.
+	maxDepth = 64
+)
+
+func isMagic(b []byte) bool {
+	return binary.LittleEndian.Uint16(b) == magic || binary.BigEndian.Uint16(b) == magic
+}
+
+// Parse reads the BTF of a kernel. The blob is kept and must not be changed.
+func Parse(name string, raw []byte) (*Spec, error) { return parse(name, raw, nil) }
+
+// ParseModule reads the BTF of a module, which continues that of its kernel.
+func ParseModule(name string, raw []byte, base *Spec) (*Spec, error) { return parse(name, raw, base) }
+
+func parse(name string, raw []byte, base *Spec) (*Spec, error) {
+	s := &Spec{name: name, raw: raw, base: base, first: 1, cache: map[ID]ctype.Type{}}
+	bad := func(off int, format string, args ...any) error {
+		return &FormatError{name, off, fmt.Sprintf(format, args...)}
+	}
+	if len(raw) < headerSize {
+		return nil, bad(-1, "%d bytes are too few for a header", len(raw))
+	}
+	if len(raw) > maxSize {
+		return nil, bad(-1, "%d bytes exceed the limit of %d", len(raw), maxSize)
+	}
+	switch {
+	case binary.LittleEndian.Uint16(raw) == magic:
+		s.bo = binary.LittleEndian
+	case binary.BigEndian.Uint16(raw) == magic:
+		s.bo = binary.BigEndian
+	default:
+		return nil, bad(0, "wrong magic number %#x", binary.LittleEndian.Uint16(raw))
+	}
+	if raw[2] != 1 {
+		return nil, bad(2, "version %d is not known (this reader knows 1)", raw[2])
+	}
+	hdrLen := uint64(s.bo.Uint32(raw[4:]))
+	typeOff, typeLen := uint64(s.bo.Uint32(raw[8:])), uint64(s.bo.Uint32(raw[12:]))
+	strOff, strLen := uint64(s.bo.Uint32(raw[16:])), uint64(s.bo.Uint32(raw[20:]))
+	if hdrLen < headerSize || hdrLen > uint64(len(raw)) {
+		return nil, bad(4, "header length %d", hdrLen)
+	}
+	body := raw[hdrLen:]
+	if typeOff+typeLen > uint64(len(body)) {
+		return nil, bad(8, "type section of %d bytes at %d exceeds the blob", typeLen, typeOff)
+	}
+	if strOff+strLen > uint64(len(body)) {
+		return nil, bad(16, "string section of %d bytes at %d exceeds the blob", strLen, strOff)
+	}
+	s.types = body[typeOff : typeOff+typeLen]
+	// One copy as a string lets every name be a substring of it.
+	s.strs = string(body[strOff : strOff+strLen])
+	if s.strs == "" || s.strs[len(s.strs)-1] != 0 {
+		return nil, bad(int(hdrLen+strOff), "string section does not end in a zero byte")
+	}
+	if base != nil {
+		s.first = ID(base.Types())
+		s.strBase = base.strBase + uint32(len(base.strs))
+		s.enumFlags = base.enumFlags
+		if s.bo != base.bo {
+			return nil, bad(0, "byte order differs from that of %s", base.name)
+		}
+	} else if s.strs[0] != 0 {
+		return nil, bad(int(hdrLen+strOff), "string section does not start with the empty name")
+	}
+	typesAt := int(hdrLen + typeOff)
+	if err := s.index(func(off int, format string, args ...any) error {
+		return bad(typesAt+off, format, args...)
+	}); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// trailer is the number of bytes after the common part of a type, as
+// (fixed, per entry); ok is false for an unknown kind.
+func trailer(k Kind) (fixed, each int, ok bool) {
+	switch k {
+	case KindInt, KindVar, KindDeclTag:
+		return 4, 0, true
+	case KindArray:
+		return 12, 0, true
+	case KindStruct, KindUnion, KindDatasec, KindEnum64:
+		return 0, 12, true
+	case KindEnum, KindFuncProto:
+		return 0, 8, true
+	case KindPtr, KindFwd, KindTypedef, KindVolatile, KindConst, KindRestrict, KindFunc, KindFloat, KindTypeTag:
+		return 0, 0, true
+	}
+	return 0, 0, false
+}
+
+// index notes where each type starts and checks all that later code relies
+// on: kinds, lengths, name and type references, and that no chain of types
+// without a struct in it is longer than maxDepth or circular.
+func (s *Spec) index(bad func(int, string, ...any) error) error {
+	s.offs = make([]uint32, 0, len(s.types)/28)
+	for off := 0; off < len(s.types); {
+		if len(s.types)-off < typeSize {
+			return bad(off, "type %d is cut short", int(s.first)+len(s.offs))
+		}
+		info := s.bo.Uint32(s.types[off+4:])
+		kind, vlen := Kind(info>>24&0x1f), int(info&0xffff)
+		fixed, each, ok := trailer(kind)
+		if !ok {
+			return bad(off, "type %d is of kind %d, which this reader does not know", int(s.first)+len(s.offs), kind)
+		}
+		n := typeSize + fixed
+		if each != 0 {
+			n += each * vlen
+		}
+		if n > len(s.types)-off {
+			return bad(off, "type %d is cut short", int(s.first)+len(s.offs))
+		}
+		if info>>31 == 1 && (kind == KindEnum || kind == KindEnum64) {
+			s.enumFlags = true
+		}
+		s.offs = append(s.offs, uint32(off))
+		off += n
+	}
+	total := ID(s.Types())
+	strEnd := s.strBase + uint32(len(s.strs))
+	for i, off := range s.offs {
+		if err := s.checkRefs(s.types[off:], total, strEnd); err != "" {
+			return bad(int(off), "type %d: %s", int(s.first)+i, err)
+		}
+	}
+	depths := make([]uint8, len(s.offs))
+	for i := range s.offs {
+		if s.depth(s.first+ID(i), depths, 0) > maxDepth {
+			return bad(int(s.offs[i]), "type %d: chain of types is circular or longer than %d", int(s.first)+i, maxDepth)
+		}
+	}
+	return nil
+}
+
+// checkRefs checks the references of one type and says what is wrong.
+func (s *Spec) checkRefs(t []byte, total ID, strEnd uint32) string {
+	u32 := s.bo.Uint32
+	name, info, ref := u32(t), u32(t[4:]), ID(u32(t[8:]))
+	kind, vlen := Kind(info>>24&0x1f), int(info&0xffff)
+	if name >= strEnd {
+		return fmt.Sprintf("name offset %d is outside the string section", name)
+	}
+	badType := func(id ID) bool { return id >= total }
+	switch kind {
+	case KindPtr, KindTypedef, KindVolatile, KindConst, KindRestrict, KindFunc, KindVar, KindDeclTag, KindTypeTag:
+		if badType(ref) {
+			return fmt.Sprintf("refers to type %d of %d", ref, total)
+		}
+		if kind == KindFunc {
+			if k := s.kindOf(ref); k != KindFuncProto {
+				return fmt.Sprintf("function is of type %d, which is no prototype", ref)
+			}
+		}
+	case KindArray:
+		if e := ID(u32(t[12:])); badType(e) {
+			return fmt.Sprintf("refers to type %d of %d", e, total)
+		}
+	case KindStruct, KindUnion:
+		for m := t[typeSize:][:12*vlen]; len(m) > 0; m = m[12:] {
+			if n := u32(m); n >= strEnd {
+				return fmt.Sprintf("name offset %d is outside the string section", n)
+			}
+			if id := ID(u32(m[4:])); badType(id) {
+				return fmt.Sprintf("member refers to type %d of %d", id, total)
+			}
+		}
+	case KindEnum, KindEnum64:
+		each := 8
+		if kind == KindEnum64 {
+			each = 12
+		}
+		for m := t[typeSize:][:each*vlen]; len(m) > 0; m = m[each:] {
+			if n := u32(m); n >= strEnd {
+				return fmt.Sprintf("name offset %d is outside the string section", n)
+			}
+		}
+	case KindFuncProto:
+		if badType(ref) {
+			return fmt.Sprintf("refers to type %d of %d", ref, total)
+		}
+		for m := t[typeSize:][:8*vlen]; len(m) > 0; m = m[8:] {
+			if n := u32(m); n >= strEnd {
+				return fmt.Sprintf("name offset %d is outside the string section", n)
+			}
+			if id := ID(u32(m[4:])); badType(id) {
+				return fmt.Sprintf("parameter refers to type %d of %d", id, total)
+			}
+		}
+	case KindDatasec:
+		for m := t[typeSize:][:12*vlen]; len(m) > 0; m = m[12:] {
+			if id := ID(u32(m)); badType(id) {
+				return fmt.Sprintf("variable refers to type %d of %d", id, total)
+			}
+		}
+	}
+	return ""
+}
+
+const (
+	depthUnknown = 0
+	depthBusy    = 255
+)
+
+// depth is the length of the longest chain of types from id that has no
+// struct in it, or more than maxDepth. depths memoises it, plus one.
+func (s *Spec) depth(id ID, depths []uint8, above int) int {
+	if id < s.first || above > maxDepth {
+		// The base's own chains were checked; they start anew here, so that
+		// the limit holds per object.
+		if above > maxDepth {
+			return maxDepth + 1
+		}
+		return 0
+	}
+	i := id - s.first
+	switch d := depths[i]; d {
+	case depthUnknown:
+	case depthBusy:
+		return maxDepth + 1
+	default:
+		return int(d) - 1
+	}
+	t := s.types[s.offs[i]:]
+	info := s.bo.Uint32(t[4:])
+	kind, vlen := Kind(info>>24&0x1f), int(info&0xffff)
+	d := 0
+	switch kind {
+	case KindPtr, KindTypedef, KindVolatile, KindConst, KindRestrict, KindFunc, KindVar, KindTypeTag:
+		depths[i] = depthBusy
+		d = 1 + s.depth(ID(s.bo.Uint32(t[8:])), depths, above+1)
+	case KindArray:
+		depths[i] = depthBusy
+		d = 1 + s.depth(ID(s.bo.Uint32(t[12:])), depths, above+1)
+	case KindFuncProto:
+		depths[i] = depthBusy
+		d = 1 + s.depth(ID(s.bo.Uint32(t[8:])), depths, above+1)
+		for m := t[typeSize:][:8*vlen]; len(m) > 0; m = m[8:] {
+			d = max(d, 1+s.depth(ID(s.bo.Uint32(m[4:])), depths, above+1))
+		}
+	}
+	if d > maxDepth {
+		depths[i] = depthUnknown
+		return maxDepth + 1
+	}
+	depths[i] = uint8(d + 1)
+	return d
+}
+
+// at gives the raw bytes of a type, starting with the common part, and the
+// object that it belongs to. id must be in range and not 0.
+func (s *Spec) at(id ID) (*Spec, []byte) {
+	for id < s.first {
+		s = s.base
+	}
+	return s, s.types[s.offs[id-s.first]:]
+}
+
+func (s *Spec) valid(id ID) bool { return int64(id) < int64(s.Types()) }
+
+func (s *Spec) kindOf(id ID) Kind {
+	if id == 0 {
+		return KindVoid
+	}
+	o, t := s.at(id)
+	return Kind(o.bo.Uint32(t[4:]) >> 24 & 0x1f)
+}
+
+// str is the name at an offset of the joint string section.
+func (s *Spec) str(off uint32) string {
+	for off < s.strBase {
+		s = s.base
+	}
+	n := s.strs[off-s.strBase:]
+	if i := strings.IndexByte(n, 0); i >= 0 {
+		n = n[:i]
+	}
+	return n
+}
+
+// KindOf is the kind of a type, KindVoid for id 0 or one that does not exist.
+func (s *Spec) KindOf(id ID) Kind {
+	if !s.valid(id) {
+		return KindVoid
+	}
+	return s.kindOf(id)
+}
+
+// NameOf is the name of a type, "" for an anonymous one.
+func (s *Spec) NameOf(id ID) string {
+	if id == 0 || !s.valid(id) {
+		return ""
+	}
+	o, t := s.at(id)
+	return o.str(o.bo.Uint32(t))
+}
