@@ -1,5 +1,7 @@
 package ir
 
+import "fmt"
+
 // ErrCode is a run-time error.
 type ErrCode uint16
 
@@ -23,7 +25,72 @@ const (
 	ErrTime                // Time too far in the future to be converted
 	ErrNoContext           // the probe has no such context (registers …)
 	ErrInternal            // a defect of ours; Arg tells which
+	ErrNoMatch             // matched() or ngroups() without a successful match before; Arg is n, -1 for ngroups()
+	ErrNoGroup             // matched(n): the regular expression has no sub-expression n; Arg is n
+	numErrCodes
 )
+
+// String names the code as its constant does.
+func (c ErrCode) String() string {
+	if c < numErrCodes {
+		return errNames[c]
+	}
+	return fmt.Sprintf("ErrCode(%d)", uint16(c))
+}
+
+var errNames = [numErrCodes]string{
+	"ErrNone", "ErrUser", "ErrDivZero", "ErrEmptyStat", "ErrArrayFull", "ErrMaxAction", "ErrMaxNesting",
+	"ErrExhausted", "ErrKernelFault", "ErrUserFault", "ErrKernelStr", "ErrUserStr", "ErrPosition",
+	"ErrBucket", "ErrTime", "ErrNoContext", "ErrInternal", "ErrNoMatch", "ErrNoGroup",
+}
+
+// ErrText returns the text of a run-time error as SystemTap words it, without
+// the place: what a catch variable gets and what follows "ERROR: ". detail is
+// the text of ErrUser and otherwise empty.
+func ErrText(code ErrCode, arg int64, detail string) string {
+	switch code {
+	case ErrNone:
+		return ""
+	case ErrUser:
+		return detail
+	case ErrDivZero:
+		return "division by 0"
+	case ErrEmptyStat:
+		return "empty aggregate"
+	case ErrArrayFull:
+		return fmt.Sprintf("Array overflow, check size limit (%d)", arg)
+	case ErrMaxAction:
+		return "MAXACTION exceeded"
+	case ErrMaxNesting:
+		return "MAXNESTING exceeded"
+	case ErrExhausted:
+		return "all functions exhausted"
+	case ErrKernelFault, ErrUserFault:
+		return fmt.Sprintf("read fault [man error::fault] at %#x", uint64(arg))
+	case ErrKernelStr:
+		return fmt.Sprintf("kernel string copy fault at %#x [man error::fault]", uint64(arg))
+	case ErrUserStr:
+		return fmt.Sprintf("user string copy fault -14 at %#x [man error::fault]", uint64(arg))
+	case ErrPosition:
+		return "Position out of bounds"
+	case ErrBucket:
+		return "histogram index out of range"
+	case ErrTime:
+		return "Time too far in the future to be converted"
+	case ErrNoContext:
+		return "no such context in this probe"
+	case ErrNoMatch:
+		if arg < 0 {
+			return "Attempted to get subexpression count from failed match"
+		}
+		return fmt.Sprintf("Attempted to get subexpression %d from failed match", arg)
+	case ErrNoGroup:
+		return fmt.Sprintf("Attempted to get nonexistent subexpression %d", arg)
+	case ErrInternal:
+		return fmt.Sprintf("internal error %d", arg)
+	}
+	return fmt.Sprintf("unknown error %d (%d)", uint16(code), arg)
+}
 
 // SessState is the state word of the session block.
 type SessState uint64

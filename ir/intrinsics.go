@@ -80,6 +80,13 @@ const (
 	IMatched
 	IHz
 	IIsReturn
+	// the running probe
+	IPp
+	IPn
+	IProbeType
+	IPpfunc
+	IModuleName
+	INgroups
 	numIntrinsics
 )
 
@@ -123,6 +130,12 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	ISystem:     {Name: "system", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "has the command run by the loader's helper after the handler, if policy permits"},
 	IMatched:    {Name: "matched", Args: []Kind{Int}, Result: Str, Where: InKernel | InLoader, Fails: true, Doc: "sub-expression n of the last successful match"},
 	IHz:         {Name: "hz", Result: Int, Where: InKernel | InLoader, Pure: true, Doc: "the kernel's CONFIG_HZ"},
+	IPp:         {Name: "pp", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Point of the running probe; constant in a kernel handler. As wide as the longest"},
+	IPn:         {Name: "pn", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Name of the running probe"},
+	IProbeType:  {Name: "probe_type", Result: Str, Width: 24, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Kind of the running probe"},
+	IPpfunc:     {Name: "ppfunc", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Func of the running probe"},
+	IModuleName: {Name: "module_name", Result: Str, Where: InKernel | InLoader, Pure: true, Doc: "Program.Name"},
+	INgroups:    {Name: "ngroups", Result: Int, Where: InKernel | InLoader, Doc: "parenthesised parts of the last match and 1; 0 if it failed"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
 }
 

@@ -1,5 +1,7 @@
 package ir
 
+import "strconv"
+
 // Formats that programs in the kernel and the loader share. All numbers are in
 // the host's byte order; every offset is a multiple of 8.
 
@@ -12,6 +14,10 @@ const (
 	MapRing    = "stap_ring"    // RINGBUF
 	MapConst   = "stap_const"   // ARRAY, 1 element, frozen: constant strings and tables
 )
+
+// MapArray returns the name of the map of the script array Globals[g]. Its
+// slot ring, if it is a Wrap array, is "w_<g>".
+func MapArray(g int) string { return "g_" + strconv.Itoa(g) }
 
 // Offsets in the session block.
 const (

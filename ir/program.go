@@ -172,6 +172,9 @@ const (
 type Probe struct {
 	Point  string // the resolved point, as pp() prints it
 	Script string // the point as written, with the alias chain
+	Name   string // pn(): the alias the script used, or Point
+	Kind   string // probe_type()
+	Func   string // ppfunc(): the probed function, or ""
 	Site   int
 	Family Family
 	// Order of begin, end and error.
