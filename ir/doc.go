@@ -44,6 +44,23 @@
 // Count and Sum give 0. Variance is the sample variance as SystemTap computes
 // it, see StatShape.
 //
+// # Calls
+//
+// Arguments are stored in the callee's first locals, truncated to their types.
+// A function that ends without Return, or by Return without X, gives 0 or "". A
+// call of a Recursive function when Limits.MaxNesting calls of recursive
+// functions (of any of them, together) are active raises ErrMaxNesting at its
+// Site; other calls are not counted.
+//
+// # Regular expressions
+//
+// A Match that succeeds sets the invocation's sub-expressions, one that fails
+// clears them; Negate only inverts the result. matched(n) and ngroups() raise
+// ErrNoMatch if the last Match failed or there was none, matched(n) raises
+// ErrNoGroup for n < 0 or beyond the groups of that expression and gives "" for
+// a group that took no part. ngroups() counts the whole match too. The match is
+// the leftmost, and among those the longest (POSIX).
+//
 // # Errors
 //
 // An error is a code with a site and an argument. It unwinds to the nearest

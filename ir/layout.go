@@ -1,6 +1,10 @@
 package ir
 
-import "strconv"
+import (
+	"strconv"
+
+	"stapkit/format"
+)
 
 // Formats that programs in the kernel and the loader share. All numbers are in
 // the host's byte order; every offset is a multiple of 8.
@@ -115,18 +119,29 @@ type StatLayout struct {
 }
 
 // LogBuckets is the number of buckets of @hist_log.
-const LogBuckets = 129
+const LogBuckets = format.LogBuckets
 
 // Buckets returns the number of buckets of the shape's histogram, 0 for none.
 // A linear one has an underflow bucket first and an overflow bucket last.
 func (s StatShape) Buckets() int {
+	h, ok := s.Histogram()
+	if !ok {
+		return 0
+	}
+	return h.Buckets()
+}
+
+// Histogram returns the rule by which values go into buckets, false if there
+// is no histogram or its bounds are refused.
+func (s StatShape) Histogram() (format.Hist, bool) {
 	switch s.Hist {
 	case HistLog:
-		return LogBuckets
+		return format.Log(), true
 	case HistLinear:
-		return int((s.High-s.Low)/s.Step) + 1 + 2
+		h, err := format.Linear(s.Low, s.High, s.Step)
+		return h, err == nil
 	}
-	return 0
+	return format.Hist{}, false
 }
 
 // StatLayoutOf lays an aggregate out.

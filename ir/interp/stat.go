@@ -38,11 +38,11 @@ func (s *Stat) Add(shape *ir.StatShape, v int64) {
 		hi, lo := bits.Mul64(m, m)
 		s.addSquare(hi, lo)
 	}
-	if shape.Hist != ir.HistNone {
+	if h, ok := shape.Histogram(); ok {
 		if s.Hist == nil {
-			s.Hist = make([]int64, shape.Buckets())
+			s.Hist = make([]int64, h.Buckets())
 		}
-		s.Hist[Bucket(shape, v)]++
+		s.Hist[h.Bucket(v)]++
 	}
 }
 
