@@ -1,0 +1,289 @@
+// Package sym names kernel addresses: it reads /proc/kallsyms and
+// /proc/modules into compact sorted tables.
+package sym
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Symbol is one symbol of the kernel or a module.
+type Symbol struct {
+	Name string
+	Addr uint64 // 0 when the kernel hides addresses
+	// Type is nm's letter: T, t text; D, d, B, b data; W, w weak; and so on.
+	Type   byte
+	Module string // "" for the kernel itself; "bpf" and the like for its own areas
+}
+
+// IsText reports whether the symbol is a function.
+func (s Symbol) IsText() bool {
+	switch s.Type {
+	case 'T', 't', 'W', 'w':
+		return true
+	}
+	return false
+}
+
+// Table is a set of symbols sorted by address, those at one address in the
+// order of the file (of which the kernel, too, prefers the first). It is safe
+// for concurrent use.
+type Table struct {
+	text    string // all names, in one allocation
+	syms    []entry
+	modules []string // [0] is ""
+	hidden  bool
+
+	nameOnce sync.Once
+	byName   []uint32 // indexes into syms sorted by name
+}
+
+type entry struct {
+	addr    uint64
+	name    uint32 // offset in text
+	nameLen uint16
+	module  uint16 // index into modules
+	typ     byte
+}
+
+// Kallsyms reads the running kernel's table.
+func Kallsyms() (*Table, error) {
+	data, err := os.ReadFile("/proc/kallsyms")
+	if err != nil {
+		return nil, err
+	}
+	return Parse(data)
+}
+
+// Parse reads the text of /proc/kallsyms: lines of address, type, name and
+// optionally "[module]". A line of another shape is an error.
+func Parse(data []byte) (*Table, error) {
+	t := &Table{modules: []string{""}, hidden: true}
+	if int64(len(data)) > 1<<31 {
+		return nil, errors.New("symbol table is larger than 2 GiB")
+	}
+	t.text = string(data)
+	t.syms = make([]entry, 0, bytes.Count(data, []byte{'\n'})+1)
+	mods := map[string]uint16{}
+	sorted := true
+	var last uint64
+	for pos, line := 0, 1; pos < len(t.text); line++ {
+		end := strings.IndexByte(t.text[pos:], '\n')
+		if end < 0 {
+			end = len(t.text)
+		} else {
+			end += pos
+		}
+		e, mod, ok := parseLine(t.text, pos, end)
+		if !ok {
+			return nil, fmt.Errorf("symbol table: line %d is not understood: %.80q", line, t.text[pos:end])
+		}
+		if mod != "" {
+			i, known := mods[mod]
+			if !known {
+				if len(t.modules) > 0xffff {
+					return nil, errors.New("symbol table: more than 65535 modules")
+				}
+				i = uint16(len(t.modules))
+				t.modules = append(t.modules, mod)
+				mods[mod] = i
+			}
+			e.module = i
+		}
+		if e.addr != 0 {
+			t.hidden = false
+		}
+		if e.addr < last {
+			sorted = false
+		}
+		last = e.addr
+		t.syms = append(t.syms, e)
+		pos = end + 1
+	}
+	if !sorted {
+		slices.SortStableFunc(t.syms, func(a, b entry) int { return cmp.Compare(a.addr, b.addr) })
+	}
+	return t, nil
+}
+
+// parseLine reads text[pos:end], such as
+// "ffffffffc0201000 t ovl_open	[overlay]".
+func parseLine(text string, pos, end int) (e entry, mod string, ok bool) {
+	i := pos
+hex:
+	for ; i < end; i++ {
+		c := text[i]
+		switch {
+		case '0' <= c && c <= '9':
+			c -= '0'
+		case 'a' <= c && c <= 'f':
+			c -= 'a' - 10
+		default:
+			break hex
+		}
+		e.addr = e.addr<<4 | uint64(c)
+	}
+	if i == pos || i-pos > 16 || end-i < 4 || text[i] != ' ' || text[i+2] != ' ' {
+		return e, "", false
+	}
+	e.typ = text[i+1]
+	i += 3
+	n := strings.IndexAny(text[i:end], "\t ")
+	if n < 0 {
+		n = end - i
+	} else if rest := strings.TrimSpace(text[i+n : end]); len(rest) > 2 && rest[0] == '[' && rest[len(rest)-1] == ']' {
+		mod = rest[1 : len(rest)-1]
+	}
+	if n == 0 || n > 0xffff {
+		return e, "", false
+	}
+	e.name, e.nameLen = uint32(i), uint16(n)
+	return e, mod, true
+}
+
+// Len is the number of symbols.
+func (t *Table) Len() int { return len(t.syms) }
+
+// Hidden reports that the kernel showed no addresses, as it does to those
+// without CAP_SYSLOG: only names can be looked up.
+func (t *Table) Hidden() bool { return t.hidden }
+
+// At is the i-th symbol by address.
+func (t *Table) At(i int) Symbol {
+	e := t.syms[i]
+	return Symbol{t.name(e), e.addr, e.typ, t.modules[e.module]}
+}
+
+func (t *Table) name(e entry) string { return t.text[e.name : e.name+uint32(e.nameLen)] }
+
+// Find gives the index of the symbol that an address is in or behind: the
+// first of those at the nearest lower or equal address. It fails below the
+// lowest symbol and when addresses are hidden.
+func (t *Table) Find(addr uint64) (i int, ok bool) {
+	if t.hidden {
+		return 0, false
+	}
+	i, found := slices.BinarySearchFunc(t.syms, addr, func(e entry, a uint64) int { return cmp.Compare(e.addr, a) })
+	if found {
+		return i, true
+	}
+	if i == 0 {
+		return 0, false
+	}
+	i--
+	for i > 0 && t.syms[i-1].addr == t.syms[i].addr {
+		i--
+	}
+	return i, true
+}
+
+// Lookup names an address: the symbol, the distance from its start, and the
+// distance to the next symbol (its size, as far as the table can tell; 0 for
+// the last). It fails where Find does.
+func (t *Table) Lookup(addr uint64) (s Symbol, offset, size uint64, ok bool) {
+	i, ok := t.Find(addr)
+	if !ok {
+		return Symbol{}, 0, 0, false
+	}
+	s = t.At(i)
+	for j := i + 1; j < len(t.syms); j++ {
+		if t.syms[j].addr > s.Addr {
+			size = t.syms[j].addr - s.Addr
+			break
+		}
+	}
+	return s, addr - s.Addr, size, true
+}
+
+// ByName gives all symbols of a name, by address.
+func (t *Table) ByName(name string) []Symbol {
+	t.indexNames()
+	i, _ := slices.BinarySearchFunc(t.byName, name, func(j uint32, n string) int {
+		return strings.Compare(t.name(t.syms[j]), n)
+	})
+	var out []Symbol
+	for ; i < len(t.byName) && t.name(t.syms[t.byName[i]]) == name; i++ {
+		out = append(out, t.At(int(t.byName[i])))
+	}
+	return out
+}
+
+// WithPrefix calls yield for each symbol whose name begins with prefix, sorted
+// by name and then address, until it returns false.
+func (t *Table) WithPrefix(prefix string, yield func(Symbol) bool) {
+	t.indexNames()
+	i, _ := slices.BinarySearchFunc(t.byName, prefix, func(j uint32, n string) int {
+		return strings.Compare(t.name(t.syms[j]), n)
+	})
+	for ; i < len(t.byName); i++ {
+		s := t.At(int(t.byName[i]))
+		if !strings.HasPrefix(s.Name, prefix) || !yield(s) {
+			return
+		}
+	}
+}
+
+func (t *Table) indexNames() {
+	t.nameOnce.Do(func() {
+		t.byName = make([]uint32, len(t.syms))
+		for i := range t.byName {
+			t.byName[i] = uint32(i)
+		}
+		slices.SortFunc(t.byName, func(a, b uint32) int {
+			if c := strings.Compare(t.name(t.syms[a]), t.name(t.syms[b])); c != 0 {
+				return c
+			}
+			return cmp.Compare(a, b)
+		})
+	})
+}
+
+// Module is a loaded kernel module.
+type Module struct {
+	Name string
+	Size uint64
+	Base uint64 // 0 when hidden
+	Live bool   // neither loading nor going
+}
+
+// Modules reads the running kernel's modules, in the kernel's order. A kernel
+// without loadable modules has none, which is no error.
+func Modules() ([]Module, error) {
+	f, err := os.Open("/proc/modules")
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return ParseModules(f)
+}
+
+// ParseModules reads the text of /proc/modules.
+func ParseModules(r io.Reader) ([]Module, error) {
+	var out []Module
+	sc := bufio.NewScanner(r)
+	for n := 1; sc.Scan(); n++ {
+		f := strings.Fields(sc.Text())
+		if len(f) < 6 {
+			return nil, fmt.Errorf("/proc/modules: line %d is not understood: %.80q", n, sc.Text())
+		}
+		size, err1 := strconv.ParseUint(f[1], 10, 64)
+		base, err2 := strconv.ParseUint(strings.TrimPrefix(f[5], "0x"), 16, 64)
+		if err := errors.Join(err1, err2); err != nil {
+			return nil, fmt.Errorf("/proc/modules: line %d: %w", n, err)
+		}
+		out = append(out, Module{Name: f[0], Size: size, Base: base, Live: f[4] == "Live"})
+	}
+	return out, sc.Err()
+}
