@@ -129,7 +129,6 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IFuncIP:     {Name: "func_ip", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "address of the probed instruction; 0 where there is none"},
 	ISystem:     {Name: "system", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "has the command run by the loader's helper after the handler, if policy permits"},
 	IMatched:    {Name: "matched", Args: []Kind{Int}, Result: Str, Where: InKernel | InLoader, Fails: true, Doc: "sub-expression n of the last match; see \"Regular expressions\" in the package comment"},
-	INGroups:    {Name: "ngroups", Result: Int, Where: InKernel | InLoader, Fails: true, Doc: "number of sub-expressions of the last match, the whole match included"},
 	IHz:         {Name: "hz", Result: Int, Where: InKernel | InLoader, Pure: true, Doc: "the kernel's CONFIG_HZ"},
 	IPp:         {Name: "pp", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Point of the running probe; constant in a kernel handler. As wide as the longest"},
 	IPn:         {Name: "pn", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Name of the running probe"},
