@@ -65,7 +65,24 @@ func LockOff(i int) int { return SessOffLocks + 64*i }
 func (p *Program) ScalarOff(slot int) int { return SessOffLocks + 64*p.Locks + 8*slot }
 
 // SessionSize returns the size of the session map's value.
-func (p *Program) SessionSize() int {
+func (p *Program) SessionSize() int { return p.SeqOff(len(p.Globals)) }
+
+// SeqOff returns the offset in the session block of the creation counter of the
+// Ordered array Globals[g]: the number that the element created last got, 0 for
+// none. The counters stand behind the scalars in the order of the globals.
+func (p *Program) SeqOff(g int) int {
+	off := p.scalarEnd()
+	for i := range p.Globals[:g] {
+		if p.Globals[i].hasSeq() {
+			off += 8
+		}
+	}
+	return off
+}
+
+func (g *Global) hasSeq() bool { return g.Ordered && g.Share != LoaderOnly }
+
+func (p *Program) scalarEnd() int {
 	n := 0
 	for i := range p.Globals {
 		if g := &p.Globals[i]; !g.IsArray() && g.Value.Kind == Int {
@@ -73,6 +90,44 @@ func (p *Program) SessionSize() int {
 		}
 	}
 	return p.ScalarOff(n)
+}
+
+// StringsLayout gives, by global, the offset in the value of MapStrings of each
+// scalar Str and Deferred that the kernel touches, -1 for other globals, and the
+// size of that value.
+func (p *Program) StringsLayout() (offs []int, size int) {
+	return p.scalarLayout(func(g *Global) int {
+		if g.Value.Kind == Str || g.Value.Kind == Deferred {
+			return g.Value.Width
+		}
+		return 0
+	})
+}
+
+// StatsLayout is StringsLayout for scalar aggregates and MapStats.
+func (p *Program) StatsLayout() (offs []int, size int) {
+	return p.scalarLayout(func(g *Global) int {
+		if g.Value.Kind == Stat {
+			return StatLayoutOf(g.Stat).Size
+		}
+		return 0
+	})
+}
+
+func (p *Program) scalarLayout(width func(*Global) int) (offs []int, size int) {
+	offs = make([]int, len(p.Globals))
+	for i := range p.Globals {
+		g := &p.Globals[i]
+		offs[i] = -1
+		if g.IsArray() || g.Share == LoaderOnly {
+			continue
+		}
+		if w := width(g); w > 0 {
+			offs[i] = size
+			size += w
+		}
+	}
+	return offs, size
 }
 
 // KeyLayout gives the offset of each key component and the size of the key:
