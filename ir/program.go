@@ -217,6 +217,9 @@ type Attach struct {
 type Format struct {
 	Text   string // printf text; print and println are rewritten to it
 	Parsed format.Format
+	// Args are the types of the arguments, in order. A record in the ring
+	// buffer does not tell a string from deferred text; this does.
+	Args []Type
 }
 
 // Site is a place in the script.
