@@ -7,7 +7,10 @@ import (
 )
 
 // Formats that programs in the kernel and the loader share. All numbers are in
-// the host's byte order; every offset is a multiple of 8.
+// the host's byte order; every offset is a multiple of 8. A string in memory
+// that both share (globals, keys, elements, region parameters) is zero from its
+// end to the end of its storage: programs in the kernel copy and compare strings
+// by words and never look for the end.
 
 // Names of the maps in the object. Arrays of the script are MapArray(i).
 const (
@@ -16,7 +19,7 @@ const (
 	MapStrings = "stap_str"     // ARRAY, 1 element: scalar Str and Deferred globals
 	MapStats   = "stap_stat"    // PERCPU_ARRAY, 1 element: scalar aggregates
 	MapRing    = "stap_ring"    // RINGBUF
-	MapConst   = "stap_const"   // ARRAY, 1 element, frozen: constant strings and tables
+	MapConst   = ".rodata"      // data section, frozen by whoever loads the object: constant strings and tables
 )
 
 // MapArray returns the name of the map of the script array Globals[g]. Its
@@ -35,6 +38,7 @@ const (
 	SessOffFlags     = 56 // SessFlag bits
 	// Counters, one word for each Cause.
 	SessOffCounters = 64
+	SessOffHZ       = 192 // the kernel's CONFIG_HZ, set by the loader
 	SessOffLocks    = 256 // one 64-byte line per lock word
 )
 
@@ -224,7 +228,7 @@ func StatLayoutOf(s StatShape) StatLayout {
 //	0  u16 kind   RecItems, or RecChunk for a part of a longer one
 //	2  u16 probe  index into Program.Probes
 //	4  u32 len    bytes in all, a multiple of 8
-//	8  u64 ts     ktime when the invocation began
+//	8  u64 ts     ktime when the record was sent
 //	16 u32 cpu
 //	20 u32 inv    with cpu: names the invocation, to join chunks
 //	24 u16 seq    chunk number from 0
@@ -238,8 +242,10 @@ func StatLayoutOf(s StatShape) StatLayout {
 //	4 u32 aux     ItemPrint: format; ItemError: site
 //	8 arguments
 //
-// A number is one word. A string is {u16 length, bytes}, zero-padded to a
-// multiple of 8. A deferred argument is {u16 text, u16 words, u32 aux} and its
+// A number is one word. A string is {u16 length, u16 words, u32 zero} and its
+// bytes; words is its size in words, this one included; the length StrToNUL
+// means up to the first NUL, or all of it. What follows a string's end is
+// undefined. A deferred argument is {u16 text, u16 words, u32 aux} and its
 // payload. ItemError has code | arg… as: word 0 ErrCode, word 1 Arg, then for
 // ErrUser the string.
 const (
@@ -253,6 +259,8 @@ const (
 	ItemError = 3
 	ItemExit  = 4
 	ItemHist  = 5 // aux: global; payload: the bucket counts
+
+	StrToNUL = 0xffff // length of a string that ends with its first NUL
 )
 
 // MaxRecord is the size of a handler's output buffer; longer output is sent in chunks.
