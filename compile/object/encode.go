@@ -69,7 +69,6 @@ const (
 // symbols is what a reference may mean.
 type symbols struct {
 	functions map[string]*function // subprograms
-	programs  map[string]*function
 	maps      map[string]bool
 	data      map[string]uint32 // section name to size
 	kfuncs    map[string]bool

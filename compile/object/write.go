@@ -421,8 +421,7 @@ func (w *writer) mapSection() error {
 	enc := &mapEncoder{uints: make(map[uint32]btf.Type)}
 	sec := &elfSection{name: ".maps", typ: elf.SHT_PROGBITS, flags: elf.SHF_ALLOC | elf.SHF_WRITE, align: 8}
 	var vars []btf.VarSecinfo
-	for i := range w.spec.Maps {
-		m := &w.spec.Maps[i]
+	for _, m := range mapOrder(w.spec.Maps) {
 		def, err := enc.definition(m, false)
 		if err != nil {
 			return fmt.Errorf("map %q: %w", m.Name, err)
@@ -436,25 +435,40 @@ func (w *writer) mapSection() error {
 			if w.taken[v.Name] != map[targetKind]string{toProgram: "program", toMap: "map"}[at.kind] {
 				return fmt.Errorf("map %q: element %d: there is no %q for it", m.Name, v.Index, v.Name)
 			}
-			base := def.Size - 8*enc.elements(m)
 			sec.relocs = append(sec.relocs, reloc{
-				offset: uint64(off+base) + 8*uint64(v.Index), typ: relAbs64, target: at,
+				offset: uint64(off+def.Size) + 8*uint64(v.Index), typ: relAbs64, target: at,
 			})
 		}
-		sec.data = append(sec.data, make([]byte, def.Size)...)
+		// The elements are a flexible array: behind the struct, not in its size.
+		size := def.Size + 8*elements(m)
+		sec.data = append(sec.data, make([]byte, size)...)
 		sym := &elfSymbol{
 			name: m.Name, bind: elf.STB_GLOBAL, typ: elf.STT_OBJECT, section: sec,
-			value: uint64(off), size: uint64(def.Size),
+			value: uint64(off), size: uint64(size),
 		}
 		w.globals = append(w.globals, sym)
 		w.symbol[target{toMap, m.Name}] = sym
 		vars = append(vars, btf.VarSecinfo{
 			Type:   &btf.Var{Name: m.Name, Linkage: btf.GlobalVar, Type: def},
-			Offset: off, Size: def.Size,
+			Offset: off, Size: size,
 		})
 	}
 	w.sections = append(w.sections, sec)
 	return w.dataSec(".maps", uint32(len(sec.data)), vars)
+}
+
+// mapOrder puts maps of maps last: libbpf fills them while it creates maps in the
+// order of the section.
+func mapOrder(ms []Map) []*Map {
+	var first, last []*Map
+	for i := range ms {
+		if ms[i].Inner != nil {
+			last = append(last, &ms[i])
+		} else {
+			first = append(first, &ms[i])
+		}
+	}
+	return append(first, last...)
 }
 
 type mapEncoder struct {
@@ -465,7 +479,7 @@ type mapEncoder struct {
 const maxMapValues = 1 << 16
 
 // elements returns how many initial elements the definition has room for.
-func (e *mapEncoder) elements(m *Map) uint32 {
+func elements(m *Map) uint32 {
 	n := uint32(0)
 	for _, v := range m.Values {
 		n = max(n, v.Index+1)
@@ -562,9 +576,8 @@ func (e *mapEncoder) definition(m *Map, inner bool) (*btf.Struct, error) {
 	} else {
 		elem = &btf.FuncProto{Return: intType}
 	}
-	n := e.elements(m)
-	// The member of variable length comes last: the loaders count on it.
-	add("values", &btf.Array{Index: arrayIndex, Type: &btf.Pointer{Target: elem}, Nelems: n}, 8*n)
+	// The flexible array comes last: the loaders count on it.
+	add("values", &btf.Array{Index: arrayIndex, Type: &btf.Pointer{Target: elem}}, 0)
 	return def, nil
 }
 
