@@ -315,3 +315,12 @@ type Lookup struct {
 
 // Type is the string type that holds the longest name.
 func (e *Lookup) Type() Type { return e.T }
+
+// Seq runs Body, then yields R: a statement where an expression stands.
+type Seq struct {
+	Body []Stmt
+	R    Expr
+}
+
+// Type is R's.
+func (e *Seq) Type() Type { return e.R.Type() }

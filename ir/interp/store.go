@@ -1,0 +1,277 @@
+package interp
+
+import (
+	"encoding/binary"
+
+	"stapkit/ir"
+)
+
+// Store keeps globals in memory, with SystemTap's rules: elements in the order
+// of their creation, which an update does not change; a full array refuses a
+// new element with ErrArrayFull, or, with Wrap, first drops the one created
+// longest ago. It implements Globals. It is not safe for concurrent use.
+type Store struct {
+	globals []storeGlobal
+}
+
+type storeGlobal struct {
+	g    *ir.Global
+	val  Value // scalar
+	stat Stat  // scalar aggregate
+
+	// An array: one of the indexes, and the elements in a ring from the
+	// oldest (head.next) to the newest (head.prev).
+	ints map[int64]*element  // one Int key
+	strs map[string]*element // one Str or Deferred key, or several keys encoded
+	head element
+	n    int
+	buf  []byte
+}
+
+type element struct {
+	keys       []Value
+	val        Value
+	stat       *Stat
+	prev, next *element
+}
+
+// NewStore returns a store of all globals of p with their initial values.
+func NewStore(p *ir.Program) *Store {
+	s := &Store{globals: make([]storeGlobal, len(p.Globals))}
+	for i := range p.Globals {
+		a := &s.globals[i]
+		a.g = &p.Globals[i]
+		a.head.next, a.head.prev = &a.head, &a.head
+		a.val = Zero(a.g.Value)
+		switch a.g.Value.Kind {
+		case ir.Int:
+			a.val.I = a.g.InitInt
+		case ir.Str:
+			a.val.S = cut(a.g.InitStr, a.g.Value.Width)
+		}
+	}
+	return s
+}
+
+// Len returns the number of elements of an array.
+func (s *Store) Len(g int) int { return s.globals[g].n }
+
+func (a *storeGlobal) encode(keys []Value) []byte {
+	b := a.buf[:0]
+	for i := range keys {
+		if keys[i].Kind == ir.Int {
+			b = binary.LittleEndian.AppendUint64(b, uint64(keys[i].I))
+			continue
+		}
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(keys[i].S)))
+		b = append(b, keys[i].S...)
+	}
+	a.buf = b
+	return b
+}
+
+// key makes keys what the array stores: truncated to its key types. Keys that
+// fit, nearly all, are returned as they are.
+func (a *storeGlobal) key(keys []Value) []Value {
+	for i := range keys {
+		t := a.g.Keys[i]
+		if t.Kind == ir.Int || t.Kind == ir.Str && len(keys[i].S) < t.Width ||
+			t.Kind == ir.Deferred && len(keys[i].S) == t.Width {
+			continue
+		}
+		fitted := make([]Value, len(keys))
+		for j := range keys {
+			fitted[j] = fit(keys[j], a.g.Keys[j])
+			if a.g.Keys[j].Kind == ir.Deferred && fitted[j].S == "" {
+				fitted[j].S = string(make([]byte, a.g.Keys[j].Width))
+			}
+		}
+		return fitted
+	}
+	return keys
+}
+
+func (a *storeGlobal) find(keys []Value) *element {
+	if len(keys) == 1 {
+		if keys[0].Kind == ir.Int {
+			return a.ints[keys[0].I]
+		}
+		return a.strs[keys[0].S]
+	}
+	return a.strs[string(a.encode(keys))]
+}
+
+// create adds an element that is known to be missing.
+func (a *storeGlobal) create(keys []Value) (*element, *Error) {
+	if limit := a.g.MaxEntries; a.n >= limit {
+		if !a.g.Wrap || a.n == 0 {
+			return nil, NewError(ir.ErrArrayFull, int64(limit))
+		}
+		a.remove(a.head.next)
+	}
+	e := &element{keys: append([]Value(nil), keys...), val: Zero(a.g.Value)}
+	if a.g.Value.Kind == ir.Stat {
+		e.stat = new(Stat)
+	}
+	switch {
+	case len(keys) == 1 && keys[0].Kind == ir.Int:
+		if a.ints == nil {
+			a.ints = make(map[int64]*element)
+		}
+		a.ints[keys[0].I] = e
+	default:
+		if a.strs == nil {
+			a.strs = make(map[string]*element)
+		}
+		if len(keys) == 1 {
+			a.strs[keys[0].S] = e
+		} else {
+			a.strs[string(a.encode(keys))] = e
+		}
+	}
+	e.prev, e.next = a.head.prev, &a.head
+	e.prev.next, a.head.prev = e, e
+	a.n++
+	return e, nil
+}
+
+func (a *storeGlobal) remove(e *element) {
+	switch {
+	case len(e.keys) == 1 && e.keys[0].Kind == ir.Int:
+		delete(a.ints, e.keys[0].I)
+	case len(e.keys) == 1:
+		delete(a.strs, e.keys[0].S)
+	default:
+		delete(a.strs, string(a.encode(e.keys)))
+	}
+	e.prev.next, e.next.prev = e.next, e.prev
+	a.n--
+}
+
+// Get implements Globals.
+func (s *Store) Get(g int, keys []Value) (Value, bool, error) {
+	a := &s.globals[g]
+	if len(keys) == 0 {
+		return a.val, true, nil
+	}
+	if e := a.find(a.key(keys)); e != nil {
+		return e.val, true, nil
+	}
+	return Zero(a.g.Value), false, nil
+}
+
+// Update implements Globals.
+func (s *Store) Update(g int, keys []Value, op ir.Op, r Value) (old, stored Value, err error) {
+	o, n, e := s.update(g, keys, op, r)
+	if e != nil {
+		return Value{}, Value{}, e
+	}
+	return o, n, nil
+}
+
+func (s *Store) update(g int, keys []Value, op ir.Op, r Value) (old, stored Value, err *Error) {
+	a := &s.globals[g]
+	p, old := &a.val, Value{}
+	if len(keys) > 0 {
+		keys = a.key(keys)
+		e := a.find(keys)
+		if e == nil {
+			// A failing operation creates nothing.
+			if _, err := Apply(a.g.Value, op, Zero(a.g.Value), r); err != nil {
+				return Value{}, Value{}, err
+			}
+			if e, err = a.create(keys); err != nil {
+				return Value{}, Value{}, err
+			}
+		}
+		p = &e.val
+	}
+	old = *p
+	if stored, err = Apply(a.g.Value, op, old, r); err != nil {
+		return Value{}, Value{}, err
+	}
+	*p = stored
+	return old, stored, nil
+}
+
+// StatAdd implements Globals.
+func (s *Store) StatAdd(g int, keys []Value, v int64) error {
+	a := &s.globals[g]
+	st := &a.stat
+	if len(keys) > 0 {
+		keys = a.key(keys)
+		e := a.find(keys)
+		if e == nil {
+			var err *Error
+			if e, err = a.create(keys); err != nil {
+				return err
+			}
+		}
+		st = e.stat
+	}
+	st.Add(&a.g.Stat, v)
+	return nil
+}
+
+// Stat implements Globals.
+func (s *Store) Stat(g int, keys []Value) (*Stat, error) {
+	a := &s.globals[g]
+	if len(keys) == 0 {
+		return &a.stat, nil
+	}
+	if e := a.find(a.key(keys)); e != nil {
+		return e.stat, nil
+	}
+	return nil, nil
+}
+
+// Delete implements Globals.
+func (s *Store) Delete(g int, keys []Value) error {
+	a := &s.globals[g]
+	if len(keys) == 0 {
+		a.val, a.stat = Zero(a.g.Value), Stat{}
+		return nil
+	}
+	if e := a.find(a.key(keys)); e != nil {
+		a.remove(e)
+	}
+	return nil
+}
+
+// Clear implements Globals.
+func (s *Store) Clear(g int) error {
+	a := &s.globals[g]
+	a.ints, a.strs, a.n = nil, nil, 0
+	a.head.next, a.head.prev = &a.head, &a.head
+	return nil
+}
+
+// Snapshot implements Globals. Aggregates in it are those in the store.
+func (s *Store) Snapshot(g int) ([]Element, error) {
+	a := &s.globals[g]
+	list := make([]Element, 0, a.n)
+	for e := a.head.next; e != &a.head; e = e.next {
+		list = append(list, Element{Keys: e.keys, Val: e.val, Stat: e.stat})
+	}
+	return list, nil
+}
+
+// SetStat replaces an aggregate, creating it.
+func (s *Store) SetStat(g int, keys []Value, st *Stat) error {
+	a := &s.globals[g]
+	dst := &a.stat
+	if len(keys) > 0 {
+		keys = a.key(keys)
+		e := a.find(keys)
+		if e == nil {
+			var err *Error
+			if e, err = a.create(keys); err != nil {
+				return err
+			}
+		}
+		dst = e.stat
+	}
+	*dst = *st
+	dst.Hist = append([]int64(nil), st.Hist...)
+	return nil
+}
