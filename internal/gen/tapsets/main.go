@@ -75,7 +75,7 @@ func writeIndex(dir string) ([]byte, error) {
 			return nil, err
 		}
 		// The source view has the declarations of all branches.
-		f := syntax.ParseFile(path.Join("tapset", name), src, syntax.Options{View: syntax.Source, Library: true})
+		f := syntax.ParseFile(path.Join("tapset", name), src, syntax.Options{View: syntax.SourceView, Library: true})
 		for _, d := range f.Diags {
 			return nil, fmt.Errorf("%s:%d:%d: %s", name, d.Range.Start.Line, d.Range.Start.Col, d.Message)
 		}

@@ -1,0 +1,384 @@
+package lower
+
+import (
+	"stapkit/format"
+	"stapkit/ir"
+	"stapkit/sema"
+	"stapkit/syntax"
+)
+
+var binaryOps = map[syntax.Kind]ir.Op{
+	syntax.Add: ir.OpAdd, syntax.Sub: ir.OpSub, syntax.Mul: ir.OpMul, syntax.Div: ir.OpDiv, syntax.Mod: ir.OpMod,
+	syntax.And: ir.OpAnd, syntax.Or: ir.OpOr, syntax.Xor: ir.OpXor, syntax.Shl: ir.OpShl, syntax.Shr: ir.OpShr,
+	syntax.Dot: ir.OpConcat, syntax.Eq: ir.OpEq, syntax.Ne: ir.OpNe,
+	syntax.Lt: ir.OpLt, syntax.Le: ir.OpLe, syntax.Gt: ir.OpGt, syntax.Ge: ir.OpGe,
+}
+
+var assignOps = map[syntax.Kind]ir.Op{
+	syntax.Assign: ir.OpSet, syntax.AddAssign: ir.OpAdd, syntax.SubAssign: ir.OpSub, syntax.MulAssign: ir.OpMul,
+	syntax.DivAssign: ir.OpDiv, syntax.ModAssign: ir.OpMod, syntax.ShlAssign: ir.OpShl, syntax.ShrAssign: ir.OpShr,
+	syntax.AndAssign: ir.OpAnd, syntax.XorAssign: ir.OpXor, syntax.OrAssign: ir.OpOr, syntax.CatAssign: ir.OpConcat,
+}
+
+func statFn(k syntax.StatKind) ir.StatFn {
+	switch k {
+	case syntax.StatSum:
+		return ir.StatSum
+	case syntax.StatMin:
+		return ir.StatMin
+	case syntax.StatMax:
+		return ir.StatMax
+	case syntax.StatAvg:
+		return ir.StatAvg
+	case syntax.StatVariance:
+		return ir.StatVariance
+	}
+	return ir.StatCount
+}
+
+// truth lowers a condition: a number.
+func (b *body) truth(x syntax.Expr) ir.Expr {
+	e := b.expr(x)
+	if e.Type().Kind == ir.Str {
+		b.errorf(x, "E2005", "a condition must be a number, not a string")
+		return &ir.IntConst{}
+	}
+	return e
+}
+
+// zero is the value of what has none.
+func zero(t sema.Type) ir.Expr {
+	if t == sema.String {
+		return &ir.StrConst{}
+	}
+	return &ir.IntConst{}
+}
+
+func (b *body) expr(x syntax.Expr) ir.Expr {
+	if c, ok := b.src.Consts[x]; ok {
+		if a, ok := x.(*syntax.AtOp); ok {
+			if acc := b.src.Exists[a]; acc != nil {
+				return b.exists(acc, c)
+			}
+		}
+		if c.Type == sema.String {
+			return &ir.StrConst{S: c.Str}
+		}
+		return &ir.IntConst{V: c.Int}
+	}
+	if acc := b.src.Targets[x]; acc != nil {
+		return b.access(x, acc)
+	}
+	switch x := x.(type) {
+	case *syntax.NumberLit:
+		return &ir.IntConst{V: x.Value}
+	case *syntax.StringLit:
+		return &ir.StrConst{S: b.clip(x.Value)}
+	case *syntax.Ident:
+		switch v := b.src.Idents[x].(type) {
+		case *sema.Local:
+			return &ir.Local{ID: v.Index, T: irType(v.Type)}
+		case *sema.Global:
+			return &ir.GlobalGet{G: b.globals[v], T: irType(v.Type)}
+		}
+	case *syntax.Paren:
+		return b.expr(x.X)
+	case *syntax.Unary:
+		v := b.expr(x.X)
+		switch x.Op {
+		case syntax.Sub:
+			if c, ok := v.(*ir.IntConst); ok {
+				return &ir.IntConst{V: -c.V}
+			}
+			return &ir.Unary{Op: ir.OpNeg, X: v}
+		case syntax.Not:
+			return &ir.Unary{Op: ir.OpNot, X: v}
+		case syntax.Tilde:
+			return &ir.Unary{Op: ir.OpBitNot, X: v}
+		}
+		return v
+	case *syntax.IncDec:
+		op := ir.OpAdd
+		if x.Op == syntax.Dec {
+			op = ir.OpSub
+		}
+		return &ir.Update{L: b.lvalue(x.X), Op: op, R: &ir.IntConst{V: 1}, Old: !x.Prefix, Site: b.lvalueSite(x.X, x)}
+	case *syntax.Binary:
+		op, ok := binaryOps[x.Op]
+		if !ok {
+			b.errorf(x, "E2006", "unsupported binary operator %s", x.Op)
+			return &ir.IntConst{}
+		}
+		l := b.expr(x.X)
+		r := b.expr(x.Y)
+		t := ir.TInt
+		if op == ir.OpConcat {
+			t = ir.Type{Kind: ir.Str}
+		}
+		return &ir.Binary{Op: op, X: l, Y: r, T: t, Site: b.site(x)}
+	case *syntax.Logical:
+		and := x.Op == syntax.AndAnd
+		if c, ok := b.src.Consts[x.X]; ok && constTrue(c) != and {
+			return boolConst(constTrue(c))
+		}
+		return &ir.Logical{And: and, X: b.truth(x.X), Y: b.truth(x.Y)}
+	case *syntax.Ternary:
+		if c, ok := b.src.Consts[x.Cond]; ok {
+			if constTrue(c) {
+				return b.expr(x.Then)
+			}
+			return b.expr(x.Else)
+		}
+		c := b.truth(x.Cond)
+		t, e := b.expr(x.Then), b.expr(x.Else)
+		return &ir.Cond{C: c, X: t, Y: e, T: irType(b.src.Types[x])}
+	case *syntax.AssignExpr:
+		return b.assign(x)
+	case *syntax.ArrayIn:
+		return b.arrayIn(x)
+	case *syntax.Index:
+		if h, ok := x.X.(*syntax.HistOp); ok {
+			return &ir.HistGet{L: b.lvalue(h.X), Bucket: b.expr(x.Keys[0]), Site: b.site(h)}
+		}
+		lv := b.lvalue(x)
+		return &ir.IndexGet{G: lv.ID, Keys: lv.Keys, T: lv.T}
+	case *syntax.Call:
+		return b.call(x)
+	case *syntax.PrintExpr:
+		if x.String {
+			return b.sprint(x)
+		}
+		seq := &ir.Seq{R: zero(b.src.Types[x])}
+		b.print(x, &seq.Body)
+		return seq
+	case *syntax.StatOp:
+		return &ir.StatGet{L: b.lvalue(x.X), Fn: statFn(x.Op), Site: b.site(x)}
+	case *syntax.RegexMatch:
+		if x.Pattern == nil {
+			break
+		}
+		return &ir.Match{X: b.expr(x.X), Re: b.regexp(x.Pattern), Negate: x.Negated, Site: b.site(x)}
+	case *syntax.EmbeddedExpr:
+		b.errorf(x, "E2007", "embedded C cannot be compiled to eBPF")
+		return zero(b.src.Types[x])
+	case *syntax.HistOp:
+		b.errorf(x, "E2008", "base histogram operator where expression expected")
+		return &ir.IntConst{}
+	}
+	b.errorf(x, "E2009", "this expression cannot be compiled")
+	return zero(b.src.Types[x])
+}
+
+func boolConst(v bool) ir.Expr {
+	if v {
+		return &ir.IntConst{V: 1}
+	}
+	return &ir.IntConst{}
+}
+
+// clip cuts a literal to the longest string that there is.
+func (b *body) clip(s string) string {
+	for i := 0; i < len(s); i++ {
+		if s[i] == 0 { // C ends the string here
+			s = s[:i]
+			break
+		}
+	}
+	if m := b.opt.Limits.MaxStringLen - 1; len(s) > m {
+		s = s[:m]
+	}
+	return s
+}
+
+// lvalueSite is where an update fails: at the array's name; for a scalar at the
+// operator.
+func (b *body) lvalueSite(lv syntax.Expr, op syntax.Node) int {
+	if i, ok := lv.(*syntax.Index); ok {
+		return b.site(i.X)
+	}
+	return b.site(op)
+}
+
+func (b *body) assign(x *syntax.AssignExpr) ir.Expr {
+	if acc := b.src.Targets[x.L]; acc != nil {
+		b.errorf(x, "E2010", "writing to %s is not possible in eBPF on this target", acc.Name)
+		return &ir.IntConst{}
+	}
+	lv := b.lvalue(x.L)
+	r := b.expr(x.R)
+	if x.Op == syntax.StatAssign {
+		return &ir.Seq{Body: []ir.Stmt{&ir.Eval{X: &ir.StatAdd{L: lv, V: r, Site: b.lvalueSite(x.L, x)}}}, R: &ir.IntConst{}}
+	}
+	site := b.lvalueSite(x.L, x)
+	op := assignOps[x.Op]
+	if op == ir.OpDiv || op == ir.OpMod {
+		site = b.site(x)
+	}
+	return &ir.Update{L: lv, Op: op, R: r, Site: site}
+}
+
+func (b *body) lvalue(x syntax.Expr) ir.LValue {
+	switch x := x.(type) {
+	case *syntax.Paren:
+		return b.lvalue(x.X)
+	case *syntax.Ident:
+		switch v := b.src.Idents[x].(type) {
+		case *sema.Local:
+			return ir.LValue{ID: v.Index, T: irType(v.Type)}
+		case *sema.Global:
+			return ir.LValue{Global: true, ID: b.globals[v], T: irType(v.Type)}
+		}
+	case *syntax.Index:
+		id, ok := x.X.(*syntax.Ident)
+		if !ok {
+			break
+		}
+		if g, ok := b.src.Idents[id].(*sema.Global); ok {
+			return ir.LValue{Global: true, ID: b.globals[g], Keys: b.keys(x.Keys), T: irType(g.Type)}
+		}
+	}
+	b.errorf(x, "E2011", "this is not something that can be assigned to")
+	return ir.LValue{T: ir.TInt}
+}
+
+// keys lowers array subscripts; "*" becomes nil.
+func (b *body) keys(list []syntax.Expr) []ir.Expr {
+	var out []ir.Expr
+	for _, k := range list {
+		if _, star := k.(*syntax.Star); star {
+			out = append(out, nil)
+		} else {
+			out = append(out, b.expr(k))
+		}
+	}
+	return out
+}
+
+func (b *body) arrayIn(x *syntax.ArrayIn) ir.Expr {
+	if id, ok := x.Array.(*syntax.Ident); ok {
+		if g, ok := b.src.Idents[id].(*sema.Global); ok {
+			return &ir.IndexIn{G: b.globals[g], Keys: b.keys(x.Keys)}
+		}
+	}
+	b.errorf(x, "E2012", "the right side of 'in' must be an array")
+	return &ir.IntConst{}
+}
+
+func (b *body) call(x *syntax.Call) ir.Expr {
+	chain := b.src.Calls[x]
+	if len(chain) == 0 {
+		b.errorf(x, "E2013", "unresolved function %s", x.Name.Name)
+		return zero(b.src.Types[x])
+	}
+	f := chain[0]
+	want := b.src.Types[x]
+	site := b.site(x)
+	var e ir.Expr
+	switch {
+	case f.Intrinsic != "":
+		id, ok := ir.ByName(f.Intrinsic)
+		if !ok {
+			b.errorf(x, "E2014", "there is no intrinsic %q", f.Intrinsic)
+			return zero(want)
+		}
+		info := ir.Intrinsics[id]
+		t := ir.Type{Kind: info.Result, Width: info.Width}
+		e = &ir.Intrinsic{ID: id, Args: b.exprs(x.Args), T: t, Site: site}
+	case f.Table != "":
+		if len(x.Args) != 1 {
+			b.errorf(x, "E2014", "a table function takes one argument")
+			return zero(want)
+		}
+		e = &ir.Lookup{Table: b.table(x, f.Table), X: b.expr(x.Args[0]), T: ir.Type{Kind: ir.Str}}
+	default:
+		c := &ir.Call{Args: b.exprs(x.Args), T: ir.TVoid, Site: site}
+		if f.Result != sema.Unknown {
+			c.T = irType(f.Result)
+		}
+		for _, f := range chain {
+			i, ok := b.funcs[f]
+			if !ok {
+				b.errorf(x, "E2015", "the overloads of %s mix script code and intrinsics", f.Name)
+				return zero(want)
+			}
+			c.Chain = append(c.Chain, i)
+		}
+		e = c
+	}
+	if e.Type().Kind == ir.Void {
+		return &ir.Seq{Body: []ir.Stmt{&ir.Eval{X: e}}, R: zero(want)}
+	}
+	return e
+}
+
+func (b *body) exprs(list []syntax.Expr) []ir.Expr {
+	out := make([]ir.Expr, len(list))
+	for i, x := range list {
+		out[i] = b.expr(x)
+	}
+	return out
+}
+
+func (l *lowerer) regexp(p *syntax.StringLit) int {
+	if i, ok := l.regexps[p.Value]; ok {
+		return i
+	}
+	i := len(l.out.Regexps)
+	l.out.Regexps = append(l.out.Regexps, ir.Regexp{Pattern: p.Value})
+	l.regexps[p.Value] = i
+	return i
+}
+
+// formatOf gives the format of a member of the print family and its arguments.
+func (b *body) formatOf(p *syntax.PrintExpr) (int, []ir.Expr) {
+	var f format.Format
+	switch {
+	case p.Char:
+		f, _ = format.Parse("%c")
+	case p.FormatLit != nil:
+		var err error
+		if f, err = format.Parse(p.FormatLit.Raw); err != nil {
+			b.errorf(p, "E2016", "%v", err)
+		}
+	default:
+		types := make([]format.Type, len(p.Args))
+		for i, a := range p.Args {
+			types[i] = format.Long
+			if b.src.Types[a] == sema.String {
+				types[i] = format.String
+			}
+		}
+		delim := ""
+		if p.Delim != nil {
+			delim = p.Delim.Value
+		}
+		f = format.Join(types, delim, p.Newline)
+	}
+	args := b.exprs(p.Args)
+	text := f.String()
+	if i, ok := b.formats[text]; ok {
+		return i, args
+	}
+	i := len(b.out.Formats)
+	b.out.Formats = append(b.out.Formats, ir.Format{Text: text, Parsed: f})
+	b.formats[text] = i
+	return i, args
+}
+
+func (b *body) print(p *syntax.PrintExpr, out *[]ir.Stmt) {
+	if p.Hist != nil {
+		*out = append(*out, &ir.PrintHist{L: b.lvalue(p.Hist.X), Site: b.site(p.Hist)})
+		return
+	}
+	f, args := b.formatOf(p)
+	*out = append(*out, &ir.Print{Format: f, Args: args, Site: b.site(p)})
+}
+
+func (b *body) sprint(p *syntax.PrintExpr) ir.Expr {
+	if p.Hist != nil {
+		b.errorf(p, "E2017", "a histogram can be printed, but not turned into a string")
+		return &ir.StrConst{}
+	}
+	f, args := b.formatOf(p)
+	return &ir.Sprintf{Format: f, Args: args, T: ir.Type{Kind: ir.Str}, Site: b.site(p)}
+}

@@ -1,0 +1,348 @@
+// Package lower turns an elaborated program into handler language (package ir).
+//
+// It decides nothing that depends on how programs run: string widths, locks,
+// sharing and regions are added by package plan, which works on its result.
+// Widths of strings are left 0, "to be inferred", except where a type fixes them.
+package lower
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"stapkit/diag"
+	"stapkit/ir"
+	"stapkit/sema"
+	"stapkit/syntax"
+	"stapkit/tapsets"
+)
+
+// Options control lowering.
+type Options struct {
+	// Name is the program's name, as module_name() gives it.
+	Name string
+	// Limits are the script's limits.
+	Limits ir.Limits
+	// NoGlobalDisplay turns the display of unread globals off.
+	NoGlobalDisplay bool
+	// SuppressErrors wraps each handler in try { … } catch { next }
+	// (--suppress-handler-errors); the loader counts the errors.
+	SuppressErrors bool
+	// HZ is the target's CONFIG_HZ, for timer.jiffies; 0 means 250.
+	HZ int64
+}
+
+// Program lowers an elaborated program. The diagnostics are those of
+// constructs that elaboration accepts and no execution has.
+func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
+	l := &lowerer{
+		src:      sp,
+		opt:      opt,
+		out:      &ir.Program{Name: opt.Name, Limits: opt.Limits},
+		globals:  map[*sema.Global]int{},
+		funcs:    map[*sema.Func]int{},
+		sites:    map[siteKey]int{},
+		formats:  map[string]int{},
+		regexps:  map[string]int{},
+		tables:   map[string]int{},
+		types:    map[string]int{},
+		layouts:  map[string]int{},
+		handlers: map[string]bool{},
+	}
+	if l.opt.HZ == 0 {
+		l.opt.HZ = 250
+	}
+	l.out.Sites = []ir.Site{{}} // site 0: nowhere
+	for _, g := range sp.Globals {
+		l.global(g)
+	}
+	for _, f := range sp.Funcs {
+		if f.Body != nil {
+			l.funcs[f] = len(l.out.Funcs)
+			l.out.Funcs = append(l.out.Funcs, &ir.Func{Name: f.Name, Library: f.Library, Recursive: f.Recursive, Site: l.site(f.Decl)})
+		}
+	}
+	for _, f := range sp.Funcs {
+		if f.Body != nil {
+			l.function(f)
+		}
+	}
+	for _, p := range sp.Probes {
+		l.probe(p)
+	}
+	return l.out, l.diags
+}
+
+type lowerer struct {
+	src      *sema.Program
+	opt      Options
+	out      *ir.Program
+	diags    []diag.Diagnostic
+	globals  map[*sema.Global]int
+	funcs    map[*sema.Func]int
+	sites    map[siteKey]int
+	formats  map[string]int
+	regexps  map[string]int
+	tables   map[string]int
+	types    map[string]int
+	layouts  map[string]int
+	handlers map[string]bool
+}
+
+type siteKey struct {
+	file string
+	off  int
+}
+
+func (l *lowerer) errorf(n syntax.Node, code diag.Code, format string, args ...any) {
+	l.diags = append(l.diags, diag.Diagnostic{
+		Code: code, Severity: diag.Error, Range: syntax.AnchorRange(n),
+		Message: fmt.Sprintf(format, args...), Related: syntax.Origin(n),
+	})
+}
+
+// site returns the index of the node's place: its anchor token.
+func (l *lowerer) site(n syntax.Node) int {
+	f := n.File()
+	r := f.TokenRange(n.Anchor())
+	key := siteKey{r.Start.File, r.Start.Offset}
+	if i, ok := l.sites[key]; ok {
+		return i
+	}
+	i := len(l.out.Sites)
+	l.out.Sites = append(l.out.Sites, ir.Site{
+		File: r.Start.File, Line: r.Start.Line, Col: r.Start.Col,
+		Token: syntax.Describe(f, n.Anchor()),
+	})
+	l.sites[key] = i
+	return i
+}
+
+func irType(t sema.Type) ir.Type {
+	switch t {
+	case sema.Long:
+		return ir.TInt
+	case sema.String:
+		return ir.Type{Kind: ir.Str}
+	case sema.Stats:
+		return ir.TStat
+	}
+	return ir.TInt // an unused variable
+}
+
+func (l *lowerer) global(g *sema.Global) {
+	out := ir.Global{
+		Name: g.Name, Value: irType(g.Type), Lock: -1, Wrap: g.Wrap, Library: g.Library,
+		InitInt: g.InitInt, InitStr: g.InitStr,
+		AutoPrint: g.AutoPrint && !l.opt.NoGlobalDisplay,
+	}
+	if g.Array {
+		for _, k := range g.Keys {
+			out.Keys = append(out.Keys, irType(k))
+		}
+		out.MaxEntries = int(g.Max)
+		if g.Max == 0 {
+			out.MaxEntries = l.opt.Limits.MaxMapEntries
+		}
+	} else if g.Type != sema.Stats {
+		out.Settable = !g.Library && !g.Private
+	}
+	if g.Type == sema.Stats {
+		s := g.Stat
+		out.Stat = ir.StatShape{
+			Sum: s.Sum || s.Avg, Min: s.Min, Max: s.Max, Variance: s.Variance, VarShift: int(s.Shift),
+			Hist: ir.Hist(s.Hist), Low: s.Low, High: s.High, Step: s.Step,
+		}
+		if out.AutoPrint {
+			out.Stat.Sum, out.Stat.Min, out.Stat.Max = true, true, true
+		}
+	}
+	l.globals[g] = len(l.out.Globals)
+	l.out.Globals = append(l.out.Globals, out)
+}
+
+func (l *lowerer) function(f *sema.Func) {
+	out := l.out.Funcs[l.funcs[f]]
+	b := l.newBody(f.Body, f.Library)
+	out.Params = len(f.Params)
+	out.Result = ir.TVoid
+	if f.Result != sema.Unknown {
+		out.Result = irType(f.Result)
+	}
+	b.result = out.Result
+	if f.Decl.Body != nil {
+		out.Body = b.block(f.Decl.Body.Stmts)
+	}
+	out.Locals = b.locals
+}
+
+// probe lowers one resolved probe: its row, and a handler for each kind of
+// context that its carriers give.
+func (l *lowerer) probe(p *sema.Probe) {
+	if p.Family == sema.FamNever {
+		return
+	}
+	row := ir.Probe{
+		Point: p.Point, Name: p.Point, Func: p.Func,
+		Order: p.Order, Interval: p.Interval, Random: p.Random, PerSecond: p.Hz,
+		Optional: p.Optional, Sufficient: p.Sufficient,
+	}
+	if p.Written != nil {
+		row.Site = l.site(p.Written)
+	}
+	if p.Jiffies != 0 {
+		row.Interval, row.Random = p.Jiffies*1e9/l.opt.HZ, p.RandomJiffies*1e9/l.opt.HZ
+	}
+	for _, d := range p.Chain {
+		row.Script = d.Point
+		if d.Alias != nil {
+			row.Name = strings.TrimSpace(strings.SplitN(d.Point, "=", 2)[0])
+		}
+	}
+	if f, ok := families[p.Family]; ok {
+		row.Family, row.Kind = f.fam, f.kind
+	}
+	index := len(l.out.Probes)
+	if p.InLoader() {
+		h := l.handler(p, index, false, ir.CtxNone)
+		row.Attach = []ir.Attach{{Carrier: "loader", Handler: h}}
+		l.out.Probes = append(l.out.Probes, row)
+		return
+	}
+	byContext := map[ir.Context]int{}
+	for _, c := range p.Carriers {
+		ctx, ok := contexts[c.Kind]
+		if !ok {
+			l.errorf(p.Written, "E2001", "the carrier %q of %s has no code generator", c.Kind, p.Point)
+			continue
+		}
+		h, ok := byContext[ctx]
+		if !ok {
+			h = l.handler(p, index, true, ctx)
+			byContext[ctx] = h
+		}
+		row.Attach = append(row.Attach, ir.Attach{
+			Carrier: c.Kind, Handler: h, Target: c.Target, Module: c.Module, Symbol: c.Symbol,
+			Offset: c.Offset, BuildID: c.BuildID, Semaphore: c.Semaphore, Type: c.Type, Config: c.Config,
+			Address: c.Address, Length: c.Length, Write: c.WriteOnly, Process: c.Process, PID: c.PID,
+			TargetSet: c.TargetSet, Needs: c.Needs,
+		})
+	}
+	l.out.Probes = append(l.out.Probes, row)
+}
+
+var families = map[sema.Family]struct {
+	fam  ir.Family
+	kind string
+}{
+	sema.FamBegin: {ir.FamBegin, "begin"}, sema.FamEnd: {ir.FamEnd, "end"}, sema.FamError: {ir.FamError, "error"},
+	sema.FamTimer: {ir.FamTimer, "timer"}, sema.FamProfile: {ir.FamProfile, "timer.profile"},
+	sema.FamTrace: {ir.FamTracepoint, "kernel.trace"}, sema.FamTracepoint: {ir.FamTracepoint, "kernel.tracepoint"},
+	sema.FamSyscall: {ir.FamTracepoint, "kernel.trace"}, sema.FamUSyscall: {ir.FamTracepoint, "process.syscall"},
+	sema.FamFunction: {ir.FamFunction, "kernel.function"}, sema.FamStatement: {ir.FamFunction, "kernel.statement"},
+	sema.FamUFunction: {ir.FamUser, "process.function"}, sema.FamUStatement: {ir.FamUser, "process.statement"},
+	sema.FamMark: {ir.FamUser, "process.mark"}, sema.FamProcess: {ir.FamProcess, "process"},
+	sema.FamPerf: {ir.FamPerf, "perf"}, sema.FamData: {ir.FamWatch, "kernel.data"},
+	sema.FamProcfs: {ir.FamProcfs, "procfs"}, sema.FamNetfilter: {ir.FamNetfilter, "netfilter"}, sema.FamLSM: {ir.FamLSM, "lsm"},
+}
+
+var contexts = map[string]ir.Context{
+	"raw_tp": ir.CtxRawTP, "tp_btf": ir.CtxBTFTP, "tracepoint": ir.CtxTracepoint,
+	"fentry": ir.CtxFentry, "fexit": ir.CtxFexit,
+	"kprobe": ir.CtxKprobe, "kretprobe": ir.CtxKprobe, "kprobe_multi": ir.CtxKprobe, "kretprobe_multi": ir.CtxKprobe,
+	"uprobe": ir.CtxKprobe, "uretprobe": ir.CtxKprobe, "usdt": ir.CtxKprobe,
+	"perf": ir.CtxPerf, "breakpoint": ir.CtxPerf, "lsm": ir.CtxLSM, "netfilter": ir.CtxNetfilter,
+}
+
+// handler lowers the body of a probe for one context and returns its index.
+func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context) int {
+	h := &ir.Handler{Kernel: kernel, Ctx: ctx, Probe: probe, Return: p.Return}
+	h.MaxActions = l.opt.Limits.MaxAction
+	if !kernel {
+		h.MaxActions = l.opt.Limits.MaxActionInterruptible
+	}
+	h.Name = l.handlerName(p, probe)
+	b := l.newBody(p.Body, p.Lib)
+	b.ctx = ctx
+	b.kernel = kernel
+	for _, c := range p.Conds {
+		cb := l.newBody(c.Body, p.Lib)
+		x := cb.expr(c.X)
+		if x.Type().Kind == ir.Str {
+			l.errorf(c.X, "E2002", "the condition of a probe must be a number")
+			continue
+		}
+		if h.Cond == nil {
+			h.Cond = x
+		} else {
+			h.Cond = &ir.Logical{And: true, X: h.Cond, Y: x}
+		}
+	}
+	var stmts []syntax.Stmt
+	for _, blk := range p.Blocks {
+		stmts = append(stmts, blk.Stmts...)
+	}
+	h.Body = b.block(stmts)
+	if l.opt.SuppressErrors {
+		h.Body = []ir.Stmt{&ir.Try{Body: h.Body, Var: -1, Catch: []ir.Stmt{&ir.Next{}}}}
+	}
+	h.Locals = b.locals
+	l.out.Handlers = append(l.out.Handlers, h)
+	return len(l.out.Handlers) - 1
+}
+
+// handlerName makes a unique C identifier that tells the probe.
+func (l *lowerer) handlerName(p *sema.Probe, probe int) string {
+	base := p.Func
+	if base == "" {
+		base = p.Point
+	}
+	var b strings.Builder
+	for _, r := range base {
+		if r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			b.WriteRune(r)
+		} else {
+			b.WriteByte('_')
+		}
+	}
+	name := fmt.Sprintf("p%d_%s", probe, b.String())
+	if len(name) > 40 {
+		name = name[:40]
+	}
+	for n := name; ; {
+		if !l.handlers[n] {
+			l.handlers[n] = true
+			return n
+		}
+		n = fmt.Sprintf("%s_%d", name, len(l.handlers))
+	}
+}
+
+func (l *lowerer) table(n syntax.Node, name string) int {
+	name = strings.TrimSpace(name)
+	if i, ok := l.tables[name]; ok {
+		return i
+	}
+	t, ok := tapsets.Lookup(name)
+	if !ok {
+		l.errorf(n, "E2003", "the tapset library has no table %q", name)
+	}
+	out := ir.Table{Name: name, Default: t.Default}
+	if t.Flags {
+		out.Kind = ir.TableFlags
+	}
+	for _, e := range t.Entries {
+		out.Entries = append(out.Entries, ir.TableEntry{Value: e.Value, Name: e.Name})
+	}
+	i := len(l.out.Tables)
+	l.out.Tables = append(l.out.Tables, out)
+	l.tables[name] = i
+	return i
+}
+
+// ScriptName is the name of a program made from a script file: its base name
+// without suffix.
+func ScriptName(file string) string {
+	base := filepath.Base(file)
+	return strings.TrimSuffix(base, filepath.Ext(base))
+}

@@ -1,0 +1,262 @@
+package lower
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"stapkit/ir"
+	"stapkit/sema"
+	"stapkit/syntax"
+	"stapkit/target/ctype"
+)
+
+// access lowers a target variable, cast or member access.
+func (b *body) access(x syntax.Expr, acc *sema.Access) ir.Expr {
+	switch acc.Result {
+	case sema.ResultString:
+		if acc.Base == sema.BaseConst {
+			return &ir.StrConst{S: b.clip(acc.Const.Str)}
+		}
+	case sema.ResultVars:
+		return b.vars(x, acc)
+	case sema.ResultPretty:
+		return b.pretty(x, acc)
+	case sema.ResultInt, sema.ResultAddr:
+		base, ok := b.base(x, acc)
+		if !ok {
+			return &ir.IntConst{}
+		}
+		return b.path(x, acc, base)
+	}
+	b.errorf(x, "E2018", "%s cannot be read from a handler here", acc.Name)
+	return zero(b.src.Types[x])
+}
+
+// base lowers what an access starts from: its value, or with acc.BaseAddr its
+// address.
+func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
+	switch acc.Base {
+	case sema.BaseArg, sema.BaseReturn:
+		size, signed := int64(8), false
+		if t := acc.BaseType; t != nil && ctype.IsScalar(t) {
+			size, signed = t.Size(), ctype.IsSigned(t)
+		}
+		if size != 1 && size != 2 && size != 4 {
+			size = 8
+		}
+		return &ir.CtxArg{N: acc.N, Size: int(size), Signed: signed}, true
+	case sema.BaseExpr:
+		return b.expr(acc.X), true
+	case sema.BaseConst:
+		return &ir.IntConst{V: acc.Const.Int}, true
+	}
+	b.errorf(x, "E2018", "%s cannot be read from a handler here", acc.Name)
+	return nil, false
+}
+
+func space(s sema.Space) ir.Space {
+	if s == sema.UserSpace {
+		return ir.UserSpace
+	}
+	return ir.KernelSpace
+}
+
+// path follows the hops of an access from its base.
+func (b *body) path(x syntax.Expr, acc *sema.Access, cur ir.Expr) ir.Expr {
+	site := b.site(x)
+	sp := space(acc.Space)
+	if acc.Path == nil || len(acc.Path.Hops) == 0 {
+		if acc.BaseAddr && acc.Result == sema.ResultInt {
+			return &ir.Load{Addr: cur, Size: acc.Size, Signed: acc.Signed, Space: sp, Site: site}
+		}
+		return cur
+	}
+	trusted := acc.Trusted
+	for i := range acc.Path.Hops {
+		hop := &acc.Path.Hops[i]
+		last := i == len(acc.Path.Hops)-1
+		load, size, signed := !last || acc.Result == sema.ResultInt, 8, false
+		if last {
+			size, signed = acc.Size, acc.Signed
+		}
+		f := &ir.Field{
+			Base: cur, Off: int(hop.Offset), Size: size, Signed: signed,
+			AddrOnly: !load, Trusted: trusted, Space: sp, Site: site, TypeID: -1,
+		}
+		if hop.Relocatable() && sp == ir.KernelSpace {
+			f.TypeID, f.Access = b.typeRef(x, hop, acc.Module)
+		}
+		if bits := acc.Path.Bits; last && load && bits != nil {
+			f.Size, f.Signed = int(bits.Storage), bits.Signed
+			f.BitOff, f.BitSize = int(bits.Bit-8*hop.Offset), int(bits.Bits)
+		}
+		if len(hop.Dynamic) == 0 {
+			cur = f
+		} else {
+			f.AddrOnly = true
+			var addr ir.Expr = f
+			for _, d := range hop.Dynamic {
+				idx := b.expr(acc.Index[b.dynamicIndex(acc, d)])
+				addr = &ir.Binary{Op: ir.OpAdd, T: ir.TInt, Site: site, X: addr,
+					Y: &ir.Binary{Op: ir.OpMul, T: ir.TInt, Site: site, X: idx, Y: &ir.IntConst{V: d.Stride}}}
+			}
+			cur = addr
+			if load {
+				cur = &ir.Load{Addr: addr, Size: size, Signed: signed, Space: sp, Site: site}
+			}
+		}
+		trusted = false
+	}
+	return cur
+}
+
+func (b *body) dynamicIndex(acc *sema.Access, d ctype.Dynamic) int {
+	return min(max(d.Step, 0), len(acc.Index)-1)
+}
+
+// typeRef enters the root of a hop in the program's type table, reduced to the
+// one chain of members that the hop names, and returns its number with the
+// access string in the reduced type.
+func (l *lowerer) typeRef(n syntax.Node, hop *ctype.Hop, module string) (int, string) {
+	root, access := ctype.Reduce(hop)
+	enc, err := ctype.Encode(root)
+	if err != nil {
+		l.errorf(n, "E2019", "the type of this access cannot be kept in a bundle: %v", err)
+		return -1, ""
+	}
+	ref := ir.TypeRef{Module: module, Members: enc}
+	switch t := root.(type) {
+	case *ctype.Struct:
+		ref.Name = t.Name
+		ref.Kind = strings.Fields(t.Kind.String())[0]
+	case *ctype.Typedef:
+		ref.Kind, ref.Name = "typedef", t.Name
+	}
+	key := ref.Kind + " " + ref.Name + "\x00" + module + "\x00" + hex.EncodeToString(enc)
+	if i, ok := l.types[key]; ok {
+		return i, access
+	}
+	i := len(l.out.Types)
+	l.out.Types = append(l.out.Types, ref)
+	l.types[key] = i
+	return i, access
+}
+
+// exists lowers @defined where the host decides.
+func (b *body) exists(acc *sema.Access, c sema.Const) ir.Expr {
+	if acc.Path == nil || len(acc.Path.Hops) == 0 {
+		return &ir.IntConst{V: c.Int}
+	}
+	var out ir.Expr
+	for i := range acc.Path.Hops {
+		hop := &acc.Path.Hops[i]
+		if !hop.Relocatable() {
+			continue
+		}
+		id, access := b.typeRef(acc.X, hop, acc.Module)
+		var e ir.Expr = &ir.Exists{TypeID: id, Access: access}
+		if out != nil {
+			e = &ir.Logical{And: true, X: out, Y: e}
+		}
+		out = e
+	}
+	if out == nil {
+		return &ir.IntConst{V: c.Int}
+	}
+	return out
+}
+
+func (l *lowerer) layout(n syntax.Node, t ctype.Type) int {
+	enc, err := ctype.Encode(t)
+	if err != nil {
+		l.errorf(n, "E2019", "the type of this access cannot be kept in a bundle: %v", err)
+		return 0
+	}
+	if i, ok := l.layouts[string(enc)]; ok {
+		return i
+	}
+	i := len(l.out.Layouts)
+	l.out.Layouts = append(l.out.Layouts, enc)
+	l.layouts[string(enc)] = i
+	return i
+}
+
+// maxCapture bounds what one pretty-printed value takes along, in bytes.
+const maxCapture = 1024
+
+// pretty lowers $x$ and $x$$: the object's bytes are captured, the loader makes
+// the text.
+func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
+	base, ok := b.base(x, acc)
+	if !ok {
+		return &ir.StrConst{}
+	}
+	t := acc.Type
+	var flags uint32
+	if acc.Deep {
+		flags = 1
+	}
+	mt := &ir.MakeText{Kind: ir.TextType, Flags: flags, Space: space(acc.Space), Site: b.site(x)}
+	value := *acc
+	value.Result = sema.ResultAddr
+	switch {
+	case (acc.Path == nil || len(acc.Path.Hops) == 0) && !acc.BaseAddr:
+		// The base itself is the value: a number or a pointer. A pointer is
+		// followed: what it points at is shown.
+		if p, ok := ctype.AsPointer(t); ok && !isVoid(p.Elem) {
+			t = p.Elem
+			mt.Args = []ir.Expr{base}
+		} else {
+			mt.Immediate = true
+			mt.Args = []ir.Expr{base}
+		}
+	default:
+		if p, ok := ctype.AsPointer(t); ok && !isVoid(p.Elem) {
+			value.Result, value.Size = sema.ResultInt, 8
+			t = p.Elem
+		}
+		mt.Args = []ir.Expr{b.path(x, &value, base)}
+	}
+	mt.Layout = b.layout(x, t)
+	mt.Size = int(min(max(t.Size(), 8), maxCapture))
+	if ctype.IsChar(t) && !mt.Immediate {
+		// char *: text up to its NUL
+		mt.Kind = ir.TextType
+		mt.Size = 256
+		mt.Flags |= 2
+	}
+	if mt.Immediate {
+		mt.Size = 8
+	}
+	mt.T = ir.Type{Kind: ir.Deferred, Text: mt.Kind, Width: 16 + (mt.Size+7)&^7}
+	return mt
+}
+
+func isVoid(t ctype.Type) bool {
+	_, ok := ctype.Strip(t).(*ctype.Void)
+	return ok
+}
+
+// vars lowers the $$vars family: each value as a number.
+func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
+	f := &ctype.Struct{Name: ""}
+	var members []ctype.Member
+	mt := &ir.MakeText{Kind: ir.TextParms, Site: b.site(x)}
+	for i, v := range acc.Vars {
+		val := b.access(x, v.Access)
+		if val.Type().Kind != ir.Int {
+			val = &ir.IntConst{}
+		}
+		t := v.Access.Type
+		if !ctype.IsScalar(t) {
+			t = &ctype.Pointer{Elem: &ctype.Void{}}
+		}
+		members = append(members, ctype.Member{Name: v.Name, Type: t, Bit: int64(64 * i)})
+		mt.Args = append(mt.Args, val)
+	}
+	f = ctype.NewStruct(f.Kind, "", int64(8*len(members)), members)
+	mt.Layout = b.layout(x, f)
+	mt.Size = 8 * len(mt.Args)
+	mt.T = ir.Type{Kind: ir.Deferred, Text: ir.TextParms, Width: 8 + mt.Size}
+	return mt
+}
