@@ -1,0 +1,5 @@
+//go:build !linux
+
+package desc
+
+func machine() string { return "" }
