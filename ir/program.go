@@ -134,8 +134,11 @@ type Handler struct {
 	Body       []Stmt
 	Probe      int // index into Program.Probes; of a region the one it stands in
 	Sleepable  bool
-	MaxActions int  // MAXACTION for this handler
-	Return     bool // runs on return of something
+	MaxActions int // MAXACTION for this handler
+	// Uncounted: it cannot reach MaxActions, so its Ticks were dropped; those in
+	// functions that it calls need not be counted either.
+	Uncounted bool
+	Return    bool // runs on return of something
 }
 
 // RegionParam is a local that a region uses (In) or changes (Out).

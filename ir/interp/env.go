@@ -34,10 +34,19 @@ type Error struct {
 	Site   int    // index into Program.Sites; -1: the place that the interpreter executes
 	Arg    int64  // address, limit …, see ir.ErrText
 	Detail string // ErrUser: the text
+
+	// host is set when it is not an error of the script: what an Env returned,
+	// or errAbort, errInterrupted. Nothing catches it.
+	host error
 }
 
 // Error returns the text that the catch variable gets.
-func (e *Error) Error() string { return ir.ErrText(e.Code, e.Arg, e.Detail) }
+func (e *Error) Error() string {
+	if e.host != nil {
+		return e.host.Error()
+	}
+	return ir.ErrText(e.Code, e.Arg, e.Detail)
+}
 
 // NewError returns an error for the place that the interpreter executes.
 func NewError(code ir.ErrCode, arg int64) *Error { return &Error{Code: code, Site: -1, Arg: arg} }
@@ -109,10 +118,10 @@ type Env interface {
 	// System has a command run after the handler.
 	System(cmd string) error
 
-	// Intrinsic executes those intrinsics that depend on the world: IPid …
-	// IFuncIP but for the string and memory ones, ILoaderPid, IRandom, ISignal,
-	// IHz, IIsReturn. Registers and the like that the context lacks are
-	// ErrNoContext.
+	// Intrinsic executes those intrinsics that depend on the world: the
+	// current task, CPU and time, ITarget, ILoaderPid, IRandom, ISignal, IReg,
+	// IUReg, IHasRegs, IUserMode, IArg, IRetval, IFuncIP, IHz. What the context
+	// lacks is ErrNoContext.
 	Intrinsic(id ir.IntrinsicID, args []Value) (Value, error)
 	// ReadMem fills buf from memory. It is all or nothing; any error is a
 	// fault at addr.

@@ -1,0 +1,439 @@
+package plan
+
+import (
+	"stapkit/diag"
+	"stapkit/format"
+	"stapkit/ir"
+)
+
+// widths infers how wide each string variable, key and expression is: the least
+// that holds every value that can get there, MAXSTRINGLEN at the most. What grows
+// with each round (s = s . "x" in a loop) is given the maximum at once. It also
+// finds the variables that hold deferred text.
+func (pl *planner) widths() {
+	p := pl.p
+	w := &widener{
+		planner: pl,
+		max:     ir.StrWidth(p.Limits.MaxStringLen - 1),
+		results: make([]ir.Type, len(p.Funcs)),
+		regions: map[int]bool{},
+		bad:     map[int]bool{},
+	}
+	for i, f := range p.Funcs {
+		w.results[i] = f.Result
+		clearWidths(f.Locals)
+	}
+	for _, h := range p.Handlers {
+		clearWidths(h.Locals)
+	}
+	for i := range p.Globals {
+		g := &p.Globals[i]
+		clearWidths(g.Keys)
+		if g.Value.Kind == ir.Str {
+			g.Value.Width = 8
+			if g.InitStr != "" {
+				w.join(&g.Value, w.str(len(g.InitStr)), 0)
+			}
+			if g.Settable && !g.IsArray() {
+				w.join(&g.Value, w.str(p.Limits.MaxStringLen-1), 0)
+			}
+		}
+	}
+	for round := 0; ; round++ {
+		w.changed = false
+		w.widen = round >= 4
+		for i, f := range p.Funcs {
+			w.frame(f.Locals, &w.results[i], false)
+			w.list(f.Body)
+		}
+		for _, h := range p.Handlers {
+			w.frame(h.Locals, nil, h.Kernel)
+			if h.Cond != nil {
+				w.expr(h.Cond)
+			}
+			w.list(h.Body)
+		}
+		if !w.changed {
+			break
+		}
+	}
+	for i, f := range p.Funcs {
+		f.Result = w.results[i]
+		finish(f.Locals)
+	}
+	for _, h := range p.Handlers {
+		finish(h.Locals)
+	}
+	for _, h := range p.Regions {
+		finish(h.Locals)
+	}
+	for i := range p.Globals {
+		finish(p.Globals[i].Keys)
+	}
+}
+
+func clearWidths(list []ir.Type) {
+	for i := range list {
+		if list[i].Kind == ir.Str {
+			list[i].Width = 0
+		}
+	}
+}
+
+// finish gives variables that no string ever reaches room for "".
+func finish(list []ir.Type) {
+	for i := range list {
+		if list[i].Kind == ir.Str && list[i].Width == 0 {
+			list[i].Width = 8
+		}
+	}
+}
+
+type widener struct {
+	*planner
+	max     int
+	changed bool
+	widen   bool
+	locals  []ir.Type
+	result  *ir.Type
+	results []ir.Type
+	kernel  bool
+	regions map[int]bool
+	bad     map[int]bool // sites reported
+}
+
+func (w *widener) frame(locals []ir.Type, result *ir.Type, kernel bool) {
+	w.locals, w.result, w.kernel = locals, result, kernel
+}
+
+// str is the type of strings of up to n bytes.
+func (w *widener) str(n int) ir.Type {
+	t := ir.TStr(n)
+	t.Width = min(t.Width, w.max)
+	return t
+}
+
+// length is the longest value of a string type.
+func length(t ir.Type) int { return max(t.Width-1, 0) }
+
+// join widens variable v so that it holds t.
+func (w *widener) join(v *ir.Type, t ir.Type, site int) {
+	switch {
+	case v.Kind == ir.Str && t.Kind == ir.Str:
+		if t.Width > v.Width {
+			v.Width = t.Width
+			if w.widen {
+				v.Width = w.max
+			}
+			w.changed = true
+		}
+	case v.Kind == ir.Str && t.Kind == ir.Deferred:
+		if v.Width > 8 {
+			w.mixed(site)
+			return
+		}
+		*v = t
+		w.changed = true
+	case v.Kind == ir.Deferred && t.Kind == ir.Deferred:
+		if v.Text != t.Text {
+			w.mixed(site)
+			return
+		}
+		if t.Width > v.Width {
+			v.Width = t.Width
+			w.changed = true
+		}
+	case v.Kind == ir.Deferred && t.Kind == ir.Str && t.Width > 8:
+		w.mixed(site)
+	}
+}
+
+var codeMixed = diag.Register(diag.Info{
+	Code: "E2030", Severity: diag.Error, Title: "text made by the loader is mixed with other strings",
+	Doc: "Symbol names, stacks and pretty-printed structures in kernel handlers are captured there and become text in the loader. " +
+		"They can be stored, printed, used as keys and compared with text of the same kind; a variable that holds them cannot also hold other strings, " +
+		"and nothing in the handler can look into the text. Print them, or do the work in an end or timer probe.",
+})
+
+func (w *widener) mixed(site int) {
+	if w.bad[site] {
+		return
+	}
+	w.bad[site] = true
+	s := w.p.Sites[site]
+	pos := diag.Pos{File: s.File, Line: s.Line, Col: s.Col}
+	w.diags = append(w.diags, diag.Diagnostic{
+		Code: codeMixed, Severity: diag.Error, Range: diag.Range{Start: pos, End: pos},
+		Message: "text that the loader makes (a symbol name, stack or structure) is used as an ordinary string here",
+		Help:    "print it or keep it in a variable of its own; look into it in an end or timer probe",
+	})
+}
+
+// observe reports that code in the kernel looks into deferred text.
+func (w *widener) observe(x ir.Expr, site int) {
+	if x.Type().Kind == ir.Deferred {
+		w.mixed(site)
+	}
+}
+
+func (w *widener) list(list []ir.Stmt) {
+	p := w.p
+	for _, s := range list {
+		ir.StmtExprs(s, func(x *ir.Expr) { w.expr(*x) })
+		switch s := s.(type) {
+		case *ir.Foreach:
+			g := &p.Globals[s.G]
+			w.keys(s.G, s.Slice, s.Site)
+			for i, k := range s.Keys {
+				if k >= 0 {
+					w.join(&w.locals[k], g.Keys[i], s.Site)
+				}
+			}
+			if s.Value >= 0 && g.Value.Kind != ir.Stat {
+				w.join(&w.locals[s.Value], g.Value, s.Site)
+			}
+		case *ir.ForeachHist:
+			w.lvalue(&s.L, s.Site)
+		case *ir.Delete:
+			w.lvalue(&s.L, s.Site)
+		case *ir.PrintHist:
+			w.lvalue(&s.L, s.Site)
+		case *ir.Return:
+			if s.X != nil && w.result != nil {
+				w.join(w.result, s.X.Type(), 0)
+			}
+		case *ir.Try:
+			if s.Var >= 0 {
+				w.join(&w.locals[s.Var], w.str(p.Limits.MaxStringLen-1), 0)
+			}
+		}
+		ir.Bodies(s, func(b *[]ir.Stmt) { w.list(*b) })
+	}
+}
+
+func (w *widener) keys(g int, keys []ir.Expr, site int) {
+	for i, k := range keys {
+		if k != nil && i < len(w.p.Globals[g].Keys) {
+			w.join(&w.p.Globals[g].Keys[i], k.Type(), site)
+		}
+	}
+}
+
+func (w *widener) lvalue(l *ir.LValue, site int) {
+	if !l.Global {
+		l.T = w.locals[l.ID]
+		return
+	}
+	w.keys(l.ID, l.Keys, site)
+	l.T = w.p.Globals[l.ID].Value
+}
+
+// expr computes the type of x, its operands first.
+func (w *widener) expr(x ir.Expr) {
+	p := w.p
+	switch x := x.(type) {
+	case *ir.Seq:
+		w.list(x.Body)
+	case *ir.Region:
+		w.list(x.Body)
+	}
+	ir.Children(x, func(c *ir.Expr) { w.expr(*c) })
+	switch x := x.(type) {
+	case *ir.Local:
+		x.T = w.locals[x.ID]
+	case *ir.GlobalGet:
+		x.T = p.Globals[x.G].Value
+	case *ir.IndexGet:
+		w.keys(x.G, x.Keys, 0)
+		x.T = p.Globals[x.G].Value
+	case *ir.IndexIn:
+		w.keys(x.G, x.Keys, 0)
+	case *ir.StatGet:
+		w.lvalue(&x.L, x.Site)
+	case *ir.HistGet:
+		w.lvalue(&x.L, x.Site)
+	case *ir.StatAdd:
+		w.lvalue(&x.L, x.Site)
+	case *ir.Update:
+		w.lvalue(&x.L, x.Site)
+		t := x.R.Type()
+		if x.Op == ir.OpConcat {
+			w.observe(x.R, x.Site)
+			t = w.str(length(x.L.T) + length(t))
+		}
+		if x.L.Global {
+			w.join(&p.Globals[x.L.ID].Value, t, x.Site)
+		} else {
+			w.join(&w.locals[x.L.ID], t, x.Site)
+		}
+		w.lvalue(&x.L, x.Site)
+	case *ir.Binary:
+		switch {
+		case x.Op == ir.OpConcat:
+			w.observe(x.X, x.Site)
+			w.observe(x.Y, x.Site)
+			x.T = w.str(length(x.X.Type()) + length(x.Y.Type()))
+		case x.X.Type().Kind != x.Y.Type().Kind:
+			w.observe(x.X, x.Site)
+			w.observe(x.Y, x.Site)
+		}
+	case *ir.Cond:
+		if x.X.Type().Kind != ir.Int {
+			t := x.X.Type()
+			w.join(&t, x.Y.Type(), 0)
+			x.T = t
+		}
+	case *ir.Call:
+		for _, f := range x.Chain {
+			for i, a := range x.Args {
+				w.join(&p.Funcs[f].Locals[i], a.Type(), x.Site)
+			}
+		}
+		t := w.results[x.Chain[0]]
+		for _, f := range x.Chain[1:] {
+			w.join(&t, w.results[f], x.Site)
+		}
+		x.T = t
+		if t.Kind == ir.Str && t.Width == 0 {
+			x.T.Width = 8
+		}
+	case *ir.Intrinsic:
+		w.intrinsic(x)
+	case *ir.Sprintf:
+		x.T = w.str(w.printed(p.Formats[x.Format].Parsed, x.Args, x.Site))
+	case *ir.Match:
+		w.observe(x.X, x.Site)
+	case *ir.Lookup:
+		n := 0
+		for _, e := range p.Tables[x.Table].Entries {
+			if p.Tables[x.Table].Kind == ir.TableFlags {
+				n += len(e.Name) + 1
+			} else {
+				n = max(n, len(e.Name))
+			}
+		}
+		if d := p.Tables[x.Table].Default; d != "" {
+			n = max(n, len(d)+20)
+		}
+		x.T = w.str(n)
+	case *ir.Region:
+		x.T = ir.TVoid
+		if x.Result != nil {
+			x.T = x.Result.Type()
+		}
+		// The region's program has the same frame and the same expressions.
+		r := p.Regions[x.ID]
+		w.list(r.Body)
+		if r.Result != nil {
+			w.expr(r.Result)
+		}
+		r.Locals = w.locals
+	}
+}
+
+func (w *widener) intrinsic(x *ir.Intrinsic) {
+	p := w.p
+	for _, a := range x.Args {
+		w.observe(a, x.Site)
+	}
+	if x.T.Kind != ir.Str {
+		return
+	}
+	if fixed := ir.Intrinsics[x.ID].Width; fixed > 0 {
+		x.T.Width = fixed
+		return
+	}
+	longest := func(text func(*ir.Probe) string) {
+		n := 0
+		for i := range p.Probes {
+			n = max(n, len(text(&p.Probes[i])))
+		}
+		x.T = w.str(n)
+	}
+	switch x.ID {
+	case ir.IStrSub:
+		x.T = x.Args[0].Type()
+		if c, ok := x.Args[2].(*ir.IntConst); ok && c.V >= 0 && c.V < int64(x.T.Width) {
+			x.T = w.str(int(c.V))
+		}
+	case ir.IKernelStr, ir.IUserStr:
+		n := p.Limits.MaxStringLen - 1
+		if c, ok := x.Args[1].(*ir.IntConst); ok && c.V >= 0 && c.V < int64(n) {
+			n = int(c.V)
+		}
+		x.T = w.str(n)
+	case ir.IPp:
+		longest(func(p *ir.Probe) string { return p.Point })
+	case ir.IPn:
+		longest(func(p *ir.Probe) string { return p.Name })
+	case ir.IPpfunc:
+		longest(func(p *ir.Probe) string { return p.Func })
+	case ir.IModuleName:
+		x.T = w.str(len(p.Name))
+	default:
+		x.T = w.str(p.Limits.MaxStringLen - 1)
+	}
+}
+
+// printed bounds the length of formatted text.
+func (w *widener) printed(f format.Format, args []ir.Expr, site int) int {
+	n, i := 0, 0
+	limit := w.p.Limits.MaxStringLen - 1
+	star := func() int {
+		if i < len(args) {
+			if c, ok := args[i].(*ir.IntConst); ok {
+				i++
+				return int(min(max(c.V, -int64(limit)), int64(limit)))
+			}
+		}
+		i++
+		return limit
+	}
+	for _, d := range f.Directives {
+		if d.Conv == format.Text {
+			n += len(d.Text)
+			continue
+		}
+		width, prec := d.Width, d.Prec
+		if width == format.Star {
+			width = star()
+		}
+		if prec == format.Star {
+			prec = star()
+		}
+		if width < 0 {
+			width = -width // a negative width pads on the right
+		}
+		if d.Width == format.Unset {
+			width = 0
+		}
+		size := 0
+		switch d.Conv {
+		case format.Str:
+			if i < len(args) {
+				t := args[i].Type()
+				w.observe(args[i], site)
+				size = length(t)
+			}
+			if d.Prec != format.Unset {
+				size = min(size, max(prec, 0))
+			}
+		case format.Char:
+			size = 4
+		case format.Binary:
+			size = 8
+		case format.Memory:
+			size = max(prec, 1)
+		case format.MemoryHex:
+			size = 2 * max(prec, 1)
+		default:
+			size = 24
+			if d.Prec != format.Unset {
+				size = max(size, prec+3)
+			}
+		}
+		i++
+		n += max(size, width)
+	}
+	return min(n, limit)
+}
