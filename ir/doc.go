@@ -12,7 +12,8 @@
 //
 // An Int is a 64-bit two's complement number. A Str is a byte string without
 // NUL, at most Width-1 bytes long; storing a longer one truncates it silently
-// to Width-1 bytes. A Deferred is text that the loader makes from captured
+// to Width-1 bytes, and never more than Limits.MaxStringLen-1 bytes: where
+// MAXSTRINGLEN is no multiple of 8 the limit is less than the storage. A Deferred is text that the loader makes from captured
 // numbers or bytes (symbol names, stacks, pretty-printed structures): it can be
 // stored, printed, used as a key and compared with a value of the same kind,
 // and nothing else.
@@ -60,6 +61,12 @@
 // ErrNoGroup for n < 0 or beyond the groups of that expression and gives "" for
 // a group that took no part. ngroups() counts the whole match too. The match is
 // the leftmost, and among those the longest (POSIX).
+//
+// # Regions and locks
+//
+// Of a region program the Result is evaluated after Body, before any lock that
+// Body took and did not release is released. A kernel handler that ends in any
+// way releases its lock. Lock in a region that cannot be had gives RegionBusy.
 //
 // # Errors
 //
