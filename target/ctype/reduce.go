@@ -53,7 +53,7 @@ func reduceLeaf(t Type) Type {
 	case *Qualified:
 		return reduceLeaf(t.Elem)
 	case *Pointer:
-		return &Pointer{Elem: &Void{}}
+		return &Pointer{Elem: &Void{}, Bytes: t.Bytes}
 	case *Array:
 		return &Array{Elem: reduceLeaf(t.Elem), Len: t.Len}
 	case *Struct:

@@ -8,6 +8,7 @@ package tracefs
 import (
 	"bufio"
 	"bytes"
+	_ "embed" // systems.txt
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Name is the full name of an event.
@@ -275,3 +277,25 @@ func splitDecl(s string) (typ, name string) {
 func isIdent(c byte) bool {
 	return c == '_' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z'
 }
+
+//go:embed systems.txt
+var systemsText string
+
+var usual = sync.OnceValue(func() map[string]string {
+	m := map[string]string{}
+	for line := range strings.Lines(systemsText) {
+		f := strings.Fields(line)
+		if len(f) == 0 || f[0] == "#" {
+			continue
+		}
+		for _, n := range f[1:] {
+			m[n] = f[0]
+		}
+	}
+	return m
+})
+
+// UsualSystem is the system that a tracepoint is in on the kernels that were
+// looked at, for a host whose own events are not known; "" when none had it.
+// Tracepoints hardly ever change their system.
+func UsualSystem(tracepoint string) string { return usual()[tracepoint] }
