@@ -29,7 +29,9 @@
 // one form only, which package bundle checks before it trusts a file:
 //
 //	ELF header
-//	sections in the order of their indexes, each at its alignment
+//	sections in the order of their indexes, each at its alignment:
+//	  .text, programs, license, .maps, data, .BTF, .BTF.ext, .stap.*,
+//	  relocations, .symtab, .strtab
 //	section header table, 8-aligned; the file ends with it
 //
 // No two sections overlap or share a name, and every byte outside a section is
@@ -59,7 +61,7 @@ type Spec struct {
 	// License is the program licence the kernel sees. Empty means "GPL".
 	License string
 	// Sections are further sections (.stap.*), kept as they are, neither
-	// loaded nor relocated.
+	// loaded nor relocated. Write adds bundle.MarkSection itself.
 	Sections []Section
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"stapkit/bundle"
 )
 
 // Write returns the ELF object for s. The same s gives the same bytes. s and its
@@ -99,6 +101,7 @@ func (w *writer) write() ([]byte, error) {
 		}
 		w.sections = append(w.sections, &elfSection{name: s.Name, typ: elf.SHT_PROGBITS, align: 8, data: s.Data})
 	}
+	w.sections = append(w.sections, &elfSection{name: bundle.MarkSection, typ: elf.SHT_PROGBITS, align: 8, data: bundle.Mark()})
 	return writeELF(w.sections, w.locals, w.globals, w.symbol)
 }
 
