@@ -8,7 +8,9 @@ package diag
 
 import (
 	"fmt"
+	"sort"
 	"strconv"
+	"strings"
 )
 
 // Severity tells how bad a diagnostic is. The zero value is Error, so that a
@@ -88,22 +90,37 @@ func (r Range) Len() int {
 	return r.End.Offset - r.Start.Offset
 }
 
-// Related is another place that helps to understand a diagnostic: where a type
-// was first inferred, where a macro was used. An empty Message marks a plain
-// pointer. The use of a macro whose body the previous place lies in carries the
-// message InExpansion(name); the innermost comes first.
+// Related is another place that helps to understand a diagnostic, such as the
+// one where a type was first inferred. By its message it is
+//   - the use of a macro whose body the place before it lies in (the message is
+//     InExpansion of its name; the innermost use comes first),
+//   - what was being done ("while resolving probe point"), which SystemTap's
+//     shape prints before the diagnostic,
+//   - a plain pointer, when the message is empty,
+//   - else a remark on the place.
 type Related struct {
 	Range   Range  `json:"range"`
 	Message string `json:"message"`
 }
 
 // expansionPrefix begins the message of a Related entry that names the use of a
-// macro.
-const expansionPrefix = "in expansion of macro "
+// macro, contextPrefix that of one that tells what was being done.
+const (
+	expansionPrefix = "in expansion of macro "
+	contextPrefix   = "while "
+)
 
 // InExpansion returns the message of a Related entry that says "the place
-// before lies in the body of this macro, which was used here".
-func InExpansion(macro string) string { return expansionPrefix + "'" + macro + "'" }
+// before lies in the body of this macro, which was used here". The @ of the
+// name may be there or not.
+func InExpansion(macro string) string {
+	return expansionPrefix + "'@" + strings.TrimPrefix(macro, "@") + "'"
+}
+
+// expansionOf returns the quoted name of the macro that r is a use of.
+func (r *Related) expansionOf() (string, bool) {
+	return strings.CutPrefix(r.Message, expansionPrefix)
+}
 
 // Edit replaces the text of Range by NewText.
 type Edit struct {
@@ -185,6 +202,21 @@ func HasErrors(ds []Diagnostic) bool {
 		}
 	}
 	return false
+}
+
+// Sort orders diagnostics by file and place, those of one place as they were;
+// those without a place come first.
+func Sort(ds []Diagnostic) {
+	sort.SliceStable(ds, func(i, j int) bool {
+		a, b := ds[i].Range.Start, ds[j].Range.Start
+		if a.File != b.File {
+			return a.File < b.File
+		}
+		if a.Line != b.Line {
+			return a.Line < b.Line
+		}
+		return a.Col < b.Col
+	})
 }
 
 // Sources gives renderers the text of a file, so that they can show the line.
