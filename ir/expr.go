@@ -114,7 +114,8 @@ type StatGet struct {
 }
 
 // HistGet is @hist_*(L)[Bucket]: the count in one bucket, numbered from 0 as
-// format numbers them. A bucket out of range raises ErrBucket.
+// format numbers them. An empty aggregate raises ErrEmptyStat, else a bucket out
+// of range ErrBucket.
 type HistGet struct {
 	L      LValue
 	Bucket Expr

@@ -141,7 +141,9 @@ type Handler struct {
 	Return    bool // runs on return of something
 }
 
-// RegionParam is a local that a region uses (In) or changes (Out).
+// RegionParam is a local that a region uses (In) or changes (Out). The locals of
+// a region are those of the handler or function that the Region stands in, with
+// the same numbers.
 type RegionParam struct {
 	Local   int
 	In, Out bool
@@ -242,8 +244,11 @@ type Regexp struct {
 // TableKind says how a table turns a number into text.
 type TableKind uint8
 
-// TableEnum looks the number up; TableFlags joins the names of the set bits
-// with "|".
+// TableEnum gives the name of the number, or else the default. TableFlags does
+// so too when the number has an entry of its own; otherwise it joins, with "|"
+// and in the table's order, the names of all entries but 0 whose bits are all
+// set, and then the default for the bits that none of them has, if there are
+// any. The result is truncated to its type.
 const (
 	TableEnum TableKind = iota
 	TableFlags

@@ -31,8 +31,9 @@ type Sort struct {
 
 // Foreach visits the elements that the array has when the loop starts. Keys
 // and Value are locals (-1: not bound); a non-nil Slice entry restricts that
-// key. Limit (nil: none) is evaluated once; if it is not positive, nothing is
-// visited. Elements with equal sort keys come in creation order.
+// key. Slice and then Limit (nil: none) are evaluated once, before the elements
+// are read; if Limit is not positive, nothing is visited. Elements with equal
+// sort keys come in creation order.
 type Foreach struct {
 	G     int
 	Keys  []int
@@ -44,7 +45,8 @@ type Foreach struct {
 	Site  int
 }
 
-// ForeachHist visits bucket numbers 0…n-1 of a histogram.
+// ForeachHist visits bucket numbers 0…n-1 of a histogram, as Foreach visits
+// elements. An empty aggregate raises ErrEmptyStat, unless Limit is not positive.
 type ForeachHist struct {
 	L     LValue
 	Key   int // local

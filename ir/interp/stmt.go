@@ -27,10 +27,11 @@ type (
 
 // compiler turns one handler or function into closures.
 type compiler struct {
-	m     *Machine
-	code  *code
-	fn    *ir.Func // nil in a handler
-	depth int
+	m       *Machine
+	code    *code
+	fn      *ir.Func // nil in a handler
+	results map[*ir.Region]int
+	depth   int
 }
 
 // values reserves n places of frame.v.
@@ -121,14 +122,15 @@ func (c *compiler) stmt(s ir.Stmt) stmtFn {
 	case *ir.Print:
 		return effect(c.print(s))
 	case *ir.PrintHist:
-		stat, site, g := c.stat(&s.L, s.Site), s.Site, s.L.ID
+		site, g := s.Site, s.L.ID
+		keys, stat := c.hist(&s.L, site)
 		return effect(func(f *frame) *Error {
+			if err := keys(f); err != nil {
+				return err
+			}
 			st, err := stat(f)
 			if err != nil {
 				return err
-			}
-			if st.Count == 0 {
-				return fault(ir.ErrEmptyStat, 0, site)
 			}
 			if err := f.m.env.PrintHist(g, st); err != nil {
 				return raise(err, site)
@@ -146,11 +148,11 @@ func (c *compiler) stmt(s ir.Stmt) stmtFn {
 	case *ir.Lock, *ir.Unlock:
 		return nil // handlers run one at a time here
 	}
-	return bad[ctl](s)
+	return bad[ctl]()
 }
 
 // bad stands for a node that no checked program has.
-func bad[T any](ir.Stmt) func(*frame) (T, *Error) {
+func bad[T any]() func(*frame) (T, *Error) {
 	return func(*frame) (T, *Error) {
 		var zero T
 		return zero, NewError(ir.ErrInternal, 1)
@@ -375,7 +377,7 @@ func (m *Machine) text(v Value) (string, *Error) {
 }
 
 func (c *compiler) foreachHist(s *ir.ForeachHist) stmtFn {
-	stat := c.stat(&s.L, s.Site)
+	keys, stat := c.hist(&s.L, s.Site)
 	limit := c.limit(s.Limit)
 	body := c.block(s.Body)
 	setKey, setValue := func(*frame, Value) {}, func(*frame, Value) {}
@@ -385,21 +387,21 @@ func (c *compiler) foreachHist(s *ir.ForeachHist) stmtFn {
 	if s.Value >= 0 {
 		setValue = c.setLocal(s.Value)
 	}
-	n, by, site := c.m.hists[s.L.ID].Buckets(), s.Sort, s.Site
+	n, by := c.m.hists[s.L.ID].Buckets(), s.Sort
 	return func(f *frame) (ctl, *Error) {
+		if err := keys(f); err != nil {
+			return ctlDone, err
+		}
+		most, err := limit(f, n)
+		if err != nil || most == 0 {
+			return ctlDone, err
+		}
 		st, err := stat(f)
 		if err != nil {
 			return ctlDone, err
 		}
-		if st.Count == 0 {
-			return ctlDone, fault(ir.ErrEmptyStat, 0, site)
-		}
 		counts := make([]int64, n)
 		copy(counts, st.Hist)
-		most, err := limit(f, n)
-		if err != nil {
-			return ctlDone, err
-		}
 		order := make([]int, n)
 		for i := range order {
 			order[i] = i
