@@ -18,22 +18,25 @@ type Text uint8
 // The kinds of deferred text. The words in brackets are the payload, each 8
 // bytes, little-endian, in the order given.
 const (
-	TextNone      Text = iota
-	TextKSym           // kernel symbol name of [addr]
-	TextKSymData       // kernel symbol+offset/size of [addr]
-	TextKMod           // kernel module of [addr]
-	TextKStack         // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
-	TextKStackSym      // the same, one line per frame with symbols (sprint_backtrace)
-	TextUSym           // user symbol of [tgid, addr]
-	TextUSymData       // user symbol+offset of [tgid, addr]
-	TextUMod           // user object of [tgid, addr]
-	TextUStack         // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
-	TextUStackSym      // the same with symbols (sprint_ubacktrace)
-	TextType           // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
-	TextFormat         // a format with arguments that is only printed: [format, args…] (nested sprintf)
-	TextParms          // the $$vars family: a list of "name=value": [layout, words…]
-	TextKSymFile       // source file and line of the kernel address [addr], when known
-	TextUSymFile       // source file and line of [tgid, addr], when known
+	TextNone        Text = iota
+	TextKSym             // kernel symbol name of [addr]
+	TextKSymData         // kernel symbol+offset/size of [addr]
+	TextKMod             // kernel module of [addr]
+	TextKStack           // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
+	TextKStackSym        // the same, one line per frame with symbols (sprint_backtrace)
+	TextUSym             // user symbol of [tgid, addr]
+	TextUSymData         // user symbol+offset of [tgid, addr]
+	TextUMod             // user object of [tgid, addr]
+	TextUStack           // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
+	TextUStackSym        // the same with symbols (sprint_ubacktrace)
+	TextType             // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
+	TextFormat           // a format with arguments that is only printed: [format, args…] (nested sprintf)
+	TextParms            // the $$vars family: a list of "name=value": [layout, words…]
+	TextKSymFile         // source file and line of the kernel address [addr], when known
+	TextUSymFile         // source file and line of [tgid, addr], when known
+	TextKStackFull       // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
+	TextUStackFull       // user stack as print_ubacktrace shows it
+	TextUStackBrief      // user stack as print_ubacktrace_brief shows it: symbol and offset
 )
 
 // Type is the type of an expression, local, key or element.
