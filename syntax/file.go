@@ -1,6 +1,9 @@
 package syntax
 
 import (
+	"strings"
+	"sync"
+
 	"stapkit/diag"
 )
 
@@ -42,6 +45,9 @@ type File struct {
 	Macros []*Macro
 	// Args tells which script arguments the file used.
 	Args ArgUse
+
+	maxDiags int
+	dropped  diag.Diagnostic // where diagnostics beyond maxDiags go
 }
 
 // An ExpansionKind tells what put tokens into the program.
@@ -76,16 +82,18 @@ type Source struct {
 	// its tokens are reported at the place of use.
 	Arg bool
 
+	once   sync.Once
 	mapper *Mapper
 }
 
-// Mapper gives the line table of the source.
-func (s *Source) Mapper() *Mapper { return s.mapper }
-
-// newSource makes a source with its line table.
-func newSource(name string, text []byte) *Source {
-	return &Source{Name: name, Text: text, mapper: NewMapper(name, text)}
+// Mapper gives the line table of the source; it is made at the first call, which may
+// come from any goroutine.
+func (s *Source) Mapper() *Mapper {
+	s.once.Do(func() { s.mapper = NewMapper(s.Name, s.Text) })
+	return s.mapper
 }
+
+func newSource(name string, text []byte) *Source { return &Source{Name: name, Text: text} }
 
 // Text gives the bytes of a token; empty for EOF.
 func (f *File) Text(tok int) string {
@@ -99,7 +107,7 @@ func (f *File) Text(tok int) string {
 // spanPos gives the place of an offset in a source. Offsets in an argument's text
 // have no place; the caller climbs to the use first.
 func (f *File) spanPos(src uint16, off int32) diag.Pos {
-	return f.Sources[src].mapper.Pos(int(off))
+	return f.Sources[src].Mapper().Pos(int(off))
 }
 
 // place gives the span of a token in a text that the person wrote: tokens of
@@ -133,7 +141,11 @@ func (f *File) Origin(tok int) []diag.Related {
 	if tok < 0 || tok >= len(f.Tokens) {
 		return nil
 	}
-	_, exp := f.place(&f.Tokens[tok])
+	return f.originOf(&f.Tokens[tok])
+}
+
+func (f *File) originOf(t *Token) []diag.Related {
+	_, exp := f.place(t)
 	var chain []diag.Related
 	for exp > 0 {
 		e := &f.Expansions[exp]
@@ -198,3 +210,62 @@ func Pos(n Node) diag.Pos { return Range(n).Start }
 
 // End gives the position behind a node.
 func End(n Node) diag.Pos { return Range(n).End }
+
+// sawAt marks Diagnostic.Saw of errors that SystemTap shows with "at:" in place of "saw:".
+const sawAt = "at: "
+
+// add appends a diagnostic and gives its address, which is valid until the next call.
+func (f *File) add(d diag.Diagnostic) *diag.Diagnostic {
+	if len(f.Diags) >= f.maxDiags {
+		f.dropped = d
+		return &f.dropped
+	}
+	f.Diags = append(f.Diags, d)
+	return &f.Diags[len(f.Diags)-1]
+}
+
+// errorToken reports an error at a token that may not be in f.Tokens yet. label is ""
+// or sawAt.
+func (f *File) errorToken(code diag.Code, t *Token, label, msg string) *diag.Diagnostic {
+	s, _ := f.place(t)
+	d := diag.New(code, f.spanRange(s), "%s", msg)
+	d.Saw = label + f.describe(t)
+	d.Related = f.originOf(t)
+	return f.add(d)
+}
+
+// warnToken reports a warning at a token.
+func (f *File) warnToken(code diag.Code, t *Token, msg string) *diag.Diagnostic {
+	s, _ := f.place(t)
+	d := diag.New(code, f.spanRange(s), "%s", msg)
+	d.Severity = diag.Warning
+	d.Related = f.originOf(t)
+	return f.add(d)
+}
+
+// describe gives SystemTap's words for a token.
+func (f *File) describe(t *Token) string {
+	text := string(f.Sources[t.Src].Text[t.Off:t.End])
+	if len(text) > 80 {
+		text = text[:80] + "…"
+	}
+	switch {
+	case t.Kind == EOF:
+		return f.Name + " EOF"
+	case t.Flags&Broken != 0 && t.Kind != AtWord || t.Kind == Junk:
+		return "junk ''"
+	case t.Kind == Name:
+		return "identifier '" + text + "'"
+	case t.Kind == AtWord, t.Kind.IsOperator():
+		return "operator '" + text + "'"
+	case t.Kind.IsKeyword():
+		return "keyword '" + text + "'"
+	case t.Kind == Number:
+		return "number '" + text + "'"
+	case t.Kind == String:
+		return "string '" + strings.Trim(text, `"`) + "'"
+	case t.Kind == Embedded:
+		return "embedded-code '" + strings.TrimSuffix(strings.TrimPrefix(text, "%{"), "%}") + "'"
+	}
+	return "script argument '" + text + "'"
+}

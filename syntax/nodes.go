@@ -188,7 +188,12 @@ type EmbeddedDecl struct {
 
 // A BadDecl stands for tokens that were skipped to the next declaration. A
 // diagnostic of the file covers it.
-type BadDecl struct{ span }
+type BadDecl struct {
+	span
+	// Stmts are the statements found among the tokens, so that tools still see the
+	// names in them.
+	Stmts []Stmt
+}
 
 // EmbeddedCode is the text between "%{" and "%}".
 type EmbeddedCode struct {
@@ -432,10 +437,10 @@ type Autocast struct {
 
 // An AddrOf is the address of a target variable or member.
 //
-//	addrof = "&" ( target | cast | var | autocast ) ;
+//	addrof = "&" ( target | cast | var | autocast | "(" expr ")" ) ;
 type AddrOf struct {
 	span
-	X Expr // TargetVar, AtOp (cast, var) or Autocast
+	X Expr // TargetVar, AtOp (cast, var), Autocast, or what stood in parentheses
 }
 
 // A Unary is
@@ -525,6 +530,9 @@ type Star struct{ span }
 // A Call calls a function.
 //
 //	call = IDENT "(" [ expr { "," expr } ] ")" ;
+//
+// Where script arguments are nodes (see ScriptArg), one may stand for the name, which
+// is then "$1" or the like.
 type Call struct {
 	span
 	Name *Ident

@@ -1,5 +1,13 @@
 package syntax
 
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"stapkit/diag"
+)
+
 // Options tell how to read a file. The zero value reads a user script in the
 // expanded view for an unknown target.
 type Options struct {
@@ -26,15 +34,18 @@ type Options struct {
 	MaxDepth int
 	// MaxDiags bounds the diagnostics of one file; 0 means DefaultMaxDiags.
 	MaxDiags int
-	// MaxTokens bounds what macro expansion may produce; 0 means DefaultMaxTokens.
+	// MaxTokens bounds what macro expansion may produce; 0 means DefaultMaxTokens and
+	// eight times the tokens of the file.
 	MaxTokens int
+
+	library bool // a macro library is being read
 }
 
 // Default limits of Options.
 const (
 	DefaultMaxDepth  = 2000
 	DefaultMaxDiags  = 200
-	DefaultMaxTokens = 20 << 20
+	DefaultMaxTokens = 1 << 20
 )
 
 // Conditions answer the preprocessor's questions about the target, never about the
@@ -50,12 +61,6 @@ type Conditions interface {
 // StaticConditions are conditions held in a map. Names that are missing are not
 // known, but CONFIG_X is "" when any CONFIG_ name is present.
 type StaticConditions map[string]string
-
-// ArgUse tells which script arguments a file mentions.
-type ArgUse struct {
-	Used  map[int]bool // by number, from 1
-	Count bool         // $# or @# was used
-}
 
 // A Macro is one definition of a macro.
 type Macro struct {
@@ -82,4 +87,67 @@ func (s *MacroSet) Lookup(name string) *Macro {
 		return nil
 	}
 	return s.byName[name]
+}
+
+func (o *Options) maxDepth() int {
+	if o.MaxDepth > 0 {
+		return o.MaxDepth
+	}
+	return DefaultMaxDepth
+}
+
+// lookup asks the target.
+func (o *Options) lookup(name string) (string, bool) {
+	if o.Target == nil {
+		return "", false
+	}
+	return o.Target.Lookup(name)
+}
+
+// before reports whether the script is to be read as a language older than version.
+func (o *Options) before(version string) bool {
+	return o.Compatible != "" && CompareVersions(o.Compatible, version) < 0
+}
+
+// Lookup gives the value of a name. When the map holds any CONFIG_ name, a missing
+// one is unset; all other missing names are not known.
+func (c StaticConditions) Lookup(name string) (string, bool) {
+	if v, ok := c[name]; ok {
+		return v, true
+	}
+	if strings.HasPrefix(name, "CONFIG_") {
+		for k := range c {
+			if strings.HasPrefix(k, "CONFIG_") {
+				return "", true
+			}
+		}
+	}
+	return "", false
+}
+
+// Add puts the macros of a library file into the set. A name that the set already
+// has is an error, and keeps its first definition.
+func (s *MacroSet) Add(f *File) []diag.Diagnostic {
+	if s.byName == nil {
+		s.byName = map[string]*Macro{}
+	}
+	var ds []diag.Diagnostic
+	for _, m := range f.Macros {
+		if old := s.byName[m.Name]; old != nil && old != m {
+			d := diag.New(codeRedefine, m.defRange(), "attempt to redefine library macro '@%s'", m.Name)
+			d.Related = append(d.Related, diag.Related{Range: old.defRange(), Message: "the macro was first defined here"})
+			ds = append(ds, d)
+			continue
+		}
+		s.byName[m.Name] = m
+	}
+	return ds
+}
+
+// Names gives the names of the macros, sorted.
+func (s *MacroSet) Names() []string {
+	if s == nil {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(s.byName))
 }

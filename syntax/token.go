@@ -144,6 +144,8 @@ var kindText = [...]string{
 // and gaps of a file concatenate to the file.
 type Token struct {
 	Kind Kind
+	// Flags hold Broken and Glue.
+	Flags TokenFlags
 	// Src is the index in File.Sources of the text that Off and End count in:
 	// 0 is the file itself, others are library macro files and script arguments.
 	Src uint16
@@ -153,3 +155,15 @@ type Token struct {
 	// expansion that produced the token; 0 when the person wrote it in place.
 	Exp int32
 }
+
+// TokenFlags tell more about a token.
+type TokenFlags uint8
+
+// Token flags.
+const (
+	// Broken marks a malformed token that keeps its kind, such as a string without its
+	// closing quote; a diagnostic tells what is wrong.
+	Broken TokenFlags = 1 << iota
+	// OpensLine marks the first token of a line.
+	OpensLine
+)

@@ -1,0 +1,124 @@
+// Package corpus finds the scripts that the parser, formatter and linter are tested
+// on: SystemTap's own library and examples where apt puts them, the repository's
+// scripts, and the golden scripts beside it. It is for tests and benchmarks only.
+package corpus
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sort"
+	"strings"
+
+	"golang.org/x/tools/txtar"
+)
+
+// Where Debian's systemtap-common and systemtap-doc put their files.
+const (
+	TapsetDir   = "/usr/share/systemtap/tapset"
+	ExamplesDir = "/usr/share/systemtap/examples"
+)
+
+// Template is the one example that is no script but a text to fill in, with an
+// ellipsis for the handler. Its path ends so.
+const Template = "security-bandaid-template.stp"
+
+// A File is one script of the corpus.
+type File struct {
+	Path  string // where it was found; for golden scripts archive/name
+	Src   []byte
+	Macro bool // a .stpm file
+}
+
+// Root is the top folder of the repository.
+func Root() string {
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		return "."
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// GoldenDir is the folder of golden behaviour: $STAPKIT_GOLDEN, or shared/golden
+// beside the repository. It is "" when there is none.
+func GoldenDir() string {
+	dir := os.Getenv("STAPKIT_GOLDEN")
+	if dir == "" {
+		dir = filepath.Join(filepath.Dir(Root()), "shared", "golden")
+	}
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		return ""
+	}
+	return dir
+}
+
+// Dir reads all scripts (.stp, .stpm) below a folder, in order of path. A missing
+// folder gives none.
+func Dir(dir string) ([]File, error) {
+	var files []File
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			if os.IsNotExist(err) {
+				return nil
+			}
+			return err
+		}
+		ext := filepath.Ext(path)
+		if d.IsDir() || ext != ".stp" && ext != ".stpm" {
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		files = append(files, File{path, src, ext == ".stpm"})
+		return nil
+	})
+	sort.Slice(files, func(i, j int) bool { return files[i].Path < files[j].Path })
+	return files, err
+}
+
+// Tapset reads SystemTap's library; none when the package is not installed.
+func Tapset() ([]File, error) { return Dir(TapsetDir) }
+
+// Examples reads SystemTap's examples; none when the package is not installed.
+func Examples() ([]File, error) { return Dir(ExamplesDir) }
+
+// Own reads the repository's scripts, without those that tests keep.
+func Own() ([]File, error) {
+	all, err := Dir(Root())
+	var files []File
+	for _, f := range all {
+		if !strings.Contains(f.Path, string(filepath.Separator)+"testdata"+string(filepath.Separator)) {
+			files = append(files, f)
+		}
+	}
+	return files, err
+}
+
+// Golden reads the scripts of the golden archives in a folder ("run",
+// "diagnostics"); none when the folder is missing.
+func Golden(folder string) ([]File, error) {
+	root := GoldenDir()
+	if root == "" {
+		return nil, nil
+	}
+	names, err := filepath.Glob(filepath.Join(root, folder, "*.txtar"))
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, name := range names {
+		a, err := txtar.ParseFile(name)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range a.Files {
+			if filepath.Ext(f.Name) == ".stp" {
+				files = append(files, File{Path: name + "/" + f.Name, Src: f.Data})
+			}
+		}
+	}
+	return files, nil
+}
