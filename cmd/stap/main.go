@@ -1,0 +1,13 @@
+// Command stap compiles SystemTap scripts to eBPF and runs them.
+package main
+
+import (
+	"context"
+	"os"
+
+	"stapkit/driver"
+)
+
+func main() {
+	os.Exit(driver.Stap(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}

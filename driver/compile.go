@@ -1,0 +1,199 @@
+package driver
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"stapkit/bundle"
+	"stapkit/compile/ebpf"
+	"stapkit/compile/lower"
+	"stapkit/compile/object"
+	"stapkit/diag"
+	"stapkit/ir"
+	"stapkit/plan"
+)
+
+// Compiled is the result of passes 3 and 4.
+type Compiled struct {
+	Name    string
+	Program *ir.Program
+	// ELF is the object; its .stap sections hold the program for the loader.
+	ELF    []byte
+	Report *ebpf.Report
+	Diags  []diag.Diagnostic
+}
+
+// limitNames are the limits that -D can set, with where they go.
+var limitNames = map[string]func(*ir.Limits, int){
+	"MAXACTION": func(l *ir.Limits, n int) {
+		l.MaxAction, l.MaxActionInterruptible = n, 10*n
+	},
+	"MAXACTION_INTERRUPTIBLE": func(l *ir.Limits, n int) { l.MaxActionInterruptible = n },
+	"MAXSTRINGLEN":            func(l *ir.Limits, n int) { l.MaxStringLen = n },
+	"MAXMAPENTRIES":           func(l *ir.Limits, n int) { l.MaxMapEntries = n },
+	"MAXNESTING":              func(l *ir.Limits, n int) { l.MaxNesting = n },
+	"MAXERRORS":               func(l *ir.Limits, n int) { l.MaxErrors = n },
+	"MAXSKIPPED":              func(l *ir.Limits, n int) { l.MaxSkipped = n },
+	"MAXTRYLOCK":              func(l *ir.Limits, n int) { l.MaxTryLock = n },
+	"MAXBACKTRACE":            func(l *ir.Limits, n int) { l.MaxBacktrace = n },
+}
+
+// Limits turns -D settings into limits. Names that do not concern eBPF are
+// returned.
+func Limits(defines map[string]string) (l ir.Limits, ignored []string, err error) {
+	l = ir.DefaultLimits()
+	for _, name := range sortedNames(defines) {
+		set, ok := limitNames[name]
+		if !ok {
+			ignored = append(ignored, name)
+			continue
+		}
+		n, err := strconv.ParseInt(defines[name], 0, 32)
+		if err != nil || n < 0 {
+			return l, nil, fmt.Errorf("-D %s=%s: the value must be a number from 0 to 2147483647", name, defines[name])
+		}
+		if name == "MAXSTRINGLEN" && (n < 2 || n > ir.MaxStrWidth) {
+			return l, nil, fmt.Errorf("-D MAXSTRINGLEN=%d: the value must be from 2 to %d", n, ir.MaxStrWidth)
+		}
+		if name == "MAXMAPENTRIES" && n < 1 {
+			return l, nil, fmt.Errorf("-D MAXMAPENTRIES=%d: the value must be at least 1", n)
+		}
+		set(&l, int(n))
+	}
+	return l, ignored, nil
+}
+
+// Translate is pass 3: it lowers and plans the program, and generates code.
+func (f *Frontend) Translate() (*Compiled, *object.Spec, error) {
+	c := f.Config
+	limits, _, err := Limits(c.Defines)
+	if err != nil {
+		return nil, nil, err
+	}
+	out := &Compiled{Name: c.Name}
+	if out.Name == "" {
+		out.Name = f.defaultName()
+	}
+	opt := lower.Options{
+		Name: out.Name, Limits: limits, NoGlobalDisplay: c.NoGlobalDisplay, SuppressErrors: c.SuppressErrors,
+	}
+	if c.Target != nil {
+		if hz, ok := c.Target.Config("CONFIG_HZ"); ok {
+			opt.HZ, _ = strconv.ParseInt(hz, 10, 64)
+		}
+	}
+	var ds []diag.Diagnostic
+	out.Program, ds = lower.Program(f.Program, opt)
+	out.Diags = append(out.Diags, ds...)
+	if diag.HasErrors(out.Diags) {
+		return out, nil, nil
+	}
+	if err := setGlobals(out.Program, c.Globals); err != nil {
+		return nil, nil, err
+	}
+	out.Diags = append(out.Diags, plan.Apply(out.Program)...)
+	if diag.HasErrors(out.Diags) {
+		return out, nil, nil
+	}
+	if err := ir.Check(out.Program); err != nil {
+		return nil, nil, fmt.Errorf("internal error: the lowered program is not well-formed: %w", err)
+	}
+	spec, report, ds := ebpf.Generate(out.Program, ebpf.Options{Source: f.Source})
+	out.Report = report
+	out.Diags = append(out.Diags, ds...)
+	if diag.HasErrors(out.Diags) {
+		return out, nil, nil
+	}
+	return out, spec, nil
+}
+
+// setGlobals gives scalar globals other initial values (-G).
+func setGlobals(p *ir.Program, values map[string]string) error {
+next:
+	for _, name := range sortedNames(values) {
+		for i := range p.Globals {
+			g := &p.Globals[i]
+			if g.Name != name || g.Library {
+				continue
+			}
+			if !g.Settable {
+				return fmt.Errorf("-G %s: only scalar globals can be given a value", name)
+			}
+			if g.Value.Kind == ir.Str {
+				g.InitStr = values[name]
+				continue next
+			}
+			n, err := strconv.ParseInt(values[name], 0, 64)
+			if err != nil {
+				u, uerr := strconv.ParseUint(values[name], 0, 64)
+				if uerr != nil {
+					return fmt.Errorf("-G %s=%s: %s is a number", name, values[name], name)
+				}
+				n = int64(u)
+			}
+			g.InitInt = n
+			continue next
+		}
+		return fmt.Errorf("-G %s: the script has no global of that name", name)
+	}
+	return nil
+}
+
+// defaultName makes a bundle name of the first script's.
+func (f *Frontend) defaultName() string {
+	if len(f.Files) > 0 && !strings.HasPrefix(f.Files[0].Name, "<") {
+		name := lower.ScriptName(f.Files[0].Name)
+		name = strings.Map(func(r rune) rune {
+			if r == '_' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' {
+				return r
+			}
+			if r >= 'A' && r <= 'Z' {
+				return r + 'a' - 'A'
+			}
+			return '_'
+		}, name)
+		if name != "" {
+			return name
+		}
+	}
+	return "stap_" + f.hash()[:16]
+}
+
+// hash is the SHA-256 of the scripts and their arguments, in hex.
+func (f *Frontend) hash() string {
+	h := sha256.New()
+	for _, s := range f.Config.Scripts {
+		fmt.Fprintf(h, "%d\n", len(s.Text))
+		h.Write(s.Text)
+	}
+	for _, a := range f.Config.Args {
+		fmt.Fprintf(h, "%d\n%s", len(a), a)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Object is pass 4: the object file, with everything that the loader needs.
+func (f *Frontend) Object(c *Compiled, spec *object.Spec) error {
+	enc, err := ir.Encode(c.Program)
+	if err != nil {
+		return fmt.Errorf("internal error: %w", err)
+	}
+	spec.Sections = append(spec.Sections,
+		object.Section{Name: ".stap.ir", Data: enc},
+		object.Section{Name: bundle.MarkSection, Data: bundle.Mark()})
+	if c.ELF, err = object.Write(spec); err != nil {
+		return fmt.Errorf("internal error: %w", err)
+	}
+	return nil
+}
+
+// Bundle makes the unsigned bundle file of a compiled script.
+func (f *Frontend) Bundle(c *Compiled) ([]byte, error) {
+	return bundle.Write(c.ELF, bundle.Manifest{
+		Script: f.Config.Scripts[0].Name, ScriptSHA256: sha256.Sum256(f.Config.Scripts[0].Text),
+		Tool: "stapkit " + Release,
+	})
+}

@@ -1,0 +1,37 @@
+package driver
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	loader "stapkit/runtime"
+)
+
+// execute is pass 5.
+func (s *stap) execute(ctx context.Context, c *Compiled) int {
+	o := s.o
+	if o.Verbose > 0 {
+		fmt.Fprintln(s.stderr, "Pass 5: starting run.")
+	}
+	start := time.Now()
+	opt := loader.Options{
+		Verbose: o.Verbose, Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
+		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
+		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
+	}
+	status, err := loader.Run(ctx, loader.Image{Program: c.Program, ELF: c.ELF}, opt)
+	if err != nil {
+		fmt.Fprintf(s.stderr, "ERROR: %v\n", err)
+		status = 1
+	}
+	s.pass(start, "Pass 5: run completed")
+	if status != 0 {
+		fmt.Fprintln(s.stderr, "Pass 5: run failed.")
+		if status < 0 || status > 255 {
+			status = 1
+		}
+	}
+	return status
+}
+

@@ -1,0 +1,322 @@
+package driver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"stapkit/compile/ebpf"
+	"stapkit/diag"
+	"stapkit/ir"
+	"stapkit/sema"
+	"stapkit/syntax"
+	"stapkit/target"
+)
+
+// Stap is the stap command. It returns the exit status.
+func Stap(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	o, fs, err := ParseStap(args)
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "stap: %s\nTry '--help' for more information.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		return 1
+	case o.Help:
+		fmt.Fprintf(stdout, "Usage: stap [options] FILE         Run the script in FILE.\n"+
+			"   or: stap [options] -             Run the script on standard input.\n"+
+			"   or: stap [options] -e SCRIPT     Run the given script.\n"+
+			"   or: stap [options] -l POINT      List matching probe points.\n\nOptions:\n%s", fs.FlagUsages())
+		return 0
+	case o.ShowVer:
+		fmt.Fprintf(stdout, "stapkit %s (SystemTap %s language, eBPF)\n", Release, Version)
+		return 0
+	}
+	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
+	return s.run(ctx)
+}
+
+type stap struct {
+	o              *StapOptions
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	f              *Frontend
+	shown          int // diagnostics of f written so far
+}
+
+// fail prints an error that has no place in a script.
+func (s *stap) fail(err error) int {
+	fmt.Fprintf(s.stderr, "stap: %v\n", err)
+	return 1
+}
+
+func (s *stap) run(ctx context.Context) int {
+	o := s.o
+	if o.DumpTypes {
+		for _, t := range sema.ProbeTypes() {
+			fmt.Fprintln(s.stdout, t)
+		}
+		return 0
+	}
+	if err := s.scripts(); err != nil {
+		return s.fail(err)
+	}
+	if err := s.target(); err != nil {
+		return s.fail(err)
+	}
+	if o.Target != nil {
+		defer o.Target.Close()
+	}
+	start := time.Now()
+	f, err := Parse(&o.Config)
+	if err != nil {
+		return s.fail(err)
+	}
+	s.f = f
+	switch {
+	case o.ListOn:
+		return s.list()
+	case o.DumpAlias:
+		return s.failed(sema.DumpAliases(s.stdout, f.Library))
+	case o.DumpFuncs:
+		return s.failed(sema.DumpFunctions(s.stdout, f.semaOptions()))
+	}
+	if o.Dump != "" || o.LastPass == 1 {
+		return s.pass1()
+	}
+	if Failed(f.Diags, o.Strict) {
+		s.report(f.Diags, 1)
+		return 1
+	}
+	s.pass(start, "Pass 1: parsed user script and %d library scripts", f.LibraryFiles)
+	start = time.Now()
+	p := f.Elaborate()
+	if Failed(f.Diags, o.Strict) {
+		s.report(f.Diags, 2)
+		return 1
+	}
+	s.report(f.Diags, 0)
+	s.pass(start, "Pass 2: analyzed script: %s, %s, %s", count(len(p.Probes), "probe"), count(len(p.Funcs), "function"), count(len(p.Globals), "global"))
+	if o.LastPass == 2 {
+		return s.failed(sema.DumpP2(s.stdout, p, o.Verbose > 0))
+	}
+	start = time.Now()
+	c, spec, err := f.Translate()
+	if err != nil {
+		return s.fail(err)
+	}
+	if Failed(c.Diags, o.Strict) {
+		s.report(c.Diags, 3)
+		return 1
+	}
+	s.report(c.Diags, 0)
+	s.pass(start, "Pass 3: translated to eBPF: %s", summary(c))
+	if o.LastPass == 3 {
+		if err := ir.Dump(s.stdout, c.Program); err != nil {
+			return s.fail(err)
+		}
+		return s.failed(ebpf.Dump(s.stdout, spec))
+	}
+	start = time.Now()
+	if err := f.Object(c, spec); err != nil {
+		return s.fail(err)
+	}
+	s.pass(start, "Pass 4: compiled %q, %d bytes", c.Name+".o", len(c.ELF))
+	if o.LastPass == 4 || o.ModuleName != "" {
+		b, err := f.Bundle(c)
+		if err != nil {
+			return s.fail(err)
+		}
+		name := c.Name + ".o"
+		if err := os.WriteFile(name, b, 0o644); err != nil {
+			return s.fail(err)
+		}
+		if o.LastPass == 4 {
+			fmt.Fprintln(s.stdout, name)
+			return 0
+		}
+	}
+	return s.execute(ctx, c)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+func summary(c *Compiled) string {
+	kernel, loader := 0, 0
+	for _, h := range c.Program.Handlers {
+		if h.Kernel {
+			kernel++
+		} else {
+			loader++
+		}
+	}
+	return fmt.Sprintf("%s for the kernel, %s for the loader", count(kernel, "handler"), count(loader, "handler"))
+}
+
+// pass tells with -v what a pass did.
+func (s *stap) pass(start time.Time, format string, args ...any) {
+	if s.o.Verbose > 0 {
+		fmt.Fprintf(s.stderr, format+" in %d ms.\n", append(args, time.Since(start).Milliseconds())...)
+	}
+}
+
+func (s *stap) failed(err error) int {
+	if err != nil {
+		return s.fail(err)
+	}
+	return 0
+}
+
+// scripts reads what is to be compiled.
+func (s *stap) scripts() error {
+	o := s.o
+	switch {
+	case len(o.Expr) > 0:
+		o.Scripts = []Script{{Name: InputName, Text: []byte(strings.Join(o.Expr, "\n"))}}
+	case o.ScriptFile != "":
+		sc, err := ReadScript(o.ScriptFile, s.stdin)
+		if err != nil {
+			return err
+		}
+		o.Scripts = []Script{sc}
+	case o.ListOn, o.DumpAlias, o.DumpFuncs:
+	case len(o.Extra) == 0:
+		return errors.New("a script must be specified.\nTry '--help' for more information")
+	}
+	for i, e := range o.Extra {
+		name := InputName
+		if len(o.Scripts) > 0 {
+			name = fmt.Sprintf("<input%d>", i+1)
+		}
+		o.Scripts = append(o.Scripts, Script{Name: name, Text: []byte(e)})
+	}
+	return nil
+}
+
+// target opens what the script is compiled for.
+func (s *stap) target() error {
+	t, err := openTarget(s.o.Release)
+	if err != nil {
+		return err
+	}
+	s.o.Target = t
+	return nil
+}
+
+func openTarget(spec string) (*target.Target, error) {
+	if spec != "" {
+		return target.Open(spec)
+	}
+	t, err := target.Running()
+	if err != nil {
+		// The language tools go on without a target; what needs one says so.
+		return nil, nil
+	}
+	return t, nil
+}
+
+// report writes diagnostics; pass is the one that failed, 0 for warnings only.
+func (s *stap) report(ds []diag.Diagnostic, pass int) {
+	s.reportWith(ds, pass, s.f.Source)
+}
+
+func (s *stap) reportWith(ds []diag.Diagnostic, pass int, source func(string) ([]byte, bool)) {
+	o := s.o
+	var show []diag.Diagnostic
+	for _, d := range ds {
+		if d.Severity == diag.Error || d.Severity == diag.Warning && !o.NoWarnings || o.Verbose > 0 {
+			show = append(show, d)
+		}
+	}
+	src := sourceFunc(source)
+	var colors diag.Colors
+	if o.Color == "always" || o.Color == "auto" && isTerminal(s.stderr) && os.Getenv("NO_COLOR") == "" {
+		colors, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS"))
+	}
+	var err error
+	switch o.Format {
+	case "text":
+		err = diag.Text(s.stderr, show, src, diag.TextOptions{Colors: colors})
+	case "json":
+		err = diag.JSON(s.stderr, show)
+	case "sarif":
+		err = diag.SARIF(s.stderr, show, src, diag.SARIFOptions{})
+	case "github":
+		err = diag.GitHub(s.stderr, show, src)
+	default:
+		err = diag.Stap(s.stderr, show, src, diag.StapOptions{Colors: colors, Trailer: pass == 1})
+		switch {
+		case pass == 2:
+			fmt.Fprintln(s.stderr, "Pass 2: analysis failed.")
+		case pass == 3:
+			fmt.Fprintln(s.stderr, "Pass 3: translation failed.")
+		case pass == 1 && !diag.HasErrors(show):
+			fmt.Fprintln(s.stderr, "Pass 1: parse failed.")
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(s.stderr, "stap: %v\n", err)
+	}
+}
+
+type sourceFunc func(string) ([]byte, bool)
+
+// Source returns the text of a file.
+func (f sourceFunc) Source(name string) ([]byte, bool) { return f(name) }
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// pass1 shows what the parser made of the scripts.
+func (s *stap) pass1() int {
+	o := s.o
+	if Failed(s.f.Diags, o.Strict) {
+		s.report(s.f.Diags, 1)
+		return 1
+	}
+	s.report(s.f.Diags, 0)
+	for i, file := range s.f.Files {
+		if o.Dump == "source" {
+			opt := o.Config.options()
+			opt.View = syntax.SourceView
+			file = syntax.ParseFile(o.Scripts[i].Name, o.Scripts[i].Text, opt)
+		}
+		if err := syntax.Dump(s.stdout, file, o.Dump, o.JSON); err != nil {
+			return s.fail(err)
+		}
+	}
+	return 0
+}
+
+// list is -l and -L.
+func (s *stap) list() int {
+	o := s.o
+	pattern, vars := o.List, false
+	if o.ListVars != "" {
+		pattern, vars = o.ListVars, true
+	}
+	lines, ds := sema.List(pattern, s.f.semaOptions(), sema.ListOptions{Vars: vars, Verbose: o.Verbose > 0, JSON: o.JSON})
+	for _, l := range lines {
+		fmt.Fprintln(s.stdout, l)
+	}
+	if len(lines) == 0 {
+		if o.Verbose > 0 {
+			s.report(ds, 2)
+		}
+		return 1
+	}
+	return 0
+}

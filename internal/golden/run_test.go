@@ -1,0 +1,267 @@
+package golden
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/tools/txtar"
+)
+
+// skipped are the cases that are not run, with the reason.
+var skipped = map[string]string{
+	// needs a kernel that can probe functions
+	"dvars_kernel_deep": "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"dvars_kernel_ret2": "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"kprobe_function":   "kprobe.function: needs fentry or kprobes, which this kernel refuses",
+	"function_addr":     "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"pp_funcs":          "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"print_backtrace":   "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"print_regs":        "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"kderef":            "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"sufficient_probe":  "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	// different by decision
+	"embedded_c": "embedded C is refused, see docs/incompatibilities.md",
+}
+
+// differs are cases whose output is allowed to differ, with how it is compared.
+var differs = map[string]func(string) string{
+	"indent":            digits,
+	"thread_indent":     digits,
+	"timer_profile":     digits,
+	"opt_monitor_stats": digits,
+	"print_ubacktrace":  digits,
+	"sprint_ubacktrace": digits,
+}
+
+var reDigits = regexp.MustCompile(`\b(0x)?[0-9a-f]*[0-9][0-9a-f]*\b| +[0-9]+`)
+
+func digits(s string) string { return reDigits.ReplaceAllString(s, "N") }
+
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("STAPKIT_GOLDEN")
+	if dir == "" {
+		dir = filepath.Join("..", "..", "..", "shared", "golden")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "run")); err != nil {
+		t.Skipf("no recorded cases: %v (set STAPKIT_GOLDEN)", err)
+	}
+	return dir
+}
+
+// build compiles a command of this module.
+func build(t *testing.T, dir, pkg string) string {
+	t.Helper()
+	out := filepath.Join(dir, filepath.Base(pkg))
+	cmd := exec.Command("go", "build", "-o", out, "stapkit/"+pkg)
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", pkg, err, b)
+	}
+	return out
+}
+
+// target builds the traced program, "" if there is no compiler.
+func target(t *testing.T, dir, golden string) string {
+	t.Helper()
+	out := filepath.Join(dir, "ut")
+	cmd := exec.Command("gcc", "-g", "-O1", "-o", out, filepath.Join(golden, "programs", "ut.c"))
+	if b, err := cmd.CombinedOutput(); err != nil {
+		t.Logf("the traced program cannot be built: %v\n%s", err, b)
+		return ""
+	}
+	return out
+}
+
+type result struct {
+	stdout, stderr string
+	code           int
+}
+
+func run(t *testing.T, dir, name string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 5 * time.Second
+	var o, e bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &o, &e
+	err := cmd.Run()
+	r := result{stdout: o.String(), stderr: e.String()}
+	var ee *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		t.Errorf("still running after 30 s\nstdout:\n%s\nstderr:\n%s", r.stdout, r.stderr)
+	case errors.As(err, &ee):
+		r.code = ee.ExitCode()
+	case err != nil:
+		t.Fatal(err)
+	}
+	return r
+}
+
+var (
+	reNear = regexp.MustCompile(` near .*$`)
+	reMan  = regexp.MustCompile(` +\[man [a-z:0-9]+\]`)
+	reCode = regexp.MustCompile(` \[[ERS][T0-9]+\]`)
+)
+
+// notices keeps the lines of standard error that a script's run is known by.
+func notices(s string) []string {
+	var out []string
+	for _, l := range strings.Split(s, "\n") {
+		if strings.HasPrefix(l, "ERROR: ") || strings.HasPrefix(l, "WARNING: ") {
+			if strings.Contains(l, "exited with status: 1") && strings.Contains(l, "staprun") ||
+				strings.Contains(l, "unwind data") || strings.HasPrefix(l, "WARNING: Eliding") ||
+				strings.HasPrefix(l, "WARNING: never-assigned") {
+				continue
+			}
+			l = reMan.ReplaceAllString(reNear.ReplaceAllString(reCode.ReplaceAllString(l, ""), ""), "")
+			l = strings.ReplaceAll(l, "check MAXMAPENTRIES", "check size limit")
+			l = regexp.MustCompile(`check size limit \(\d+\)`).ReplaceAllString(l, "check size limit")
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
+var reAt = regexp.MustCompile(` at (?:[^ :]+)?:(\d+:\d+)`)
+
+// places lists the places that diagnostics point at.
+func places(s string) []string {
+	var out []string
+	for _, m := range reAt.FindAllStringSubmatch(s, -1) {
+		out = append(out, m[1])
+	}
+	return out
+}
+
+func section(a *txtar.Archive, name string) (string, bool) {
+	for _, f := range a.Files {
+		if f.Name == name {
+			return string(f.Data), true
+		}
+	}
+	return "", false
+}
+
+func expected(s string) string {
+	return strings.ReplaceAll(s, "\n\\ no newline at end of output\n", "")
+}
+
+func TestRun(t *testing.T) {
+	golden := folder(t)
+	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
+		t.Skip("running scripts needs root on Linux")
+	}
+	tmp := t.TempDir()
+	stap := build(t, tmp, "cmd/stap")
+	ut := target(t, tmp, golden)
+	cases, err := filepath.Glob(filepath.Join(golden, "run", "*.txtar"))
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	sort.Strings(cases)
+	for _, c := range cases {
+		name := strings.TrimSuffix(filepath.Base(c), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			if why, ok := skipped[name]; ok {
+				t.Skip(why)
+			}
+			a, err := txtar.ParseFile(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			script, _ := section(a, "script.stp")
+			args, _ := section(a, "args")
+			want, _ := section(a, "stdout")
+			wantErr, _ := section(a, "stderr")
+			if strings.Contains(script+args, "/g/ut") && ut == "" {
+				t.Skip("the traced program needs gcc")
+			}
+			local := func(s string) string { return strings.ReplaceAll(s, "/g/ut", ut) }
+			dir := t.TempDir()
+			file := filepath.Join(dir, name+".stp")
+			if err := os.WriteFile(file, []byte(local(script)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			words, err := split(local(strings.TrimSpace(args)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := run(t, dir, stap, append(words, name+".stp")...)
+			head := strings.SplitN(string(a.Comment), "\n", 2)[0]
+			refused := strings.Contains(head, "refused")
+			wantCode := 0
+			if strings.Contains(head, "exit status 1") || refused {
+				wantCode = 1
+			}
+			if r.code != wantCode {
+				t.Errorf("exit status %d, SystemTap's %d\nstdout:\n%s\nstderr:\n%s", r.code, wantCode, r.stdout, r.stderr)
+				return
+			}
+			if refused {
+				if w, g := places(wantErr), places(r.stderr); len(w) > 0 && (len(g) == 0 || w[0] != g[0]) {
+					t.Errorf("first diagnostic at %v, SystemTap's at %v\n%s", g, w, r.stderr)
+				}
+				return
+			}
+			w, g := local(expected(want)), r.stdout
+			if f, ok := differs[name]; ok {
+				w, g = f(w), f(g)
+			}
+			if w != g {
+				t.Errorf("stdout:\n%s\nSystemTap's:\n%s\nstderr:\n%s", r.stdout, local(expected(want)), r.stderr)
+			}
+			if w, g := strings.Join(notices(wantErr), "\n"), strings.Join(notices(r.stderr), "\n"); w != g {
+				t.Errorf("notices on standard error:\n%s\nSystemTap's:\n%s", g, w)
+			}
+		})
+	}
+}
+
+// split breaks a recorded argument list into words, with shell quotes.
+func split(s string) ([]string, error) {
+	var out []string
+	var cur strings.Builder
+	in, quote := false, rune(0)
+	for _, r := range s {
+		switch {
+		case quote != 0:
+			if r == quote {
+				quote = 0
+			} else {
+				cur.WriteRune(r)
+			}
+		case r == '\'' || r == '"':
+			quote, in = r, true
+		case r == ' ' || r == '\t' || r == '\n':
+			if in {
+				out = append(out, cur.String())
+				cur.Reset()
+				in = false
+			}
+		default:
+			cur.WriteRune(r)
+			in = true
+		}
+	}
+	if quote != 0 {
+		return nil, errors.New("quote without end")
+	}
+	if in {
+		out = append(out, cur.String())
+	}
+	return out, nil
+}
