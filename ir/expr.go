@@ -1,5 +1,7 @@
 package ir
 
+import "fmt"
+
 // Expr is an expression: one of the pointer types in this file.
 type Expr interface {
 	// Type is the type of the value, Void where there is none.
@@ -33,6 +35,18 @@ const (
 	OpNot    // unary, logical
 	OpBitNot // unary
 )
+
+// String returns the operator as a script writes it, "neg" for unary minus.
+func (o Op) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return fmt.Sprintf("op%d", uint8(o))
+}
+
+var opNames = [...]string{
+	"=", "+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>", ".", "==", "!=", "<", "<=", ">", ">=", "neg", "!", "~",
+}
 
 // IntConst is a number.
 type IntConst struct{ V int64 }

@@ -297,3 +297,12 @@ func DefaultLimits() Limits {
 		MaxErrors: 0, MaxSkipped: 100, MaxTryLock: 100, MaxBacktrace: 20,
 	}
 }
+
+// Limit returns t with the Width, if it is a string, that its longest value and
+// a NUL need under MaxStringLen: the storage's, or less.
+func (l *Limits) Limit(t Type) Type {
+	if t.Kind == Str && l.MaxStringLen > 0 {
+		t.Width = min(t.Width, l.MaxStringLen)
+	}
+	return t
+}

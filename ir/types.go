@@ -1,5 +1,7 @@
 package ir
 
+import "fmt"
+
 // Kind is the kind of a value.
 type Kind uint8
 
@@ -12,31 +14,42 @@ const (
 	Stat          // aggregate; only as the type of a global or its elements
 )
 
+// String returns "void", "int", "str", "text" or "stat".
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind%d", uint8(k))
+}
+
+var kindNames = [...]string{"void", "int", "str", "text", "stat"}
+
 // Text tells what kind of text a Deferred value stands for.
 type Text uint8
 
 // The kinds of deferred text. The words in brackets are the payload, each 8
 // bytes, little-endian, in the order given.
 const (
-	TextNone        Text = iota
-	TextKSym             // kernel symbol name of [addr]
-	TextKSymData         // kernel symbol+offset/size of [addr]
-	TextKMod             // kernel module of [addr]
-	TextKStack           // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
-	TextKStackSym        // the same, one line per frame with symbols (sprint_backtrace)
-	TextUSym             // user symbol of [tgid, addr]
-	TextUSymData         // user symbol+offset of [tgid, addr]
-	TextUMod             // user object of [tgid, addr]
-	TextUStack           // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
-	TextUStackSym        // the same with symbols (sprint_ubacktrace)
-	TextType             // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
-	TextFormat           // a format with arguments that is only printed: [format, args…] (nested sprintf)
-	TextParms            // the $$vars family: a list of "name=value": [layout, words…]
-	TextKSymFile         // source file and line of the kernel address [addr], when known
-	TextUSymFile         // source file and line of [tgid, addr], when known
-	TextKStackFull       // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
-	TextUStackFull       // user stack as print_ubacktrace shows it
-	TextUStackBrief      // user stack as print_ubacktrace_brief shows it: symbol and offset
+	TextNone       Text = iota
+	TextKSym            // kernel symbol name of [addr]
+	TextKSymData        // kernel symbol+offset/size of [addr]
+	TextKMod            // kernel module of [addr]
+	TextKStack          // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
+	TextKStackSym       // the same, one line per frame with symbols (sprint_backtrace)
+	TextUSym            // user symbol of [tgid, addr]
+	TextUSymData        // user symbol+offset of [tgid, addr]
+	TextUMod            // user object of [tgid, addr]
+	TextUStack          // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
+	TextUStackSym       // the same with symbols (sprint_ubacktrace)
+	TextType            // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
+	TextFormat          // a format with arguments that is only printed: [format, args…] (nested sprintf)
+	TextParms           // the $$vars family: a list of "name=value": [layout, words…]
+	TextKSymFile        // source file and line of the kernel address [addr], when known
+	TextUSymFile        // source file and line of [tgid, addr], when known
+	TextKStackFull      // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
+	TextUStackFull      // user stack as print_ubacktrace shows it
+	numTexts
+	TextUStackBrief // user stack as print_ubacktrace_brief shows it: symbol and offset
 )
 
 // Type is the type of an expression, local, key or element.
@@ -48,6 +61,43 @@ type Type struct {
 	Width int
 	// Text is the kind of a Deferred.
 	Text Text
+}
+
+// String returns the kind, with the width of a string ("str16") or the kind of
+// text and its payload ("text:ksym/8").
+func (t Type) String() string {
+	switch t.Kind {
+	case Str:
+		return fmt.Sprintf("str%d", t.Width)
+	case Deferred:
+		return fmt.Sprintf("text:%s/%d", t.Text, t.Width)
+	}
+	return t.Kind.String()
+}
+
+// String returns the kind's name as its constant has it, in lower case.
+func (t Text) String() string {
+	if t < numTexts {
+		return textNames[t]
+	}
+	return fmt.Sprintf("text%d", uint8(t))
+}
+
+var textNames = [numTexts]string{
+	"none", "ksym", "ksymdata", "kmod", "kstack", "kstacksym", "usym", "usymdata", "umod", "ustack", "ustacksym",
+	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull",
+}
+
+// IsStack reports whether t is a stack, captured where it is made and not given
+// as arguments; user tells whether a user stack, whose payload has the tgid first.
+func (t Text) IsStack() (user, ok bool) {
+	switch t {
+	case TextKStack, TextKStackSym, TextKStackFull:
+		return false, true
+	case TextUStack, TextUStackSym, TextUStackFull:
+		return true, true
+	}
+	return false, false
 }
 
 // MaxStrWidth is the largest storage of a string: MAXSTRINGLEN's limit.

@@ -13,6 +13,9 @@ type (
 	strFn func(*frame) (string, *Error) // also payloads of deferred text
 )
 
+// width is the width of strings of type t as the script sees it.
+func (c *compiler) width(t ir.Type) int { return c.m.p.Limits.Limit(t).Width }
+
 // setLocal returns how local id is set.
 func (c *compiler) setLocal(id int) func(*frame, Value) {
 	t := c.code.locals[id]
@@ -308,7 +311,7 @@ func (c *compiler) strExpr(e ir.Expr) strFn {
 	case *ir.Update:
 		return c.updateStr(e)
 	case *ir.Binary:
-		x, y, width := c.strExpr(e.X), c.strExpr(e.Y), e.T.Width
+		x, y, width := c.strExpr(e.X), c.strExpr(e.Y), c.width(e.T)
 		return func(f *frame) (string, *Error) {
 			a, err := x(f)
 			if err != nil {
@@ -321,7 +324,7 @@ func (c *compiler) strExpr(e ir.Expr) strFn {
 			return concat(a, b, width), nil
 		}
 	case *ir.Cond:
-		cond, x, y, t := c.intExpr(e.C), c.strExpr(e.X), c.strExpr(e.Y), e.T
+		cond, x, y, t := c.intExpr(e.C), c.strExpr(e.X), c.strExpr(e.Y), c.m.p.Limits.Limit(e.T)
 		return func(f *frame) (string, *Error) {
 			v, err := cond(f)
 			if err != nil {
@@ -358,7 +361,7 @@ func (c *compiler) strExpr(e ir.Expr) strFn {
 	case *ir.Sprintf:
 		return c.sprintf(e)
 	case *ir.Lookup:
-		x, t, width := c.intExpr(e.X), c.m.tables[e.Table], e.T.Width
+		x, t, width := c.intExpr(e.X), c.m.tables[e.Table], c.width(e.T)
 		return func(f *frame) (string, *Error) {
 			v, err := x(f)
 			if err != nil {
@@ -420,7 +423,7 @@ func (c *compiler) indexIn(e *ir.IndexIn) intFn {
 			if err != nil {
 				return 0, raise(err, 0)
 			}
-			return b2i(len(matching(def, all, list, wild)) > 0), nil
+			return b2i(len(f.m.matching(def, all, list, wild)) > 0), nil
 		}
 		if def.Value.Kind == ir.Stat {
 			st, err := globals.Stat(g, list)
@@ -845,7 +848,7 @@ func (c *compiler) match(e *ir.Match) intFn {
 // sprintf makes a string as format.Sprint does.
 func (c *compiler) sprintf(e *ir.Sprintf) strFn {
 	args, off := c.args(e.Args, e.Format, e.Site)
-	fm, n, width, site := c.m.p.Formats[e.Format].Parsed, len(e.Args), e.T.Width, e.Site
+	fm, n, width, site := c.m.p.Formats[e.Format].Parsed, len(e.Args), c.width(e.T), e.Site
 	return func(f *frame) (string, *Error) {
 		if err := args(f); err != nil {
 			return "", err

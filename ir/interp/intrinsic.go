@@ -94,7 +94,7 @@ func (c *compiler) intrinsicInt(e *ir.Intrinsic) intFn {
 }
 
 func (c *compiler) intrinsicStr(e *ir.Intrinsic) strFn {
-	args, id, site, width := c.intrinsicArgs(e), e.ID, e.Site, e.T.Width
+	args, id, site, width := c.intrinsicArgs(e), e.ID, e.Site, c.width(e.T)
 	var run func(*frame, []Value) (string, *Error)
 	switch id {
 	case ir.IStrSub:
@@ -192,12 +192,14 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 		a := f.v[off : off+n]
 		var b []byte
 		word := func(v int64) { b = binary.LittleEndian.AppendUint64(b, uint64(v)) }
+		if user, ok := e.Kind.IsStack(); ok {
+			// No frames: the loader's own stack is not the script's business.
+			if word(0); user {
+				word(0)
+			}
+			return fitPayload(string(b), width), nil
+		}
 		switch e.Kind {
-		case ir.TextKStack, ir.TextKStackSym:
-			word(0) // the loader's own stack is not the script's business
-		case ir.TextUStack, ir.TextUStackSym:
-			word(0)
-			word(0)
 		case ir.TextType:
 			word(int64(e.Layout) | int64(e.Flags)<<32)
 			if e.Immediate {

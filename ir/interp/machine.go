@@ -9,6 +9,7 @@ package interp
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync/atomic"
 
 	"stapkit/format"
@@ -128,6 +129,9 @@ func (m *Machine) Run(h int) error {
 	if m.actions = m.h.MaxActions; m.actions <= 0 {
 		m.actions = m.p.Limits.MaxActionInterruptible
 	}
+	if m.h.Uncounted {
+		m.actions = math.MaxInt
+	}
 	m.depth, m.calls, m.match, m.matched = 0, 0, nil, ""
 	f := m.enter(c)
 	defer m.leave(c, f)
@@ -170,7 +174,7 @@ func (m *Machine) enter(c *code) *frame {
 func (m *Machine) leave(c *code, f *frame) { m.frames[c] = append(m.frames[c], f) }
 
 func (m *Machine) handler(h *ir.Handler) *code {
-	c := &code{locals: h.Locals}
+	c := &code{locals: m.limited(h.Locals)}
 	k := &compiler{m: m, code: c}
 	if h.Cond != nil {
 		c.cond = k.intExpr(h.Cond)
@@ -186,11 +190,20 @@ func (m *Machine) function(i int) *code {
 		return c
 	}
 	fn := m.p.Funcs[i]
-	c := &code{locals: fn.Locals, params: fn.Params, recursive: fn.Recursive}
+	c := &code{locals: m.limited(fn.Locals), params: fn.Params, recursive: fn.Recursive}
 	m.funcs[i] = c
 	k := &compiler{m: m, code: c, fn: fn}
 	c.body = k.block(fn.Body)
 	return c
+}
+
+// limited returns the types with the widths that the script sees.
+func (m *Machine) limited(types []ir.Type) []ir.Type {
+	out := make([]ir.Type, len(types))
+	for i, t := range types {
+		out[i] = m.p.Limits.Limit(t)
+	}
+	return out
 }
 
 // globals returns where global g lives.

@@ -264,7 +264,7 @@ func (c *compiler) foreach(s *ir.Foreach) stmtFn {
 			return ctlDone, raise(e, site)
 		}
 		if len(keys) > 0 {
-			list = matching(g, list, keys, wild)
+			list = f.m.matching(g, list, keys, wild)
 		}
 		if err := f.m.sort(g, list, sortBy); err != nil {
 			return ctlDone, err.at(site)
@@ -279,10 +279,10 @@ func (c *compiler) foreach(s *ir.Foreach) stmtFn {
 }
 
 // matching returns the elements that fit keys, of which wild ones fit all.
-func matching(g *ir.Global, list []Element, keys []Value, wild []bool) []Element {
+func (m *Machine) matching(g *ir.Global, list []Element, keys []Value, wild []bool) []Element {
 	for i := range keys {
 		if !wild[i] {
-			keys[i] = fit(keys[i], g.Keys[i])
+			keys[i] = fit(keys[i], m.p.Limits.Limit(g.Keys[i]))
 		}
 	}
 	out := list[:0]
@@ -438,7 +438,7 @@ func (c *compiler) ret(s *ir.Return) stmtFn {
 			return ctlReturn, err
 		}
 	}
-	x, t := c.strExpr(s.X), c.fn.Result
+	x, t := c.strExpr(s.X), c.m.p.Limits.Limit(c.fn.Result)
 	return func(f *frame) (ctl, *Error) {
 		v, err := x(f)
 		f.rs = fitString(v, t)
@@ -495,7 +495,7 @@ func (c *compiler) delete(s *ir.Delete) voidFn {
 		if err != nil {
 			return raise(err, site)
 		}
-		for _, e := range matching(g, list, f.v[off:off+n], wild) {
+		for _, e := range f.m.matching(g, list, f.v[off:off+n], wild) {
 			if err := globals.Delete(id, e.Keys); err != nil {
 				return raise(err, site)
 			}

@@ -15,9 +15,11 @@ type Store struct {
 }
 
 type storeGlobal struct {
-	g    *ir.Global
-	val  Value // scalar
-	stat Stat  // scalar aggregate
+	g     *ir.Global
+	keys  []ir.Type // with widths as the script sees them
+	value ir.Type
+	val   Value // scalar
+	stat  Stat  // scalar aggregate
 
 	// An array: one of the indexes, and the elements in a ring from the
 	// oldest (head.next) to the newest (head.prev).
@@ -41,13 +43,17 @@ func NewStore(p *ir.Program) *Store {
 	for i := range p.Globals {
 		a := &s.globals[i]
 		a.g = &p.Globals[i]
+		a.value = p.Limits.Limit(a.g.Value)
+		for _, t := range a.g.Keys {
+			a.keys = append(a.keys, p.Limits.Limit(t))
+		}
 		a.head.next, a.head.prev = &a.head, &a.head
 		a.val = Zero(a.g.Value)
 		switch a.g.Value.Kind {
 		case ir.Int:
 			a.val.I = a.g.InitInt
 		case ir.Str:
-			a.val.S = cut(a.g.InitStr, a.g.Value.Width)
+			a.val.S = cut(a.g.InitStr, a.value.Width)
 		}
 	}
 	return s
@@ -74,16 +80,16 @@ func (a *storeGlobal) encode(keys []Value) []byte {
 // fit, nearly all, are returned as they are.
 func (a *storeGlobal) key(keys []Value) []Value {
 	for i := range keys {
-		t := a.g.Keys[i]
+		t := a.keys[i]
 		if t.Kind == ir.Int || t.Kind == ir.Str && len(keys[i].S) < t.Width ||
 			t.Kind == ir.Deferred && len(keys[i].S) == t.Width {
 			continue
 		}
 		fitted := make([]Value, len(keys))
 		for j := range keys {
-			fitted[j] = fit(keys[j], a.g.Keys[j])
-			if a.g.Keys[j].Kind == ir.Deferred && fitted[j].S == "" {
-				fitted[j].S = string(make([]byte, a.g.Keys[j].Width))
+			fitted[j] = fit(keys[j], a.keys[j])
+			if a.keys[j].Kind == ir.Deferred && fitted[j].S == "" {
+				fitted[j].S = string(make([]byte, a.keys[j].Width))
 			}
 		}
 		return fitted
@@ -177,7 +183,7 @@ func (s *Store) update(g int, keys []Value, op ir.Op, r Value) (old, stored Valu
 		e := a.find(keys)
 		if e == nil {
 			// A failing operation creates nothing.
-			if _, err := Apply(a.g.Value, op, Zero(a.g.Value), r); err != nil {
+			if _, err := Apply(a.value, op, Zero(a.g.Value), r); err != nil {
 				return Value{}, Value{}, err
 			}
 			if e, err = a.create(keys); err != nil {
@@ -187,7 +193,7 @@ func (s *Store) update(g int, keys []Value, op ir.Op, r Value) (old, stored Valu
 		p = &e.val
 	}
 	old = *p
-	if stored, err = Apply(a.g.Value, op, old, r); err != nil {
+	if stored, err = Apply(a.value, op, old, r); err != nil {
 		return Value{}, Value{}, err
 	}
 	*p = stored
