@@ -1,0 +1,52 @@
+# make          the commands, in ./bin
+# make test     all tests; as root it first installs the Debian packages they need
+# make generate what go generate writes: the index of the library, docs/errors, …
+# make lint     gofmt, go vet, staticcheck
+
+GO ?= go
+export CGO_ENABLED = 0
+
+# What tests need beside Go: SystemTap's library and examples as a corpus to
+# read, a C compiler and SDT headers for programs to trace, and the tools whose
+# answers ours are held against.
+DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client
+
+COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
+
+.PHONY: all build test debs generate lint clean
+all: build
+
+build:
+	@mkdir -p bin
+	$(foreach c,$(COMMANDS),$(GO) build -trimpath -o bin/$(c) ./cmd/$(c) &&) true
+
+test: debs
+	$(GO) test -timeout 20m ./...
+
+debs:
+	@missing=; \
+	for p in $(DEBS); do \
+	  dpkg-query -W -f='$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || missing="$$missing $$p"; \
+	done; \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then \
+	  echo "make: this is no Debian system. Tests that need these packages are skipped:$$missing"; \
+	elif [ "$$(id -u)" != 0 ]; then \
+	  echo "make: not root, so these packages are not installed:$$missing"; \
+	  echo "make: tests that need them are skipped. To install them: sudo apt-get install$$missing"; \
+	else \
+	  export DEBIAN_FRONTEND=noninteractive; \
+	  apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing </dev/null; \
+	fi
+
+generate:
+	$(GO) generate ./...
+
+lint:
+	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
+	if [ -n "$$bad" ]; then echo "not as gofmt has it:"; echo "$$bad"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+clean:
+	rm -rf bin build
