@@ -1,0 +1,217 @@
+package trust
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// DefaultDirs are the directories of trust files, the administrator's first.
+var DefaultDirs = [...]string{"/etc/stapkit", "/usr/lib/stapkit"}
+
+// LoadOptions are for tests; the zero value is for tools.
+type LoadOptions struct {
+	// Dirs replaces DefaultDirs. Only a caller in Go can set it.
+	Dirs []string
+	// Anchor is a directory above all Dirs. What is above it is not checked.
+	// The default is "/".
+	Anchor string
+	// UID is the owner that files and directories must have: 0, root.
+	UID int
+}
+
+// maxFile bounds a trust file, bytes.
+const maxFile = 16 << 20
+
+// Load reads the trust files of this host. Files that are not there are no error;
+// files that cannot be read, understood or relied upon are, and then nothing may
+// run. Refuse makes a verdict of that error.
+func Load(opt LoadOptions) (*Store, error) {
+	if opt.Dirs == nil {
+		opt.Dirs = DefaultDirs[:]
+	}
+	if opt.Anchor == "" {
+		opt.Anchor = "/"
+	}
+	store := NewStore(strings.Join(opt.Dirs, " or "), nil, nil)
+	hidden := make(map[string]bool)
+	for _, dir := range opt.Dirs {
+		if err := opt.loadDir(store, dir, hidden); err != nil {
+			return nil, fmt.Errorf("trust: %w", err)
+		}
+	}
+	return store, nil
+}
+
+// Refuse returns the verdict for any bundle when Load fails.
+func Refuse(err error) Verdict {
+	return Verdict{Kind: Refused, Reason: err.Error()}
+}
+
+func (opt *LoadOptions) loadDir(store *Store, dir string, hidden map[string]bool) error {
+	if ok, err := opt.checkDirs(dir); !ok {
+		return err
+	}
+	signers, err := opt.names(dir, "allowed_signers", true)
+	if err != nil {
+		return err
+	}
+	for _, name := range signers {
+		if hidden[name] {
+			continue
+		}
+		path := filepath.Join(dir, name)
+		data, ok, err := opt.read(path)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		hidden[name] = true
+		list, err := ParseAllowedSigners(path, data)
+		if err != nil {
+			return err
+		}
+		store.signers = append(store.signers, list...)
+	}
+	revoked, err := opt.names(dir, "revoked", false)
+	if err != nil {
+		return err
+	}
+	for _, name := range revoked {
+		path := filepath.Join(dir, name)
+		data, ok, err := opt.read(path)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		list, err := ParseRevoked(path, data)
+		if err != nil {
+			return err
+		}
+		store.revoked.merge(list)
+	}
+	return nil
+}
+
+// checkDirs checks dir and what is above it, up to the anchor. It is false without
+// an error where dir does not exist.
+func (opt *LoadOptions) checkDirs(dir string) (bool, error) {
+	rel, err := filepath.Rel(opt.Anchor, dir)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return false, fmt.Errorf("%s is not below %s", dir, opt.Anchor)
+	}
+	path := opt.Anchor
+	for _, part := range append([]string{"."}, strings.Split(rel, string(filepath.Separator))...) {
+		path = filepath.Join(path, part)
+		info, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if !info.IsDir() {
+			return false, fmt.Errorf("%s is not a directory", path)
+		}
+		if err := opt.checkOwner(path, info); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// checkOwner refuses what others than the owner could have written.
+func (opt *LoadOptions) checkOwner(path string, info fs.FileInfo) error {
+	uid, ok := ownerOf(info)
+	if !ok {
+		return fmt.Errorf("%s: this system does not tell who owns it", path)
+	}
+	if uid != opt.UID {
+		return fmt.Errorf("%s belongs to user %d, not to user %d", path, uid, opt.UID)
+	}
+	if perm := info.Mode().Perm(); perm&0o022 != 0 {
+		return fmt.Errorf("%s is writable by others (mode %04o)", path, perm)
+	}
+	return nil
+}
+
+// names returns base and the files in base.d, sorted.
+func (opt *LoadOptions) names(dir, base string, strict bool) ([]string, error) {
+	out := []string{base}
+	sub := filepath.Join(dir, base+".d")
+	if ok, err := opt.checkDirs(sub); !ok {
+		return out, err
+	}
+	entries, err := os.ReadDir(sub)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		if strict && !plainName(e.Name()) {
+			continue
+		}
+		out = append(out, filepath.Join(base+".d", e.Name()))
+	}
+	slices.Sort(out[1:])
+	return out, nil
+}
+
+func plainName(s string) bool {
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+// read returns the bytes of a regular file that only its owner can write. It is
+// false where the file does not exist. A link to /dev/null is an empty file.
+func (opt *LoadOptions) read(path string) (data []byte, ok bool, err error) {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		if to, err := os.Readlink(path); err == nil && to == os.DevNull {
+			return nil, true, nil
+		}
+	}
+	f, err := openNoFollow(path)
+	if err != nil {
+		return nil, false, err
+	}
+	defer f.Close()
+	// What counts is the file that was opened, not the one that was looked at.
+	if info, err = f.Stat(); err != nil {
+		return nil, false, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, false, fmt.Errorf("%s is not a regular file", path)
+	}
+	if err := opt.checkOwner(path, info); err != nil {
+		return nil, false, err
+	}
+	if info.Size() > maxFile {
+		return nil, false, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), maxFile)
+	}
+	data = make([]byte, info.Size())
+	if _, err := io.ReadFull(f, data); err != nil {
+		return nil, false, fmt.Errorf("%s: %w", path, err)
+	}
+	return data, true, nil
+}
