@@ -180,7 +180,7 @@ func (p *argPaster) extend(l *lexer, word, value string, off int, use Span) []To
 		if end < len(l.text) && sub.pos+4 > len(text) {
 			continue // the token may go on
 		}
-		s.Text = s.Text[:sub.pos]
+		s.Text, s.str = s.Text[:sub.pos], s.str[:sub.pos]
 		l.f.Sources = append(l.f.Sources, s)
 		l.pos = behind + max(0, sub.pos-(len(value)-off))
 		if len(sub.toks) > 0 && sub.toks[0].Flags&Broken != 0 {

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"stapkit/diag"
+	"stapkit/format"
 )
 
 // Binding strength of the binary operators, weakest first.
@@ -41,7 +42,7 @@ var binaryPrec = func() (t [256]uint8) {
 func (p *parser) expr() Expr { return p.binary(precAssign) }
 
 // bad makes an empty BadExpr before the current token.
-func (p *parser) bad() Expr { return &BadExpr{span{p.f, int32(p.i), int32(p.i - 1)}} }
+func (p *parser) bad() Expr { return &BadExpr{span: span{p.f, int32(p.i), int32(p.i - 1)}} }
 
 // binary parses an expression whose operators bind at least as strongly as lowest.
 func (p *parser) binary(lowest int) Expr {
@@ -58,7 +59,7 @@ func (p *parser) binary(lowest int) Expr {
 		if prec == 0 || prec < lowest || prec > highest {
 			return x
 		}
-		if n > chainMax {
+		if p.ops++; p.ops > opsMax {
 			p.tooDeep("expression is")
 			return x
 		}
@@ -262,7 +263,7 @@ func (p *parser) operand() Expr {
 
 // access parses "->m", "[i]" and the pretty-print suffix.
 func (p *parser) access(a *Access) {
-	for n := 0; ; n++ {
+	for {
 		at := p.i
 		switch p.k {
 		case Arrow:
@@ -313,7 +314,7 @@ func (p *parser) access(a *Access) {
 		default:
 			return
 		}
-		if n > chainMax {
+		if p.ops++; p.ops > opsMax {
 			p.tooDeep("expression is")
 			return
 		}
@@ -382,14 +383,14 @@ func (p *parser) primary() Expr {
 		if k := p.peek(1); !p.atDecl() && (k == Semi || k == RParen || k == Comma || k == RBrack || binaryPrec[k] > 0) && !p.atLineStart() {
 			d.Help = "'" + p.k.String() + "' is a keyword"
 			p.next()
-			return &BadExpr{p.span(at)}
+			return &BadExpr{span: p.span(at)}
 		}
 		return p.bad()
 	}
 	// An operator too many: go on with what follows it.
 	p.next()
 	if p.k == RBrace || p.k == EOF || p.k == Semi || p.atDecl() || p.atLineStart() {
-		return &BadExpr{p.span(at)}
+		return &BadExpr{span: p.span(at)}
 	}
 	p.lastErr = p.i
 	return p.unary()
@@ -526,7 +527,7 @@ func (p *parser) number() Expr {
 		p.error(codeLiteral, p.i, "expected number")
 		if p.canSkip() && (p.k == Name || p.k == String) {
 			p.next()
-			return &BadExpr{p.span(at)}
+			return &BadExpr{span: p.span(at)}
 		}
 		return p.bad()
 	}
@@ -580,7 +581,7 @@ func (p *parser) stringOnly() Expr {
 	p.error(codeLiteral, p.i, "expected literal string")
 	if p.k == Name || p.k == Number {
 		p.next()
-		return &BadExpr{p.span(at)}
+		return &BadExpr{span: p.span(at)}
 	}
 	return p.bad()
 }
@@ -608,7 +609,7 @@ func (p *parser) literal() Expr {
 	if p.k == Name {
 		d.Help = "only a constant may stand here; put a name into quotes"
 		p.next()
-		return &BadExpr{p.span(at)}
+		return &BadExpr{span: p.span(at)}
 	}
 	return p.bad()
 }
@@ -705,36 +706,23 @@ func printFamily(name string) (PrintExpr, bool) {
 	if name == "print_char" {
 		return PrintExpr{Name: name, Char: true}, true
 	}
-	pr := PrintExpr{Name: name}
-	rest, ok := strings.CutPrefix(name, "s")
-	pr.String = ok
-	rest, ok = strings.CutPrefix(rest, "print")
-	if !ok {
-		return pr, false
-	}
-	switch rest {
-	case "":
-	case "ln", "dln":
-		pr.Newline = true
-	case "f", "d":
-	default:
-		return pr, false
-	}
-	return pr, true
+	fn, ok := format.LookupFunction(name)
+	return PrintExpr{Name: name, String: fn.ToString, Newline: fn.Newline, Function: fn}, ok
 }
 
 func (p *parser) print(pr PrintExpr) Expr {
 	n, at := &pr, p.i
 	p.next()
 	p.next()
-	kind := strings.TrimPrefix(n.Name, "s")
-	switch kind {
-	case "printf", "printd", "printdln":
+	fn := n.Function
+	switch {
+	case fn.Formatted || fn.Delimited:
 		first := p.stringOnly()
 		lit, _ := first.(*StringLit)
 		switch {
-		case lit != nil && kind == "printf":
+		case lit != nil && fn.Formatted:
 			n.FormatLit = lit
+			p.checkFormat(n)
 		case lit != nil:
 			n.Delim = lit
 		default: // a macro or script argument gives it, or it was reported missing
@@ -750,10 +738,11 @@ func (p *parser) print(pr PrintExpr) Expr {
 			n.Args = append(n.Args, p.list(RParen, false)...)
 		} else if p.src && p.k == PPOpen {
 			n.Args = append(n.Args, p.list(RParen, false)...)
-		} else if kind != "printf" && p.k == RParen && !p.src {
+		}
+		if fn.Delimited && n.Delim != nil && len(n.Args) < 2 && !p.src && p.k == RParen {
 			p.error(codeExpected, p.i, "expected ','")
 		}
-	case "print", "println":
+	case !n.Char:
 		p.histOK = p.i
 		n.Args = p.list(RParen, false)
 		p.histOK = 0
@@ -779,7 +768,6 @@ func (p *parser) print(pr PrintExpr) Expr {
 	}
 	p.closeArgs()
 	n.span = p.span(at)
-	p.checkFormat(n)
 	return n
 }
 
@@ -972,5 +960,28 @@ func (p *parser) stat(op StatKind) Expr {
 	return n
 }
 
-// checkFormat checks the conversions of a printf at parse time, as SystemTap does.
-func (p *parser) checkFormat(n *PrintExpr) {}
+// checkFormat parses the format of a printf, at parse time as SystemTap does. An error
+// points behind the literal, as SystemTap's does; the place in the format is related.
+func (p *parser) checkFormat(n *PrintExpr) {
+	f, err := format.Parse(n.FormatLit.Raw)
+	n.Format = f
+	if err == nil {
+		return
+	}
+	msg := err.Error()
+	fe, ok := err.(*format.Error)
+	if ok {
+		msg = fe.Message
+	}
+	d := p.error(codeFormat, p.i, "%s", msg)
+	d.Related = append(d.Related, diag.Related{Range: Range(n.FormatLit), Message: "in this format"})
+	if !ok {
+		return
+	}
+	d.Help = fe.Help
+	lit := n.FormatLit
+	if tok := &p.toks[lit.first]; lit.first == lit.last && tok.Exp == 0 && tok.Off+int32(len(lit.Raw))+2 == tok.End {
+		s := Span{tok.Src, tok.Off + 1 + int32(fe.Offset), tok.Off + 1 + int32(fe.End)}
+		d.Related[len(d.Related)-1].Range = p.f.spanRange(s)
+	}
+}

@@ -82,6 +82,7 @@ type Source struct {
 	// its tokens are reported at the place of use.
 	Arg bool
 
+	str    string // Text, so that names need no copies
 	once   sync.Once
 	mapper *Mapper
 }
@@ -93,7 +94,9 @@ func (s *Source) Mapper() *Mapper {
 	return s.mapper
 }
 
-func newSource(name string, text []byte) *Source { return &Source{Name: name, Text: text} }
+func newSource(name string, text []byte) *Source {
+	return &Source{Name: name, Text: text, str: string(text)}
+}
 
 // Text gives the bytes of a token; empty for EOF.
 func (f *File) Text(tok int) string {
@@ -101,7 +104,7 @@ func (f *File) Text(tok int) string {
 		return ""
 	}
 	t := &f.Tokens[tok]
-	return string(f.Sources[t.Src].Text[t.Off:t.End])
+	return f.Sources[t.Src].str[t.Off:t.End]
 }
 
 // spanPos gives the place of an offset in a source. Offsets in an argument's text
@@ -245,7 +248,7 @@ func (f *File) warnToken(code diag.Code, t *Token, msg string) *diag.Diagnostic 
 
 // describe gives SystemTap's words for a token.
 func (f *File) describe(t *Token) string {
-	text := string(f.Sources[t.Src].Text[t.Off:t.End])
+	text := f.Sources[t.Src].str[t.Off:t.End]
 	if len(text) > 80 {
 		text = text[:80] + "…"
 	}

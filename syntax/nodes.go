@@ -1,5 +1,7 @@
 package syntax
 
+import "stapkit/format"
+
 // This file holds the tree. One set of node types serves both views: the expanded
 // view never holds the nodes listed under "Preprocessor" (CondDecl, CondStmt,
 // CondList, CondExpr, MacroDef, MacroCall), nor Verbatim, nor Paren.
@@ -551,8 +553,13 @@ type PrintExpr struct {
 	Name string // as written: "printf", "sprintln" …
 	// String: the text is the value (sprint family). Newline: "ln". Char: print_char.
 	String, Newline, Char bool
-	// FormatLit is the format of printf and sprintf, nil otherwise.
+	// Function tells what the name means; zero for print_char.
+	Function format.Function
+	// FormatLit is the format of printf and sprintf, nil otherwise. In the source view a
+	// format or delimiter that is no plain literal is the first of Args instead.
 	FormatLit *StringLit
+	// Format is FormatLit parsed.
+	Format format.Format
 	// Delim is the first argument of the printd family, nil otherwise.
 	Delim *StringLit
 	// Hist is the histogram operand, nil if there is none; Args is then empty.
@@ -681,7 +688,11 @@ type ScriptArg struct {
 }
 
 // A BadExpr stands where an expression was expected; it may be empty (Last < First).
-type BadExpr struct{ span }
+type BadExpr struct {
+	span
+	// Parts are the expressions found among the tokens.
+	Parts []Expr
+}
 
 // ---- Source view only ----
 

@@ -152,6 +152,7 @@ type parser struct {
 	inFunc   bool // return is allowed
 	depth    int
 	maxDepth int
+	ops      int // operators of the current statement
 
 	errs    int // errors found, also those not shown; for speculation
 	lastErr int // token of the last error shown, so that one place gets one
@@ -165,9 +166,8 @@ type parser struct {
 	mismatch []braceHint
 }
 
-// chainMax bounds the operators of one level in one expression, since every one
-// deepens the tree.
-const chainMax = 20000
+// opsMax bounds the operators of one statement, since every one may deepen the tree.
+const opsMax = 100000
 
 func newParser(f *File, opt *Options) *parser {
 	p := &parser{f: f, opt: opt, toks: f.Tokens, i: -1, prev: 0, src: opt.View == SourceView,
@@ -373,7 +373,7 @@ func (p *parser) file() {
 }
 
 func (p *parser) decl() Decl {
-	p.depth = 0
+	p.depth, p.ops = 0, 0
 	p.blocks = p.blocks[:0]
 	if p.src {
 		return p.sourceDecl()

@@ -50,8 +50,8 @@ func needsPreproc(f *File, toks []Token, lib *MacroSet) bool {
 		case k >= PPOpen && k <= PPClose:
 			return true
 		case k == AtWord:
-			w := f.Sources[toks[i].Src].Text[toks[i].Off+1 : toks[i].End]
-			if string(w) == "define" || lib != nil && lib.byName[string(w)] != nil {
+			w := f.Sources[toks[i].Src].str[toks[i].Off+1 : toks[i].End]
+			if w == "define" || lib != nil && lib.byName[w] != nil {
 				return true
 			}
 		}
@@ -73,7 +73,7 @@ func preprocess(f *File, toks []Token, opt *Options) []Token {
 }
 
 func (p *preproc) text(t *Token) string {
-	return string(p.f.Sources[t.Src].Text[t.Off:t.End])
+	return p.f.Sources[t.Src].str[t.Off:t.End]
 }
 
 func (p *preproc) errorAt(code diag.Code, t *Token, format string, args ...any) *diag.Diagnostic {

@@ -84,6 +84,7 @@ func (p *parser) plainStmt() Stmt {
 		return nil
 	}
 	defer p.leave()
+	p.ops = 0
 	at := p.i
 	switch p.k {
 	case Semi:
