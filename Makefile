@@ -36,7 +36,7 @@ debs:
 	  echo "make: tests that need them are skipped. To install them: sudo apt-get install$$missing"; \
 	else \
 	  export DEBIAN_FRONTEND=noninteractive; \
-	  apt-get -qq update && apt-get -qq install -y --no-install-recommends $$missing </dev/null; \
+	  apt-get -qq update && apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $$missing </dev/null; \
 	fi
 
 generate:
