@@ -18,6 +18,8 @@ import (
 	"stapkit/diag"
 
 	// All packages with codes.
+	_ "stapkit/bundle/trust"
+	_ "stapkit/plan"
 	_ "stapkit/syntax"
 )
 
