@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/hiddeco/sshsig"
 	"golang.org/x/crypto/ssh"
@@ -25,11 +26,31 @@ func Sign(data []byte, key ssh.Signer) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	// Parsed again, since an agent's keys have a type of their own.
+	pub, err := ssh.ParsePublicKey(key.PublicKey().Marshal())
+	if err != nil {
+		return nil, fmt.Errorf("bundle: sign: %w", err)
+	}
+	if c, ok := pub.(*ssh.Certificate); ok && c.Key.Type() == ssh.KeyAlgoRSA {
+		as, ok := key.(ssh.AlgorithmSigner)
+		if !ok {
+			return nil, errors.New("bundle: sign: the RSA key signs only with SHA-1")
+		}
+		key = rsaSHA2{as}
+	}
 	sig, err := sshsig.Sign(bytes.NewReader(message), key, sshsig.HashSHA512, Namespace)
 	if err != nil {
 		return nil, fmt.Errorf("bundle: sign: %w", err)
 	}
 	return Attach(prepared, sig.Marshal())
+}
+
+// rsaSHA2 is a certified RSA key that never signs with SHA-1. package sshsig sees to
+// that for plain RSA keys only.
+type rsaSHA2 struct{ ssh.AlgorithmSigner }
+
+func (s rsaSHA2) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return s.SignWithAlgorithm(rand, data, ssh.KeyAlgoRSASHA512)
 }
 
 // decodeSignature reads an armored or binary signature.
@@ -68,6 +89,9 @@ func (s Signature) Verify(message []byte) (ssh.PublicKey, error) {
 		if k, ok := c.CryptoPublicKey().(interface{ Size() int }); ok && k.Size()*8 < minRSABits {
 			return nil, fmt.Errorf("bundle: signature by an RSA key of %d bits", k.Size()*8)
 		}
+	}
+	if sig.Signature.Format == ssh.KeyAlgoRSA {
+		return nil, errors.New("bundle: signature with SHA-1")
 	}
 	if key.Type() == "ssh-dss" {
 		return nil, errors.New("bundle: signature by a DSA key")

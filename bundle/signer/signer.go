@@ -24,42 +24,35 @@ type Options struct {
 	Passphrase func(path string) ([]byte, error)
 }
 
-// Signer is a key that can sign. Close ends its connection to the agent.
-type Signer struct {
-	ssh.Signer
-	conn net.Conn
-}
-
-// Close releases the agent's connection. It does nothing for key files.
-func (s *Signer) Close() error {
-	if s.conn == nil {
-		return nil
-	}
-	return s.conn.Close()
-}
-
 // maxKeyFile bounds a key file, bytes.
 const maxKeyFile = 1 << 20
 
 // Open returns the signer that a file stands for: the key in a private key file; or,
 // for a public key or certificate file, the key that the agent holds to it. Security
 // keys (FIDO2) and encrypted key files whose passphrase is not known work through
-// the agent, with the public key file.
-func Open(path string, opt Options) (*Signer, error) {
+// the agent, with the public key file. release ends the connection to the agent; it
+// is nil where err is not.
+func Open(path string, opt Options) (key ssh.Signer, release func() error, err error) {
 	data, err := readKey(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if pub, _, _, _, err := ssh.ParseAuthorizedKey(data); err == nil {
-		s, err := fromAgent(pub, opt)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+	if pub, _, _, _, perr := ssh.ParseAuthorizedKey(data); perr == nil {
+		if key, release, err = fromAgent(pub, opt); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
-		return s, nil
+		return key, release, nil
 	}
 	if err := checkPrivate(path); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
+	if key, err = privateKey(path, data, opt); err != nil {
+		return nil, nil, err
+	}
+	return key, func() error { return nil }, nil
+}
+
+func privateKey(path string, data []byte, opt Options) (ssh.Signer, error) {
 	key, err := ssh.ParsePrivateKey(data)
 	var locked *ssh.PassphraseMissingError
 	if errors.As(err, &locked) {
@@ -75,7 +68,7 @@ func Open(path string, opt Options) (*Signer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	return &Signer{Signer: key}, nil
+	return key, nil
 }
 
 func readKey(path string) ([]byte, error) {
@@ -106,34 +99,35 @@ func checkPrivate(path string) error {
 
 // fromAgent returns the agent's key for pub. For a certificate that the agent does
 // not hold, its key will do.
-func fromAgent(pub ssh.PublicKey, opt Options) (*Signer, error) {
+func fromAgent(pub ssh.PublicKey, opt Options) (ssh.Signer, func() error, error) {
 	if opt.AgentSocket == "" {
-		return nil, errors.New("a public key signs only through ssh-agent, and SSH_AUTH_SOCK is not set")
+		return nil, nil, errors.New("a public key signs only through ssh-agent, and SSH_AUTH_SOCK is not set")
 	}
 	conn, err := net.Dial("unix", opt.AgentSocket)
 	if err != nil {
-		return nil, fmt.Errorf("ssh-agent: %w", err)
+		return nil, nil, fmt.Errorf("ssh-agent: %w", err)
 	}
-	signers, err := agent.NewClient(conn).Signers()
+	key, err := agentKey(agent.NewClient(conn), pub)
 	if err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("ssh-agent: %w", err)
+		return nil, nil, errors.Join(fmt.Errorf("ssh-agent: %w", err), conn.Close())
 	}
-	if s := find(signers, pub); s != nil {
-		return &Signer{s, conn}, nil
+	return key, conn.Close, nil
+}
+
+func agentKey(a agent.Agent, pub ssh.PublicKey) (ssh.Signer, error) {
+	keys, err := a.Signers()
+	if err != nil {
+		return nil, err
+	}
+	if key := find(keys, pub); key != nil {
+		return key, nil
 	}
 	if cert, ok := pub.(*ssh.Certificate); ok {
-		if s := find(signers, cert.Key); s != nil {
-			cs, err := ssh.NewCertSigner(cert, s)
-			if err != nil {
-				conn.Close()
-				return nil, err
-			}
-			return &Signer{cs, conn}, nil
+		if key := find(keys, cert.Key); key != nil {
+			return ssh.NewCertSigner(cert, key)
 		}
 	}
-	conn.Close()
-	return nil, fmt.Errorf("ssh-agent does not hold the key %s", ssh.FingerprintSHA256(pub))
+	return nil, fmt.Errorf("it does not hold the key %s", ssh.FingerprintSHA256(pub))
 }
 
 func find(signers []ssh.Signer, pub ssh.PublicKey) ssh.Signer {
