@@ -1,0 +1,214 @@
+package driver
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"stapkit/bundle"
+	"stapkit/bundle/signer"
+	"stapkit/diag"
+)
+
+const stapcUsage = `Usage: stapc [options] SCRIPT [ARGUMENTS]     Compile SCRIPT to a bundle.
+   or: stapc [options] -e SCRIPT [ARGUMENTS]  Compile the given script.
+   or: stapc sign --sign KEY [-o FILE] BUNDLE Sign a bundle.
+
+Options:
+`
+
+// Stapc is the stapc command: it compiles a script to a bundle. It returns the
+// exit status.
+func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	fail := func(err error) int {
+		fmt.Fprintf(stderr, "stapc: %v\n", err)
+		return 1
+	}
+	fs := pflag.NewFlagSet("stapc", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(io.Discard)
+	o := &StapOptions{Color: "auto"}
+	var defines, globals []string
+	output := fs.StringP("output", "o", "", "write the bundle to `FILE` (default: the script's name with .o)")
+	key := fs.String("sign", "", "sign with `KEY`: a private key file, or a public key file whose key the ssh-agent has")
+	targets := fs.StringArray("target", nil, "compile for the host that `FILE` describes (a BTF file or a description by staprun --describe)")
+	explain := fs.Bool("explain", false, "print what each probe costs")
+	fs.StringArrayVarP(&o.Expr, "expr", "e", nil, "compile the script given as `SCRIPT`")
+	fs.BoolVarP(&o.Guru, "guru", "g", false, "guru mode: allow what can do harm")
+	fs.StringArrayVarP(&defines, "define", "D", nil, "set limit `NAME=VALUE`")
+	fs.StringArrayVarP(&globals, "global", "G", nil, "give the scalar global `NAME=VALUE` its initial value")
+	fs.StringArrayVarP(&o.TapsetDirs, "include", "I", nil, "look in tapset directory `DIR` as well")
+	fs.StringVarP(&o.Name, "module", "m", "", "name the bundle `NAME`")
+	fs.BoolVarP(&o.NoWarnings, "no-warnings", "w", false, "show no warnings")
+	fs.BoolVarP(&o.Strict, "strict", "W", false, "treat warnings as errors")
+	fs.BoolVar(&o.SkipBadVars, "skip-badvars", false, "take target variables that cannot be resolved as 0")
+	fs.BoolVar(&o.SuppressErrors, "suppress-handler-errors", false, "go on after errors in handlers; they are only counted")
+	fs.BoolVar(&o.NoGlobalDisplay, "no-global-var-display", false, "do not show globals that are written but never read")
+	fs.StringVar(&o.Format, "message-format", "text", "shape of diagnostics: stap, text, json, sarif or github")
+	fs.BoolVarP(&o.Help, "help", "h", false, "show this help")
+	fs.BoolVarP(&o.ShowVer, "version", "V", false, "show the version")
+	if err := fs.Parse(args); err != nil {
+		return fail(fmt.Errorf("%w (--help tells the options)", err))
+	}
+	switch {
+	case o.Help:
+		fmt.Fprint(stdout, stapcUsage, fs.FlagUsages())
+		return 0
+	case o.ShowVer:
+		fmt.Fprintf(stdout, "stapkit %s (SystemTap %s language, eBPF)\n", Release, Version)
+		return 0
+	}
+	rest := fs.Args()
+	if len(o.Expr) == 0 {
+		if len(rest) == 0 {
+			return fail(fmt.Errorf("a script must be specified (--help tells the options)"))
+		}
+		o.ScriptFile, rest = rest[0], rest[1:]
+	}
+	if o.ScriptFile == "sign" && *key != "" {
+		return stapcSign(rest, *key, *output, fail)
+	}
+	o.Args = rest
+	o.Defines, o.Globals = map[string]string{}, map[string]string{}
+	for _, list := range []struct {
+		from []string
+		to   map[string]string
+	}{{defines, o.Defines}, {globals, o.Globals}} {
+		for _, d := range list.from {
+			name, value, ok := strings.Cut(d, "=")
+			if !ok {
+				value = "1"
+			}
+			list.to[name] = value
+		}
+	}
+	if len(*targets) > 1 {
+		return fail(fmt.Errorf("--target: one target at a time; compile once for each"))
+	}
+	if len(*targets) == 1 {
+		o.Release = (*targets)[0]
+	}
+	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
+	if err := s.scripts(); err != nil {
+		return fail(err)
+	}
+	if err := s.target(); err != nil {
+		return fail(err)
+	}
+	if o.Target != nil {
+		defer o.Target.Close()
+	}
+	c, ok, err := s.compile()
+	if err != nil {
+		return fail(err)
+	}
+	if !ok {
+		return 1
+	}
+	if *explain {
+		if err := c.Report.Write(stdout); err != nil {
+			return fail(err)
+		}
+	}
+	b, err := s.f.Bundle(c)
+	if err != nil {
+		return fail(err)
+	}
+	if *key != "" {
+		k, err := signer.Open(*key)
+		if err != nil {
+			return fail(err)
+		}
+		if b, err = bundle.Sign(b, k); err != nil {
+			return fail(err)
+		}
+	}
+	name := *output
+	if name == "" {
+		name = c.Name + ".o"
+	}
+	if err := writeFile(name, b); err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// compile runs passes 1 to 4. ok is false when diagnostics were reported.
+func (s *stap) compile() (c *Compiled, ok bool, err error) {
+	f, err := Parse(&s.o.Config)
+	if err != nil {
+		return nil, false, err
+	}
+	s.f = f
+	if !Failed(f.Diags, s.o.Strict) {
+		f.Elaborate()
+	}
+	s.report(f.Diags, 0)
+	if Failed(f.Diags, s.o.Strict) {
+		return nil, false, nil
+	}
+	c, spec, err := f.Translate()
+	if err != nil {
+		return nil, false, err
+	}
+	s.report(c.Diags, 0)
+	if Failed(c.Diags, s.o.Strict) || diag.HasErrors(c.Diags) {
+		return nil, false, nil
+	}
+	return c, true, f.Object(c, spec)
+}
+
+// stapcSign is stapc sign.
+func stapcSign(args []string, key, output string, fail func(error) int) int {
+	if len(args) != 1 {
+		return fail(fmt.Errorf("sign: give one bundle"))
+	}
+	b, err := os.ReadFile(args[0])
+	if err != nil {
+		return fail(err)
+	}
+	k, err := signer.Open(key)
+	if err != nil {
+		return fail(err)
+	}
+	if b, err = bundle.Sign(b, k); err != nil {
+		return fail(err)
+	}
+	if output == "" {
+		output = args[0]
+	}
+	if err := writeFile(output, b); err != nil {
+		return fail(err)
+	}
+	return 0
+}
+
+// writeFile writes a file as a whole: a reader sees the old one or the new one.
+func writeFile(name string, b []byte) error {
+	tmp, err := os.CreateTemp(dirOf(name), ".stapc-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(b)
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Chmod(tmp.Name(), 0o644)
+	}
+	if err == nil {
+		err = os.Rename(tmp.Name(), name)
+	}
+	return err
+}
+
+func dirOf(name string) string {
+	if i := strings.LastIndexByte(name, os.PathSeparator); i >= 0 {
+		return name[:i+1]
+	}
+	return "."
+}
