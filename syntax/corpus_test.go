@@ -20,19 +20,22 @@ func loadCorpus(t testing.TB) (tapset, examples []corpus.File, lib *MacroSet) {
 	if len(tapset) == 0 || len(examples) == 0 {
 		t.Skip("the packages systemtap-common and systemtap-doc are not installed")
 	}
-	lib = &MacroSet{}
+	return tapset, examples, libraryOf(t, tapset)
+}
+
+// libraryOf collects the macros of a library as SystemTap's kernel runtime sees them.
+func libraryOf(t testing.TB, tapset []corpus.File) *MacroSet {
+	t.Helper()
+	lib := &MacroSet{}
 	for _, f := range tapset {
 		if f.Macro && !strings.Contains(f.Path, "/dyninst/") && !strings.Contains(f.Path, "/bpf/") {
 			m := ParseMacros(f.Path, f.Src, Options{Library: true, Target: hostX86})
-			for _, d := range m.Diags {
-				t.Errorf("%v", d)
-			}
-			for _, d := range lib.Add(m) {
+			for _, d := range append(m.Diags, lib.Add(m)...) {
 				t.Errorf("%v", d)
 			}
 		}
 	}
-	return tapset, examples, lib
+	return lib
 }
 
 var hostX86 = StaticConditions{"kernel_v": "6.1.0", "kernel_vr": "6.1.0-47-amd64", "arch": "x86_64", "runtime": "kernel",
