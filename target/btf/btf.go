@@ -86,6 +86,7 @@ type Spec struct {
 	strBase uint32   // first string offset of this object
 	first   ID       // first type id of this object
 	offs    []uint32 // offset in types of id first+i
+	shape   []shape  // of id first+i
 
 	// enumFlags tells that some enum is marked as signed, so that one that
 	// is not marked is unsigned.

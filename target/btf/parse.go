@@ -17,8 +17,10 @@ const (
 	// 10 MB, and the kernel's own limit on the string section is 16 MB.
 	maxSize = 256 << 20
 	// maxDepth bounds chains of types that are no structs. The kernel's
-	// verifier allows 32.
-	maxDepth = 64
+	// verifier allows 32. maxWeight bounds the tree that a function type
+	// unfolds to.
+	maxDepth  = 64
+	maxWeight = 1 << 16
 )
 
 func isMagic(b []byte) bool {
@@ -144,10 +146,14 @@ func (s *Spec) index(bad func(int, string, ...any) error) error {
 			return bad(int(off), "type %d: %s", int(s.first)+i, err)
 		}
 	}
-	depths := make([]uint8, len(s.offs))
+	s.shape = make([]shape, len(s.offs))
 	for i := range s.offs {
-		if s.depth(s.first+ID(i), depths, 0) > maxDepth {
+		w := s.walk(s.first+ID(i), 0)
+		if w.depth > maxDepth {
 			return bad(int(s.offs[i]), "type %d: chain of types is circular or longer than %d", int(s.first)+i, maxDepth)
+		}
+		if w.weight > maxWeight {
+			return bad(int(s.offs[i]), "type %d unfolds to more than %d types", int(s.first)+i, maxWeight)
 		}
 	}
 	return nil
@@ -217,54 +223,65 @@ func (s *Spec) checkRefs(t []byte, total ID, strEnd uint32) string {
 	return ""
 }
 
-const (
-	depthUnknown = 0
-	depthBusy    = 255
-)
+// shape is the size of the tree of types that hangs on one, down to structs:
+// its height, and the number of types if nothing in it were shared. What walks
+// types later relies on both being small.
+type shape struct {
+	depth  uint8 // 0: not known yet; busy: being walked
+	weight uint32
+}
 
-// depth is the length of the longest chain of types from id that has no
-// struct in it, or more than maxDepth. depths memoises it, plus one.
-func (s *Spec) depth(id ID, depths []uint8, above int) int {
-	if id < s.first || above > maxDepth {
-		// The base's own chains were checked; they start anew here, so that
-		// the limit holds per object.
-		if above > maxDepth {
-			return maxDepth + 1
-		}
-		return 0
+const busy = 255
+
+// walk computes the shape of a type, once. A chain that is circular or too
+// long gets a depth of more than maxDepth.
+func (s *Spec) walk(id ID, above int) shape {
+	tooDeep := shape{depth: maxDepth + 1}
+	if above > maxDepth {
+		return tooDeep
+	}
+	if id == 0 {
+		return shape{1, 1}
+	}
+	if id < s.first {
+		return s.base.walk(id, above)
 	}
 	i := id - s.first
-	switch d := depths[i]; d {
-	case depthUnknown:
-	case depthBusy:
-		return maxDepth + 1
-	default:
-		return int(d) - 1
+	if w := s.shape[i]; w.depth == busy {
+		return tooDeep
+	} else if w.depth != 0 {
+		return w
 	}
 	t := s.types[s.offs[i]:]
 	info := s.bo.Uint32(t[4:])
 	kind, vlen := Kind(info>>24&0x1f), int(info&0xffff)
-	d := 0
+	w := shape{1, 1}
+	s.shape[i].depth = busy
+	add := func(ref uint32) {
+		if w.depth > maxDepth {
+			return // already refused; going on could take exponential time
+		}
+		sub := s.walk(ID(ref), above+1)
+		w.depth = max(w.depth, sub.depth+1)
+		w.weight = min(w.weight+sub.weight, maxWeight+1)
+	}
 	switch kind {
 	case KindPtr, KindTypedef, KindVolatile, KindConst, KindRestrict, KindFunc, KindVar, KindTypeTag:
-		depths[i] = depthBusy
-		d = 1 + s.depth(ID(s.bo.Uint32(t[8:])), depths, above+1)
+		add(s.bo.Uint32(t[8:]))
 	case KindArray:
-		depths[i] = depthBusy
-		d = 1 + s.depth(ID(s.bo.Uint32(t[12:])), depths, above+1)
+		add(s.bo.Uint32(t[12:]))
 	case KindFuncProto:
-		depths[i] = depthBusy
-		d = 1 + s.depth(ID(s.bo.Uint32(t[8:])), depths, above+1)
+		add(s.bo.Uint32(t[8:]))
 		for m := t[typeSize:][:8*vlen]; len(m) > 0; m = m[8:] {
-			d = max(d, 1+s.depth(ID(s.bo.Uint32(m[4:])), depths, above+1))
+			add(s.bo.Uint32(m[4:]))
 		}
 	}
-	if d > maxDepth {
-		depths[i] = depthUnknown
-		return maxDepth + 1
+	if w.depth > maxDepth {
+		s.shape[i].depth = 0
+		return tooDeep
 	}
-	depths[i] = uint8(d + 1)
-	return d
+	s.shape[i] = w
+	return w
 }
 
 // at gives the raw bytes of a type, starting with the common part, and the

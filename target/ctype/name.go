@@ -163,11 +163,12 @@ func Prototype(name string, f *Func) string { return Declare(f, name) }
 // give a one-line declaration.
 func Layout(t Type) string {
 	var b strings.Builder
+	budget := maxAnonymous
 	switch u := Unqualified(t).(type) {
 	case *Typedef:
 		if s, ok := Strip(u).(*Struct); ok && s.Name == "" {
 			b.WriteString("typedef ")
-			layoutBody(&b, s, 0, 0)
+			layoutBody(&b, s, 0, 0, &budget)
 			fmt.Fprintf(&b, " %s;", u.Name)
 			break
 		}
@@ -179,7 +180,7 @@ func Layout(t Type) string {
 		}
 		fmt.Fprintf(&b, "typedef %s; /* size: %d */", Declare(u.Elem, u.Name), u.Size())
 	case *Struct:
-		layoutBody(&b, u, 0, 0)
+		layoutBody(&b, u, 0, 0, &budget)
 		b.WriteByte(';')
 	case *Enum:
 		enumBody(&b, u)
@@ -211,7 +212,8 @@ func enumBody(b *strings.Builder, e *Enum) {
 // deep, a hostile type description may refer to itself.
 const maxNesting = 32
 
-func layoutBody(b *strings.Builder, s *Struct, base int64, depth int) {
+func layoutBody(b *strings.Builder, s *Struct, base int64, depth int, budget *int) {
+	*budget--
 	indent := strings.Repeat("\t", depth)
 	b.WriteString(s.Kind.String() + " ")
 	if s.Name != "" {
@@ -221,8 +223,8 @@ func layoutBody(b *strings.Builder, s *Struct, base int64, depth int) {
 	for _, m := range s.Members() {
 		bit := base + m.Bit
 		b.WriteString(indent + "\t")
-		if in, ok := Unqualified(m.Type).(*Struct); ok && in.Name == "" && depth < maxNesting {
-			layoutBody(b, in, bit, depth+1)
+		if in, ok := Unqualified(m.Type).(*Struct); ok && in.Name == "" && depth < maxNesting && *budget > 0 {
+			layoutBody(b, in, bit, depth+1, budget)
 			if m.Name != "" {
 				b.WriteString(" " + m.Name)
 			}

@@ -131,8 +131,14 @@ type MemberError struct {
 
 func (e *MemberError) Error() string {
 	s := fmt.Sprintf("unable to find member '%s' for %s", e.Name, e.Type)
-	if len(e.Similar) > 0 {
+	const some = 8
+	switch {
+	case len(e.Similar) > 0:
 		s += " (alternatives: " + strings.Join(e.Similar, ", ") + ")"
+	case len(e.Members) > some:
+		s += " (members: " + strings.Join(e.Members[:some], ", ") + ", …)"
+	case len(e.Members) > 0:
+		s += " (members: " + strings.Join(e.Members, ", ") + ")"
 	}
 	return s
 }
@@ -346,17 +352,23 @@ func (f *Bitfield) ExtractBits(unit uint64, bigEndian bool) int64 {
 // FindMember looks a member up by name, also within anonymous members, and
 // gives the accesses that lead to it and its offset in bits.
 func FindMember(s *Struct, name string) (path []Access, bit int64, ok bool) {
-	return findMember(s, name, 0)
+	budget := maxAnonymous
+	return findMember(s, name, 0, &budget)
 }
 
-func findMember(s *Struct, name string, depth int) ([]Access, int64, bool) {
+// maxAnonymous bounds how many anonymous members one walk enters: shared parts
+// of a hostile type description could make it endless.
+const maxAnonymous = 1 << 16
+
+func findMember(s *Struct, name string, depth int, budget *int) ([]Access, int64, bool) {
+	*budget--
 	ms := s.Members()
 	for i := range ms {
 		if ms[i].Name == name && name != "" {
 			return []Access{{Struct: s, Member: i}}, ms[i].Bit, true
 		}
 	}
-	if depth >= maxNesting {
+	if depth >= maxNesting || *budget < 0 {
 		return nil, 0, false
 	}
 	for i := range ms {
@@ -367,7 +379,7 @@ func findMember(s *Struct, name string, depth int) ([]Access, int64, bool) {
 		if !ok {
 			continue
 		}
-		if path, bit, ok := findMember(in, name, depth+1); ok {
+		if path, bit, ok := findMember(in, name, depth+1, budget); ok {
 			return append([]Access{{Struct: s, Member: i}}, path...), ms[i].Bit + bit, true
 		}
 	}
@@ -375,16 +387,20 @@ func findMember(s *Struct, name string, depth int) ([]Access, int64, bool) {
 }
 
 // MemberNames lists the names that FindMember can find, in declaration order.
-func MemberNames(s *Struct) []string { return memberNames(nil, s, 0) }
+func MemberNames(s *Struct) []string {
+	budget := maxAnonymous
+	return memberNames(nil, s, 0, &budget)
+}
 
-func memberNames(out []string, s *Struct, depth int) []string {
+func memberNames(out []string, s *Struct, depth int, budget *int) []string {
+	*budget--
 	for _, m := range s.Members() {
 		if m.Name != "" {
 			out = append(out, m.Name)
 			continue
 		}
-		if in, ok := AsStruct(m.Type); ok && depth < maxNesting {
-			out = memberNames(out, in, depth+1)
+		if in, ok := AsStruct(m.Type); ok && depth < maxNesting && *budget > 0 {
+			out = memberNames(out, in, depth+1, budget)
 		}
 	}
 	return out
