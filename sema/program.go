@@ -43,8 +43,14 @@ type Program struct {
 	Probes []*Probe
 	// Diags are all findings, those of the parser included.
 	Diags []diag.Diagnostic
-	// Args are the script arguments that no file mentions, by number from 1.
+	// Late are errors that stop compilation but not the listing of an elaborated
+	// script (-p2), where SystemTap has none of them yet.
+	Late []diag.Diagnostic
+	// UnusedArgs are the script arguments that no file mentions, by number from 1.
 	UnusedArgs []int
+	// Unresolved: something was taken on trust, because nothing is known of the
+	// target or of a script argument. Such a program cannot be compiled.
+	Unresolved bool
 }
 
 // OK reports whether the program can be compiled: no diagnostic is an error.
@@ -85,6 +91,11 @@ type Global struct {
 	AutoPrint bool
 	// Condition: an "if (…)" of a probe point reads it.
 	Condition bool
+
+	arity   arity
+	histAt  *syntax.HistOp
+	assigns []assigned
+	used    bool
 }
 
 // ObjectName is the name as written.
@@ -153,9 +164,13 @@ type Func struct {
 	Callees []*Func
 	// Pure: it changes nothing and prints nothing.
 	Pure bool
-	// UsesContext: it, or a function that it calls, has target variables or asks for
-	// the probed context.
-	UsesContext bool
+
+	state    *bodyState
+	marks    []string // guru, pure, unprivileged, impure: as comments of an embedded body say
+	embedded bool     // C that nothing can run
+	used     bool
+	// voidCalled: a call of it as a statement was left out.
+	voidCalled bool
 }
 
 // A Const is a value known while elaborating.
@@ -197,6 +212,8 @@ type Body struct {
 	Elided map[syntax.Stmt]bool
 	// UsesTarget: Targets or Entries depend on the probed place.
 	UsesTarget bool
+
+	bad map[syntax.Expr]bool // could not be resolved; an error tells
 }
 
 // An Entry is a value that is taken when a function is entered, for its return
@@ -226,6 +243,8 @@ type Value struct {
 	Space Space
 	// Path is the binary that the type is of, "" for the kernel.
 	Path string
+
+	module string // kernel module
 }
 
 // BaseKind tells where an Access starts.
@@ -282,6 +301,9 @@ const (
 	// ResultString is a string constant or a string that the family gives ($$name,
 	// $value).
 	ResultString
+	// ResultEnumName is the name of the enumerator of Type that has the value
+	// (@enumname).
+	ResultEnumName
 )
 
 // An Access is a resolved target variable or cast: start at Base, follow Path,
@@ -293,7 +315,7 @@ type Access struct {
 	// BaseType is the C type of the base: of the argument, cast or symbol.
 	BaseType ctype.Type
 	// BaseAddr: the base is the address of a BaseType object (symbols, locations in
-	// memory, array and structure members), not its value.
+	// memory), not its value. Path then begins with the hop that loads from there.
 	BaseAddr bool
 	Symbol   *Symbol
 	Location *Location
@@ -306,7 +328,9 @@ type Access struct {
 	Index []syntax.Expr
 
 	Result ResultKind
-	Deep   bool // of ResultPretty
+	// Pretty is the suffix of ResultPretty and ResultVars; Deep tells that it is "$$".
+	Pretty syntax.PrettyKind
+	Deep   bool
 	// Type is the C type of the result; of what the address points at for
 	// ResultAddr of "&", else the array.
 	Type   ctype.Type
@@ -322,12 +346,18 @@ type Access struct {
 	Vars []Var
 	// Write: the script assigns to it.
 	Write bool
+
+	addrOf bool
 }
 
 // A Var is one entry of a $$vars list.
 type Var struct {
-	Name   string // without "$"
+	Name string // without "$"
+	// Access is nil when the value cannot be had; SystemTap shows "?" then.
 	Access *Access
+	// Type is the C type as -L shows it, "" for script variables, which have Script.
+	Type   string
+	Script Type
 }
 
 // A Symbol is a variable of the kernel, a module or a program.
@@ -432,9 +462,10 @@ type Probe struct {
 	Carriers   []Carrier
 	Optional   bool
 	Sufficient bool
-	// Vars are the target variables that the place offers, for -L; filled by List
-	// and for $$vars.
+	// Vars are the target variables that the place offers, as -L shows them.
 	Vars []Var
+
+	ctx *context
 }
 
 // InLoader reports whether the handler has no probed context and so runs in the

@@ -1,0 +1,58 @@
+package sema
+
+import (
+	"stapkit/target/ctype"
+)
+
+// context is what a probed place offers to the target variables of a handler.
+type context struct {
+	what string // for messages: "vfs_read"
+	vars []ctxVar
+	// ret is $return, nil if there is none.
+	ret *ctxVar
+	// entry offers the variables of the entry to a return probe.
+	entry *context
+	// consts are the string constants $$name, $$provider, $$system …
+	consts map[string]string
+	// value: $value can be read and written.
+	value bool
+	// open: nothing is known; any variable is taken on trust.
+	open   bool
+	space  Space
+	module string // kernel module
+	binary string // user program
+}
+
+// ctxVar is one variable of a context.
+type ctxVar struct {
+	name  string // without "$"
+	typ   ctype.Type
+	acc   Access
+	local bool // of the function's body, not a parameter
+	// hidden: not shown by $$vars and -L.
+	hidden bool
+	// why the value cannot be had although the name exists; "" if it can.
+	why string
+}
+
+// lookup finds a variable by name without "$".
+func (c *context) lookup(name string) *ctxVar {
+	for i := range c.vars {
+		if c.vars[i].name == name {
+			return &c.vars[i]
+		}
+	}
+	return nil
+}
+
+// names lists the variables with "$", for suggestions.
+func (c *context) names() []string {
+	var out []string
+	for _, v := range c.vars {
+		out = append(out, "$"+v.name)
+	}
+	if c.ret != nil {
+		out = append(out, "$return")
+	}
+	return out
+}

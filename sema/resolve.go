@@ -1,0 +1,968 @@
+package sema
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sort"
+	"strings"
+
+	"stapkit/syntax"
+	"stapkit/target/ctype"
+)
+
+// bodyState is a body on its way through elaboration: of a function, a probe, a
+// condition, or the operand of @entry.
+type bodyState struct {
+	e     *elab
+	body  *Body
+	fn    *Func
+	probe *Probe
+	cond  bool
+	file  *syntax.File
+	ctx   *context
+
+	blocks []*syntax.Block
+	root   syntax.Expr // of a condition or @entry operand
+
+	locals map[string]*Local
+	// assigns and returns are what C types of values are found from.
+	assigns map[*Local][]syntax.Expr
+	returns []syntax.Expr
+	// autocasts wait for the C type of their operand.
+	autocasts []*syntax.Autocast
+	addrs     map[*syntax.Autocast]*syntax.AddrOf
+	loops     int
+	started   bool
+	// quiet counts enclosing @defined: what fails there is no error.
+	quiet int
+	// entryKeys finds the entries by their text.
+	entryKeys map[string]int
+	// lastChance: an autocast whose operand has no known type is an error now.
+	lastChance bool
+	lastAccess *Access
+}
+
+func newBody() *Body {
+	return &Body{
+		Types:   map[syntax.Expr]Type{},
+		Idents:  map[*syntax.Ident]Object{},
+		Calls:   map[*syntax.Call][]*Func{},
+		Consts:  map[syntax.Expr]Const{},
+		Targets: map[syntax.Expr]*Access{},
+		Exists:  map[*syntax.AtOp]*Access{},
+		Elided:  map[syntax.Stmt]bool{},
+		bad:     map[syntax.Expr]bool{},
+	}
+}
+
+// resolveProbe resolves the names in a probe's handler and conditions. Probes with
+// the same blocks and nothing that depends on the place share a body.
+func (e *elab) resolveProbe(p *Probe) {
+	for _, c := range p.Conds {
+		e.resolveCond(c)
+	}
+	k := e.blocksKey(p.Blocks)
+	for _, b := range e.shared[k] {
+		if !b.body.UsesTarget || b.ctx == p.ctx {
+			p.Body = b.body
+			return
+		}
+	}
+	b := &bodyState{e: e, probe: p, file: p.Decl.File(), ctx: p.ctx, blocks: p.Blocks, locals: map[string]*Local{}, body: newBody()}
+	p.Body = b.body
+	b.run()
+	e.shared[k] = append(e.shared[k], b)
+}
+
+// blocksKey identifies a list of blocks.
+func (e *elab) blocksKey(blocks []*syntax.Block) string {
+	b := make([]byte, 0, len(blocks)*4)
+	for _, bl := range blocks {
+		n, ok := e.blockIDs[bl]
+		if !ok {
+			n = len(e.blockIDs)
+			e.blockIDs[bl] = n
+		}
+		b = binary.AppendUvarint(b, uint64(n))
+	}
+	return string(b)
+}
+
+// resolveCond resolves the condition of a probe point.
+func (e *elab) resolveCond(c *Cond) {
+	if old := e.conds[c.X]; old != nil {
+		c.Body = old
+		return
+	}
+	b := &bodyState{e: e, cond: true, file: c.X.File(), root: c.X, locals: map[string]*Local{}, body: newBody()}
+	c.Body = b.body
+	e.conds[c.X] = b.body
+	b.run()
+}
+
+// use marks a function as called and resolves its body.
+func (e *elab) use(f *Func) {
+	if f.used {
+		return
+	}
+	f.used = true
+	if f.Decl.Body == nil {
+		return
+	}
+	f.Body = f.state.body
+	f.state.blocks = []*syntax.Block{f.Decl.Body}
+	e.pending = append(e.pending, func() { f.state.run() })
+}
+
+// run resolves the body once.
+func (b *bodyState) run() {
+	if b.started {
+		return
+	}
+	b.started = true
+	b.e.bodies = append(b.e.bodies, b)
+	if b.root != nil {
+		b.expr(b.root)
+	}
+	for _, bl := range b.blocks {
+		b.block(bl)
+	}
+}
+
+func (b *bodyState) block(bl *syntax.Block) {
+	if bl == nil {
+		return
+	}
+	for _, s := range bl.Stmts {
+		b.stmt(s)
+	}
+}
+
+func (b *bodyState) stmt(s syntax.Stmt) {
+	switch s := s.(type) {
+	case *syntax.Block:
+		b.block(s)
+	case *syntax.IfStmt:
+		if c, ok := b.decide(s.Cond); ok {
+			if c.truth() {
+				b.stmt(s.Then)
+			} else if s.Else != nil {
+				b.stmt(s.Else)
+			}
+			return
+		}
+		b.expr(s.Cond)
+		b.stmt(s.Then)
+		if s.Else != nil {
+			b.stmt(s.Else)
+		}
+	case *syntax.WhileStmt:
+		if c, ok := b.decide(s.Cond); ok && !c.truth() {
+			return
+		} else if !ok {
+			b.expr(s.Cond)
+		}
+		b.loop(s.Body)
+	case *syntax.ForStmt:
+		if s.Init != nil {
+			b.expr(s.Init)
+		}
+		if s.Cond != nil {
+			if c, ok := b.decide(s.Cond); ok && !c.truth() {
+				return
+			} else if !ok {
+				b.expr(s.Cond)
+			}
+		}
+		b.loop(s.Body)
+		if s.Post != nil {
+			b.expr(s.Post)
+		}
+	case *syntax.ForeachStmt:
+		b.foreach(s)
+	case *syntax.ReturnStmt:
+		if s.X != nil {
+			b.expr(s.X)
+			b.returns = append(b.returns, s.X)
+		}
+	case *syntax.DeleteStmt:
+		b.delete(s)
+	case *syntax.TryStmt:
+		b.block(s.Body)
+		if s.Var != nil {
+			if o := b.variable(s.Var); o != nil {
+				b.wrote(o)
+			}
+		}
+		b.block(s.Handler)
+	case *syntax.ExprStmt:
+		b.expr(s.X)
+	case *syntax.BreakStmt:
+		if b.loops == 0 {
+			b.e.late(codeOutsideLoop, s, "'break' outside a loop")
+		}
+	case *syntax.ContinueStmt:
+		if b.loops == 0 {
+			b.e.late(codeOutsideLoop, s, "'continue' outside a loop")
+		}
+	}
+}
+
+func (b *bodyState) loop(s syntax.Stmt) {
+	b.loops++
+	b.stmt(s)
+	b.loops--
+}
+
+func (b *bodyState) foreach(s *syntax.ForeachStmt) {
+	n := len(s.Keys)
+	switch a := s.Array.(type) {
+	case *syntax.Ident:
+		if len(s.Slice) > 0 && len(s.Slice) != n {
+			n = len(s.Slice)
+		}
+		b.array(a, n)
+	case *syntax.HistOp:
+		b.expr(a)
+		if n != 1 {
+			b.error(codeInconsistentArity, a, "inconsistent arity (%d vs 1): a histogram has one key", n)
+		}
+	default:
+		b.expr(a)
+	}
+	if len(s.Slice) > 0 && len(s.Slice) != len(s.Keys) {
+		b.error(codeInconsistentArity, s.Array, "inconsistent arity (%d keys vs %d in the slice)", len(s.Keys), len(s.Slice))
+	}
+	for _, x := range s.Slice {
+		b.expr(x)
+	}
+	for _, k := range s.Keys {
+		if o := b.variable(k); o != nil {
+			b.scalar(o, k)
+			b.wrote(o)
+		}
+	}
+	if s.Value != nil {
+		if o := b.variable(s.Value); o != nil {
+			b.scalar(o, s.Value)
+			b.wrote(o)
+		}
+	}
+	if s.Limit != nil {
+		b.expr(s.Limit)
+	}
+	b.loop(s.Body)
+}
+
+func (b *bodyState) delete(s *syntax.DeleteStmt) {
+	switch x := s.X.(type) {
+	case *syntax.Ident:
+		b.variable(x)
+	case *syntax.Index:
+		b.index(x, true)
+	case *syntax.BadExpr:
+	default:
+		b.expr(s.X)
+		b.error(codeDelete, s.X, "invalid operand of delete expression")
+	}
+}
+
+// variable resolves a name to a parameter, local or global; a new name is a new
+// local.
+func (b *bodyState) variable(id *syntax.Ident) Object {
+	if o := b.body.Idents[id]; o != nil {
+		return o
+	}
+	o := b.find(id)
+	if o != nil {
+		b.body.Idents[id] = o
+	}
+	return o
+}
+
+func (b *bodyState) find(id *syntax.Ident) Object {
+	if l := b.locals[id.Name]; l != nil {
+		return l
+	}
+	if g := b.e.global(id.Name, id.File()); g != nil {
+		b.crossFile(g, id)
+		if b.cond {
+			g.Condition = true
+		}
+		return g
+	}
+	if b.cond {
+		b.error(codeCondVar, id, "probe condition must not reference undeclared global '%s'%s", id.Name, similar(id.Name, b.e.globalNames(id.File())))
+		return nil
+	}
+	l := &Local{Name: id.Name, Index: len(b.body.Locals), Decl: id}
+	b.body.Locals = append(b.body.Locals, l)
+	b.locals[id.Name] = l
+	return l
+}
+
+// crossFile warns when a library file and the script meet at a global by accident.
+func (b *bodyState) crossFile(g *Global, id *syntax.Ident) {
+	u := b.e.units[id.File()]
+	if u == nil || g.File == id.File() || g.Library || !u.library {
+		return
+	}
+	b.e.errorAt(codeCrossFile, g.Decl.Name, "cross-file global variable reference: the library uses '%s' for its own", g.Name).
+		related(id, "used here")
+}
+
+// globalNames lists the globals visible from a file.
+func (e *elab) globalNames(f *syntax.File) []string {
+	names := sortedKeys(e.globals)
+	if u := e.units[f]; u != nil {
+		names = append(names, sortedKeys(u.globals)...)
+	}
+	return names
+}
+
+// array resolves a name that must be a global array with n keys.
+func (b *bodyState) array(id *syntax.Ident, n int) *Global {
+	o, _ := b.body.Idents[id].(*Global)
+	if o == nil {
+		if l := b.locals[id.Name]; l != nil && l.Param {
+			b.error(codeUnresolvedArray, id, "parameter '%s' is a scalar; only globals can be arrays", id.Name)
+			return nil
+		}
+		o = b.e.global(id.Name, id.File())
+		if o == nil {
+			b.error(codeUnresolvedArray, id, "unresolved arity-%d global array %s, missing global declaration?%s", n, id.Name, similar(id.Name, b.e.globalNames(id.File())))
+			return nil
+		}
+		b.crossFile(o, id)
+		b.body.Idents[id] = o
+	}
+	if b.cond {
+		o.Condition = true
+	}
+	b.e.setArity(b, o, n, id)
+	return o
+}
+
+// scalar notes that a variable is used as a scalar.
+func (b *bodyState) scalar(o Object, id *syntax.Ident) {
+	if g, ok := o.(*Global); ok {
+		b.e.setArity(b, g, 0, id)
+	}
+}
+
+// arity is what is known of the number of keys of a global.
+type arity struct {
+	known bool
+	n     int
+	at    syntax.Node
+}
+
+func (e *elab) setArity(b *bodyState, g *Global, n int, at syntax.Node) {
+	if b.quiet > 0 {
+		return
+	}
+	a := &g.arity
+	switch {
+	case !a.known:
+		if g.Array && n == 0 {
+			e.errorAt(codeInconsistentArity, at, "inconsistent arity: '%s' is declared as an array", g.Name).related(g.Decl.Name, "declared here")
+			return
+		}
+		if g.HasInit && n > 0 {
+			e.errorAt(codeGlobalInit, g.Decl.Name, "only scalar globals can be initialized").related(at, "used as an array here")
+			return
+		}
+		*a = arity{true, n, at}
+		if n > 0 {
+			g.Array = true
+			g.Keys = make([]Type, n)
+		}
+	case a.n != n:
+		e.errorAt(codeInconsistentArity, at, "inconsistent arity (%d vs %d)", a.n, n).related(a.at, fmt.Sprintf("arity %d first inferred here", a.n))
+	}
+}
+
+func (b *bodyState) wrote(o Object) {
+	switch o := o.(type) {
+	case *Local:
+		o.Written = true
+	}
+}
+
+// error reports an error at a node, unless @defined is being asked.
+func (b *bodyState) error(code diagCode, n syntax.Node, format string, args ...any) *builder {
+	if b.quiet > 0 {
+		return &builder{e: b.e, at: -1}
+	}
+	return b.e.errorAt(code, n, format, args...)
+}
+
+// expr resolves the names in an expression.
+func (b *bodyState) expr(x syntax.Expr) {
+	switch x := x.(type) {
+	case *syntax.Ident:
+		if o := b.variable(x); o != nil {
+			b.scalar(o, x)
+		}
+	case *syntax.Index:
+		b.index(x, false)
+	case *syntax.ArrayIn:
+		for _, k := range x.Keys {
+			b.expr(k)
+		}
+		switch a := x.Array.(type) {
+		case *syntax.Ident:
+			b.array(a, len(x.Keys))
+		default:
+			b.expr(a)
+		}
+	case *syntax.Unary:
+		b.expr(x.X)
+	case *syntax.IncDec:
+		b.lvalue(x.X, x)
+	case *syntax.Binary:
+		b.expr(x.X)
+		b.expr(x.Y)
+		if x.Op == syntax.UShr {
+			b.e.late(codeUnsupportedOp, x, "unsupported binary operator >>>")
+		}
+	case *syntax.Logical:
+		if _, ok := b.decide(x); ok {
+			return
+		}
+		if c, ok := b.decide(x.X); ok {
+			if c.truth() == (x.Op == syntax.AndAnd) {
+				b.expr(x.Y)
+			}
+			return
+		}
+		b.expr(x.X)
+		b.expr(x.Y)
+	case *syntax.Ternary:
+		if c, ok := b.decide(x.Cond); ok {
+			if c.truth() {
+				b.expr(x.Then)
+			} else {
+				b.expr(x.Else)
+			}
+			return
+		}
+		b.expr(x.Cond)
+		b.expr(x.Then)
+		b.expr(x.Else)
+	case *syntax.AssignExpr:
+		b.lvalue(x.L, x)
+		b.expr(x.R)
+		if id, ok := x.L.(*syntax.Ident); ok && x.Op == syntax.Assign {
+			switch o := b.body.Idents[id].(type) {
+			case *Local:
+				if b.assigns == nil {
+					b.assigns = map[*Local][]syntax.Expr{}
+				}
+				b.assigns[o] = append(b.assigns[o], x.R)
+			case *Global:
+				o.assigns = append(o.assigns, assigned{b, x.R})
+			}
+		} else if ix, ok := x.L.(*syntax.Index); ok && x.Op == syntax.Assign {
+			if id, ok := ix.X.(*syntax.Ident); ok {
+				if g, ok := b.body.Idents[id].(*Global); ok {
+					g.assigns = append(g.assigns, assigned{b, x.R})
+				}
+			}
+		}
+	case *syntax.Call:
+		for _, a := range x.Args {
+			b.expr(a)
+		}
+		b.call(x)
+	case *syntax.PrintExpr:
+		if x.Hist != nil {
+			b.expr(x.Hist)
+		}
+		for _, a := range x.Args {
+			b.expr(a)
+		}
+	case *syntax.StatOp:
+		b.expr(x.X)
+	case *syntax.HistOp:
+		b.expr(x.X)
+	case *syntax.RegexMatch:
+		b.expr(x.X)
+		if x.PatternExpr != nil {
+			b.e.unresolved = true
+		}
+	case *syntax.TargetVar, *syntax.AtOp, *syntax.AddrOf, *syntax.Autocast:
+		b.target(x, false)
+	case *syntax.EmbeddedExpr:
+		b.error(codeEmbedded, x, "embedded C cannot run as eBPF").help("%s", embeddedHelp("", x.Code.Text))
+	case *syntax.ScriptArg:
+		b.e.unresolved = true
+	}
+}
+
+// lvalue resolves what is assigned to by the operator at.
+func (b *bodyState) lvalue(x syntax.Expr, at syntax.Node) {
+	switch x := x.(type) {
+	case *syntax.Ident:
+		o := b.variable(x)
+		if o == nil {
+			return
+		}
+		b.scalar(o, x)
+		b.wrote(o)
+	case *syntax.Index:
+		b.index(x, false)
+		if _, ok := x.X.(*syntax.HistOp); ok {
+			b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "a histogram's count cannot be set")
+		}
+	case *syntax.TargetVar, *syntax.AtOp, *syntax.Autocast:
+		if op, ok := x.(*syntax.AtOp); ok && !writable(op.Op) {
+			b.expr(x)
+			b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "this has no place")
+			return
+		}
+		b.target(x, true)
+	case *syntax.BadExpr, *syntax.ScriptArg:
+	default:
+		b.expr(x)
+		b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "this has no place")
+	}
+}
+
+// writable tells which @ operators name a place.
+func writable(k syntax.AtKind) bool {
+	switch k {
+	case syntax.AtCast, syntax.AtVar, syntax.AtKregister, syntax.AtUregister, syntax.AtKderef, syntax.AtUderef:
+		return true
+	}
+	return false
+}
+
+func (b *bodyState) index(x *syntax.Index, slice bool) {
+	for _, k := range x.Keys {
+		if _, star := k.(*syntax.Star); star {
+			if !slice {
+				b.error(codeUnwritable, k, "'*' is allowed only in delete, in and foreach")
+			}
+			continue
+		}
+		b.expr(k)
+	}
+	switch a := x.X.(type) {
+	case *syntax.Ident:
+		b.array(a, len(x.Keys))
+	case *syntax.HistOp:
+		b.expr(a)
+		if len(x.Keys) != 1 {
+			b.error(codeInconsistentArity, a, "inconsistent arity (%d vs 1): a histogram has one key", len(x.Keys))
+		}
+	default:
+		b.expr(a)
+	}
+}
+
+// call resolves the function of a call.
+func (b *bodyState) call(x *syntax.Call) {
+	if x.Name == nil || b.body.Calls[x] != nil {
+		return
+	}
+	candidates := b.e.functions(x.Name.Name, x.File())
+	if len(candidates) == 0 {
+		b.error(codeUnresolvedFunc, x.Name, "unresolved function %s%s", x.Name.Name, b.e.similarFuncs(x.Name.Name))
+		return
+	}
+	list := chain(candidates, len(x.Args))
+	if len(list) == 0 {
+		var takes []string
+		seen := map[int]bool{}
+		for _, f := range candidates {
+			if n := len(f.Params); !seen[n] {
+				seen[n] = true
+				takes = append(takes, fmt.Sprint(n))
+			}
+		}
+		sort.Strings(takes)
+		bd := b.error(codeArity, x.Name, "arity mismatch found (function '%s' takes %s args)", x.Name.Name, strings.Join(takes, " or "))
+		for _, f := range candidates {
+			bd.related(f.Decl.Name, "declared here")
+		}
+		return
+	}
+	b.body.Calls[x] = list
+	for _, f := range list {
+		b.permitted(f, x)
+		if b.fn != nil {
+			b.fn.callee(f)
+		}
+		b.e.use(f)
+	}
+}
+
+// callee notes that a function may call another.
+func (f *Func) callee(c *Func) {
+	for _, have := range f.Callees {
+		if have == c {
+			return
+		}
+	}
+	f.Callees = append(f.Callees, c)
+}
+
+// permitted checks that a function can be called at all, and by this script.
+func (b *bodyState) permitted(f *Func, x *syntax.Call) {
+	if u := b.e.units[x.File()]; u != nil && u.library {
+		return
+	}
+	switch {
+	case f.embedded:
+		b.error(codeEmbedded, x.Name, "function '%s' is embedded C, which cannot run as eBPF", f.Name).
+			related(f.Decl.Name, "declared here").help("%s", embeddedHelp(f.Name, f.Decl.Code.Text))
+	case f.marked("guru") && !b.e.opt.Guru:
+		b.error(codeNeedGuru, x.Name, "function may not be used unless -g is specified")
+	case b.e.opt.Privilege == "stapusr" && f.Decl.Code != nil && !f.marked("unprivileged"):
+		b.error(codePrivilege, x.Name, "function may not be used when --privilege=%s is specified", b.e.opt.Privilege)
+	}
+}
+
+// embeddedHelp names what stapkit has in place of embedded C.
+func embeddedHelp(name, text string) string {
+	for _, h := range []struct{ word, use string }{
+		{"kread(", "@cast(address, \"type\")->member"},
+		{"deref", "@kderef(size, address)"},
+		{"current", "task_current() and @cast(task, \"task_struct\")->member"},
+		{"strncpy_from_user", "user_string(address)"},
+		{"user", "user_string(address), user_long(address) and their like"},
+		{"printk", "log(text) or printf"},
+		{"jiffies", "jiffies()"},
+		{"snprintf", "sprintf"},
+		{"strlcpy", "plain assignment of strings"},
+		{"strlcat", "the '.' operator"},
+		{"STAP_RETVALUE = STAP_ARG_", "a script function with return"},
+		{"THIS->__retvalue", "a script function with return"},
+	} {
+		if strings.Contains(text, h.word) {
+			return "nearest: " + h.use
+		}
+	}
+	return "write it as a script function; @cast, kernel_string() and @kderef() read kernel memory"
+}
+
+// decide evaluates an expression whose value follows from @defined and literals,
+// so that the side of a condition that is not taken need not make sense. It does
+// not decide what depends on literals alone.
+func (b *bodyState) decide(x syntax.Expr) (Const, bool) {
+	if c, ok := b.body.Consts[x]; ok {
+		return c, true
+	}
+	c, known, decided := b.fold(x)
+	if known && decided {
+		b.body.Consts[x] = c
+		return c, true
+	}
+	return Const{}, false
+}
+
+func (c Const) truth() bool { return c.Int != 0 || c.Type == String && c.Str != "" }
+
+func longConst(v int64) Const { return Const{Type: Long, Int: v} }
+
+func boolConst(v bool) Const {
+	if v {
+		return longConst(1)
+	}
+	return longConst(0)
+}
+
+// fold evaluates; known says that it could, decided that @defined was involved.
+func (b *bodyState) fold(x syntax.Expr) (c Const, known, decided bool) {
+	switch x := x.(type) {
+	case *syntax.NumberLit:
+		return longConst(x.Value), true, false
+	case *syntax.StringLit:
+		return Const{Type: String, Str: x.Value}, true, false
+	case *syntax.AtOp:
+		if x.Op == syntax.AtDefined {
+			v, ok := b.defined(x)
+			return boolConst(v), ok, true
+		}
+	case *syntax.Unary:
+		c, known, decided = b.fold(x.X)
+		if !known || c.Type != Long {
+			return c, false, false
+		}
+		switch x.Op {
+		case syntax.Not:
+			c = boolConst(c.Int == 0)
+		case syntax.Sub:
+			c.Int = -c.Int
+		case syntax.Tilde:
+			c.Int = ^c.Int
+		}
+		return c, true, decided
+	case *syntax.Logical:
+		l, lk, ld := b.fold(x.X)
+		if !lk {
+			return Const{}, false, false
+		}
+		if l.truth() != (x.Op == syntax.AndAnd) {
+			return boolConst(l.truth()), true, ld
+		}
+		r, rk, rd := b.fold(x.Y)
+		return boolConst(r.truth()), rk, ld || rd
+	case *syntax.Binary:
+		l, lk, ld := b.fold(x.X)
+		if !lk {
+			return Const{}, false, false
+		}
+		r, rk, rd := b.fold(x.Y)
+		if !rk || l.Type != r.Type {
+			return Const{}, false, false
+		}
+		c, ok := foldBinary(x.Op, l, r)
+		return c, ok, ld || rd
+	case *syntax.Ternary:
+		k, kk, kd := b.fold(x.Cond)
+		if !kk {
+			return Const{}, false, false
+		}
+		branch := x.Else
+		if k.truth() {
+			branch = x.Then
+		}
+		c, known, decided = b.fold(branch)
+		return c, known, decided || kd
+	}
+	return Const{}, false, false
+}
+
+func foldBinary(op syntax.Kind, l, r Const) (Const, bool) {
+	if l.Type == String {
+		switch op {
+		case syntax.Eq:
+			return boolConst(l.Str == r.Str), true
+		case syntax.Ne:
+			return boolConst(l.Str != r.Str), true
+		case syntax.Lt:
+			return boolConst(l.Str < r.Str), true
+		case syntax.Le:
+			return boolConst(l.Str <= r.Str), true
+		case syntax.Gt:
+			return boolConst(l.Str > r.Str), true
+		case syntax.Ge:
+			return boolConst(l.Str >= r.Str), true
+		case syntax.Dot:
+			return Const{Type: String, Str: l.Str + r.Str}, true
+		}
+		return Const{}, false
+	}
+	a, c := l.Int, r.Int
+	switch op {
+	case syntax.Add:
+		return longConst(a + c), true
+	case syntax.Sub:
+		return longConst(a - c), true
+	case syntax.Mul:
+		return longConst(a * c), true
+	case syntax.And:
+		return longConst(a & c), true
+	case syntax.Or:
+		return longConst(a | c), true
+	case syntax.Xor:
+		return longConst(a ^ c), true
+	case syntax.Shl:
+		return longConst(a << (uint64(c) & 63)), true
+	case syntax.Shr:
+		return longConst(a >> (uint64(c) & 63)), true
+	case syntax.Eq:
+		return boolConst(a == c), true
+	case syntax.Ne:
+		return boolConst(a != c), true
+	case syntax.Lt:
+		return boolConst(a < c), true
+	case syntax.Le:
+		return boolConst(a <= c), true
+	case syntax.Gt:
+		return boolConst(a > c), true
+	case syntax.Ge:
+		return boolConst(a >= c), true
+	}
+	return Const{}, false // division stays, it may be an error at run time
+}
+
+// defined evaluates @defined; ok is false when it depends on what is not known.
+func (b *bodyState) defined(x *syntax.AtOp) (value, ok bool) {
+	if len(x.Args) != 1 {
+		return false, true
+	}
+	if c, ok := b.body.Consts[x]; ok {
+		return c.Int != 0, true
+	}
+	before := b.e.unresolved
+	b.e.unresolved = false
+	b.quiet++
+	failed := b.check(x.Args[0])
+	b.quiet--
+	trusted := b.e.unresolved
+	b.e.unresolved = before || trusted
+	if failed == nil && trusted {
+		return false, false
+	}
+	if failed == nil {
+		if acc := b.lastAccess; acc != nil {
+			for _, h := range hops(acc.Path) {
+				if h.Relocatable() {
+					b.body.Exists[x] = acc
+				}
+			}
+		}
+	}
+	b.lastAccess = nil
+	b.body.Consts[x] = boolConst(failed == nil)
+	return failed == nil, true
+}
+
+// check resolves all target variables and casts in an expression without effect
+// on the body, and gives the first failure.
+func (b *bodyState) check(x syntax.Expr) *fail {
+	switch x := x.(type) {
+	case *syntax.TargetVar, *syntax.Autocast, *syntax.AddrOf, *syntax.AtOp:
+		if op, ok := x.(*syntax.AtOp); ok && op.Op == syntax.AtEntry {
+			if len(op.Args) != 1 {
+				return failf(codeEntryContext, op, "bad @entry")
+			}
+			if b.ctx == nil || b.ctx.entry == nil {
+				return failf(codeEntryContext, op, "@entry is only valid in .return probes")
+			}
+			sub := *b
+			sub.ctx = b.ctx.entry
+			return sub.check(op.Args[0])
+		}
+		if op, ok := x.(*syntax.AtOp); ok && op.Op != syntax.AtCast && op.Op != syntax.AtVar {
+			b.atop(op)
+			if b.body.bad[op] {
+				delete(b.body.bad, op)
+				return failf(codeUnresolvedTarget, op, "not defined")
+			}
+			return nil
+		}
+		acc, f := b.access(x, false)
+		b.lastAccess = acc
+		return f
+	}
+	var f *fail
+	syntax.Inspect(x, func(n syntax.Node) bool {
+		if n == syntax.Node(x) {
+			return true
+		}
+		switch n := n.(type) {
+		case *syntax.TargetVar, *syntax.Autocast, *syntax.AddrOf, *syntax.AtOp:
+			if f == nil {
+				f = b.check(n.(syntax.Expr))
+			}
+			return false
+		}
+		return f == nil
+	})
+	return f
+}
+
+// valueOf gives the C type of the value of an expression, nil if it is not known.
+func (b *bodyState) valueOf(x syntax.Expr, depth int) *Value {
+	if depth > 8 || x == nil {
+		return nil
+	}
+	switch x := x.(type) {
+	case *syntax.TargetVar, *syntax.AtOp, *syntax.AddrOf, *syntax.Autocast:
+		acc := b.body.Targets[x]
+		if acc == nil {
+			return nil
+		}
+		return acc.value()
+	case *syntax.Ident:
+		var v *Value
+		switch o := b.body.Idents[x].(type) {
+		case *Local:
+			for _, r := range b.assigns[o] {
+				w := b.valueOf(r, depth+1)
+				if w == nil {
+					continue // such as x = 0
+				}
+				if v != nil && !sameValue(v, w) {
+					return nil
+				}
+				v = w
+			}
+		case *Global:
+			for _, a := range o.assigns {
+				w := a.body.valueOf(a.x, depth+1)
+				if w == nil {
+					continue
+				}
+				if v != nil && !sameValue(v, w) {
+					return nil
+				}
+				v = w
+			}
+		}
+		return v
+	case *syntax.Index:
+		if id, ok := x.X.(*syntax.Ident); ok {
+			return b.valueOf(id, depth+1)
+		}
+	case *syntax.Call:
+		for _, f := range b.body.Calls[x] {
+			if f.Decl.Body == nil {
+				return nil
+			}
+			f.state.run()
+			var v *Value
+			for _, r := range f.state.returns {
+				w := f.state.valueOf(r, depth+1)
+				if w == nil {
+					continue
+				}
+				if v != nil && !sameValue(v, w) {
+					return nil
+				}
+				v = w
+			}
+			return v
+		}
+	case *syntax.AssignExpr:
+		if x.Op == syntax.Assign {
+			return b.valueOf(x.R, depth+1)
+		}
+	case *syntax.Ternary:
+		if c, ok := b.body.Consts[x.Cond]; ok {
+			if c.truth() {
+				return b.valueOf(x.Then, depth+1)
+			}
+			return b.valueOf(x.Else, depth+1)
+		}
+		v, w := b.valueOf(x.Then, depth+1), b.valueOf(x.Else, depth+1)
+		switch {
+		case v == nil:
+			return w
+		case w == nil || sameValue(v, w):
+			return v
+		}
+	}
+	return nil
+}
+
+func sameValue(a, b *Value) bool {
+	return a.Space == b.Space && a.Path == b.Path && (a.Type == b.Type || ctype.Name(a.Type) == ctype.Name(b.Type))
+}
+
+// lateAutocasts resolves the autocasts that had to wait until all bodies were seen.
+func (e *elab) lateAutocasts() {
+	for i := 0; i < len(e.bodies); i++ {
+		b := e.bodies[i]
+		waiting := b.autocasts
+		b.autocasts = nil
+		for _, x := range waiting {
+			b.autocastNow(x)
+		}
+		e.drain()
+	}
+}

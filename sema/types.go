@@ -1,0 +1,173 @@
+package sema
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"stapkit/syntax"
+	"stapkit/target/ctype"
+)
+
+// namedType is a type that @cast names.
+type namedType struct {
+	Type   ctype.Type
+	Space  Space
+	Path   string // user program
+	module string // kernel module
+	// pointee: the type is what the cast value points at.
+	pointee bool
+}
+
+// module is the kernel module that a body's types are looked up in by default.
+func (b *bodyState) module() string {
+	if b.ctx != nil {
+		return b.ctx.module
+	}
+	return ""
+}
+
+// hasTypes reports whether the types of a module, as the third argument of @cast
+// names it, can be looked up at all.
+func (e *elab) hasTypes(b *bodyState, module string) bool {
+	for _, m := range modules(b, module) {
+		if strings.HasPrefix(m, "/") {
+			return true
+		}
+		if e.opt.Target != nil {
+			if _, err := e.opt.Target.ModuleBTF(m); err == nil {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// modules splits the third argument of @cast: alternatives between colons. A header
+// ("kernel<linux/sched.h>", "<x.h>") means the kernel's or the program's own types.
+func modules(b *bodyState, module string) []string {
+	if module == "" {
+		if b.ctx != nil && b.ctx.binary != "" {
+			return []string{b.ctx.binary, ""}
+		}
+		if m := b.module(); m != "" {
+			return []string{m, ""}
+		}
+		return []string{""}
+	}
+	var out []string
+	for _, m := range strings.Split(module, ":") {
+		if i := strings.IndexByte(m, '<'); i >= 0 {
+			m = m[:i]
+		}
+		if m == "kernel" || m == "vmlinux" {
+			m = ""
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// findType looks a type up; if there is none it gives names for suggestions.
+func (e *elab) findType(b *bodyState, name, module string) (*namedType, []string) {
+	for _, m := range modules(b, module) {
+		if strings.HasPrefix(m, "/") {
+			if t, ok := e.userType(m, name); ok {
+				return &namedType{Type: t, Space: UserSpace, Path: m}, nil
+			}
+			continue
+		}
+		if e.opt.Target == nil {
+			continue
+		}
+		if t, ok := e.opt.Target.Type(m, name); ok {
+			return &namedType{Type: t, module: m}, nil
+		}
+	}
+	return nil, nil
+}
+
+// symbolAccess resolves @var("name[@file]", "module").
+func (b *bodyState) symbolAccess(x *syntax.AtOp, name, module string, addr bool) (*Access, *fail) {
+	bare, _, _ := strings.Cut(name, "@")
+	if bare == "" {
+		return nil, failf(codeTargetSymbol, x, "@var needs the name of a variable")
+	}
+	if b.e.opt.Target == nil && (b.ctx == nil || b.ctx.binary == "") {
+		b.e.note("var", x, "no target to look up the variable '%s'", bare)
+		b.walkIndexes(x.Access)
+		return openAccess("@var", x.Pretty != syntax.NoPretty), nil
+	}
+	for _, m := range modules(b, module) {
+		if strings.HasPrefix(m, "/") {
+			acc, f := b.userSymbol(x, m, bare, addr)
+			if acc != nil || f != nil {
+				return acc, f
+			}
+			continue
+		}
+		if b.e.opt.Target == nil {
+			continue
+		}
+		if v, ok := b.e.opt.Target.Variable(m, bare); ok {
+			base := &Access{Base: BaseSymbol, BaseType: v.Type, BaseAddr: true, Name: "@var", Module: m,
+				Symbol: &Symbol{Name: bare, Module: m, PerCPU: v.Section == ".data..percpu"}}
+			return b.follow(base, x.Access, x, addr)
+		}
+		syms, err := b.e.opt.Target.Symbols()
+		if err != nil {
+			continue
+		}
+		if len(syms.ByName(bare)) > 0 {
+			// The address is known, the type is not: what does not need it works.
+			if addr && len(x.Path) == 0 {
+				return &Access{Base: BaseSymbol, Name: "@var", Module: m, Path: &ctype.Path{}, Result: ResultAddr, Size: 8,
+					Symbol: &Symbol{Name: bare, Module: m}}, nil
+			}
+			return nil, failf(codeTargetSymbol, x, "the type of the variable '%s' is not in the kernel's type information", bare).
+				withHelp(`give it with @cast(&@var("%s"), "type")`, bare)
+		}
+	}
+	return nil, failf(codeTargetSymbol, x, "unable to find global '%s'", bare)
+}
+
+// exprText is an expression as it was written, on one line.
+func exprText(x syntax.Expr) string {
+	f := x.File()
+	var b strings.Builder
+	prevEnd := int32(-1)
+	var prevSrc uint16
+	for i := x.First(); i <= x.Last() && i >= 0 && i < len(f.Tokens); i++ {
+		t := f.Tokens[i]
+		if t.Kind == syntax.Comment {
+			continue
+		}
+		if prevEnd >= 0 && (t.Src != prevSrc || t.Off != prevEnd) {
+			b.WriteByte(' ')
+		}
+		b.WriteString(f.Text(i))
+		prevEnd, prevSrc = t.End, t.Src
+	}
+	return b.String()
+}
+
+// parseNumber reads a C integer constant.
+func parseNumber(s string) (int64, bool) {
+	s = strings.TrimRight(s, "uUlL")
+	neg := strings.HasPrefix(s, "-")
+	n, err := strconv.ParseUint(strings.TrimPrefix(s, "-"), 0, 64)
+	if err != nil {
+		return 0, false
+	}
+	if neg {
+		return -int64(n), true
+	}
+	return int64(n), true
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, what)
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
