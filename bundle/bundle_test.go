@@ -6,6 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -193,6 +196,33 @@ func TestEveryByte(t *testing.T) {
 				t.Errorf("one byte more: %v", err)
 			}
 		})
+	}
+}
+
+// TestOtherLoaders has cilium/ebpf and libbpf read the whole signed file.
+func TestOtherLoaders(t *testing.T) {
+	data := signed(t, testBundle(t), newKey(t))
+	cs, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(data))
+	if err != nil || cs.Programs["p"] == nil || cs.Maps["m"] == nil {
+		t.Errorf("cilium/ebpf reads %+v, %v", cs, err)
+	}
+	tool, err := exec.LookPath("bpftool")
+	if err != nil {
+		if tool = "/usr/sbin/bpftool"; os.Geteuid() != 0 {
+			t.Skip("bpftool needs root")
+		}
+		if _, err := os.Stat(tool); err != nil {
+			t.Skip("bpftool is not installed")
+		}
+	}
+	file := filepath.Join(t.TempDir(), "b.o")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"gen", "skeleton", file}, {"btf", "dump", "file", file}} {
+		if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
+			t.Errorf("bpftool %v: %v: %s", args, err, out)
+		}
 	}
 }
 
