@@ -75,3 +75,21 @@ func TestFamily(t *testing.T) {
 		}
 	}
 }
+
+func TestStrings(t *testing.T) {
+	at := Pos{File: "a.stp", Line: 2, Col: 3}
+	for _, tt := range []struct{ got, want string }{
+		{Error.String(), "error"}, {Hint.String(), "hint"}, {Severity(9).String(), "severity(9)"},
+		{Unnecessary.String(), "unnecessary"}, {Deprecated.String(), "deprecated"}, {Tag(9).String(), "tag(9)"},
+		{at.String(), "a.stp:2:3"}, {Pos{Line: 2, Col: 3}.String(), "2:3"}, {Pos{File: "a"}.String(), "a"}, {Pos{}.String(), "-"},
+		{Diagnostic{Code: "E0001", Range: Range{Start: at}, Message: "m"}.Error(), "a.stp:2:3: m [E0001]"},
+		{Diagnostic{Message: "m"}.Error(), "m"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+	if HasErrors([]Diagnostic{{Severity: Warning}, {Severity: Hint}}) || !HasErrors([]Diagnostic{{Severity: Note}, {}}) {
+		t.Error("HasErrors is wrong")
+	}
+}

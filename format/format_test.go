@@ -538,6 +538,37 @@ func TestStars(t *testing.T) {
 	}
 }
 
+func TestNames(t *testing.T) {
+	for _, tt := range []struct{ got, want string }{
+		{None.String(), "none"}, {Long.String(), "long"}, {String.String(), "string"}, {Type(9).String(), "type(9)"},
+		{string(Signed.Letter()), "d"}, {string(MemoryHex.Letter()), "M"}, {string(Str.Letter()), "s"},
+		{string(Text.Letter()), "\x00"}, {string(Conv(99).Letter()), "\x00"},
+		{Text.Type().String(), "none"}, {Memory.Type().String(), "long"}, {Str.Type().String(), "string"},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+	for s, want := range map[string]bool{"": true, "a%%b": true, "%d": false, "a%s": false} {
+		if text, ok := mustParse(t, s).Literal(); ok != want || ok && text != strings.ReplaceAll(s, "%%", "%") {
+			t.Errorf("Literal of %q = %q, %v", s, text, ok)
+		}
+	}
+	if low, high, step, ok := Log().IsLinear(); ok || low != 0 || high != 0 || step != 0 {
+		t.Error("the logarithmic shape is taken for a linear one")
+	}
+	h, err := Linear(1, 9, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if low, high, step, ok := h.IsLinear(); !ok || low != 1 || high != 9 || step != 2 {
+		t.Errorf("IsLinear = %d, %d, %d, %v", low, high, step, ok)
+	}
+	if got := (&Error{Offset: 3, Message: "m"}).Error(); got != "offset 3: m" {
+		t.Errorf("Error = %q", got)
+	}
+}
+
 func TestMemorySize(t *testing.T) {
 	for _, tt := range []struct {
 		f    string
