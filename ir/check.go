@@ -16,7 +16,6 @@ const (
 	maxPayload     = 1 << 16
 	maxHandlerName = 63
 	maxTick        = 1 << 30
-	maxNestLimit   = 100000
 )
 
 // Check reports the first thing that is wrong with p: an index out of range, a
@@ -67,8 +66,8 @@ func (c *checker) program() {
 	if l.MaxStringLen < 1 || l.MaxStringLen > MaxStrWidth {
 		c.fail("MaxStringLen %d is not between 1 and %d", l.MaxStringLen, MaxStrWidth)
 	}
-	if l.MaxNesting < 0 || l.MaxNesting > maxNestLimit {
-		c.fail("MaxNesting %d is not between 0 and %d", l.MaxNesting, maxNestLimit)
+	if l.MaxNesting < 0 {
+		c.fail("MaxNesting %d", l.MaxNesting)
 	}
 	if p.Locks < 0 || p.Locks > maxLocks {
 		c.fail("%d lock words", p.Locks)

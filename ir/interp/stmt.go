@@ -465,7 +465,7 @@ func (c *compiler) delete(s *ir.Delete) voidFn {
 	}
 	globals, id := c.m.globals(l.ID), l.ID
 	g := &c.m.p.Globals[id]
-	if g.IsArray() && l.Keys == nil {
+	if g.IsArray() && len(l.Keys) == 0 {
 		return func(f *frame) *Error {
 			if err := globals.Clear(id); err != nil {
 				return raise(err, site)
