@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -28,28 +29,30 @@ type Options struct {
 const maxKeyFile = 1 << 20
 
 // Open returns the signer that a file stands for: the key in a private key file; or,
-// for a public key or certificate file, the key that the agent holds to it. Security
-// keys (FIDO2) and encrypted key files whose passphrase is not known work through
-// the agent, with the public key file. release ends the connection to the agent; it
-// is nil where err is not.
-func Open(path string, opt Options) (key ssh.Signer, release func() error, err error) {
+// for a public key or certificate file, the key that ssh-agent (SSH_AUTH_SOCK) holds
+// to it. Security keys (FIDO2) and encrypted key files work through the agent, with
+// the public key file.
+func Open(path string) (ssh.Signer, error) {
+	return OpenWith(path, Options{AgentSocket: os.Getenv("SSH_AUTH_SOCK")})
+}
+
+// OpenWith is Open with another agent, or with somebody to ask for passphrases.
+func OpenWith(path string, opt Options) (ssh.Signer, error) {
 	data, err := readKey(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if pub, _, _, _, perr := ssh.ParseAuthorizedKey(data); perr == nil {
-		if key, release, err = fromAgent(pub, opt); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", path, err)
+		key, err := fromAgent(pub, opt)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
 		}
-		return key, release, nil
+		return key, nil
 	}
 	if err := checkPrivate(path); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	if key, err = privateKey(path, data, opt); err != nil {
-		return nil, nil, err
-	}
-	return key, func() error { return nil }, nil
+	return privateKey(path, data, opt)
 }
 
 func privateKey(path string, data []byte, opt Options) (ssh.Signer, error) {
@@ -99,35 +102,68 @@ func checkPrivate(path string) error {
 
 // fromAgent returns the agent's key for pub. For a certificate that the agent does
 // not hold, its key will do.
-func fromAgent(pub ssh.PublicKey, opt Options) (ssh.Signer, func() error, error) {
+func fromAgent(pub ssh.PublicKey, opt Options) (ssh.Signer, error) {
 	if opt.AgentSocket == "" {
-		return nil, nil, errors.New("a public key signs only through ssh-agent, and SSH_AUTH_SOCK is not set")
+		return nil, errors.New("a public key signs only through ssh-agent, and SSH_AUTH_SOCK is not set")
 	}
-	conn, err := net.Dial("unix", opt.AgentSocket)
-	if err != nil {
-		return nil, nil, fmt.Errorf("ssh-agent: %w", err)
+	held := &agentKey{opt.AgentSocket, pub}
+	err := held.use(func(ssh.Signer) error { return nil })
+	cert, ok := pub.(*ssh.Certificate)
+	if errors.Is(err, errNotHeld) && ok {
+		key := &agentKey{opt.AgentSocket, cert.Key}
+		if err := key.use(func(ssh.Signer) error { return nil }); err != nil {
+			return nil, err
+		}
+		return ssh.NewCertSigner(cert, key)
 	}
-	key, err := agentKey(agent.NewClient(conn), pub)
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("ssh-agent: %w", err), conn.Close())
-	}
-	return key, conn.Close, nil
-}
-
-func agentKey(a agent.Agent, pub ssh.PublicKey) (ssh.Signer, error) {
-	keys, err := a.Signers()
 	if err != nil {
 		return nil, err
 	}
-	if key := find(keys, pub); key != nil {
-		return key, nil
-	}
-	if cert, ok := pub.(*ssh.Certificate); ok {
-		if key := find(keys, cert.Key); key != nil {
-			return ssh.NewCertSigner(cert, key)
+	return held, nil
+}
+
+var errNotHeld = errors.New("ssh-agent does not hold the key")
+
+// agentKey is a key in ssh-agent. It connects for each signature, so that it need
+// not be closed.
+type agentKey struct {
+	socket string
+	pub    ssh.PublicKey
+}
+
+func (k *agentKey) PublicKey() ssh.PublicKey { return k.pub }
+
+func (k *agentKey) Sign(rand io.Reader, data []byte) (*ssh.Signature, error) {
+	return k.SignWithAlgorithm(rand, data, "")
+}
+
+func (k *agentKey) SignWithAlgorithm(rand io.Reader, data []byte, algorithm string) (sig *ssh.Signature, err error) {
+	err = k.use(func(s ssh.Signer) error {
+		as, ok := s.(ssh.AlgorithmSigner)
+		if !ok {
+			return errors.New("ssh-agent: the key cannot choose an algorithm")
 		}
+		sig, err = as.SignWithAlgorithm(rand, data, algorithm)
+		return err
+	})
+	return sig, err
+}
+
+// use connects to the agent and calls do with the key.
+func (k *agentKey) use(do func(ssh.Signer) error) error {
+	conn, err := net.Dial("unix", k.socket)
+	if err != nil {
+		return fmt.Errorf("ssh-agent: %w", err)
 	}
-	return nil, fmt.Errorf("it does not hold the key %s", ssh.FingerprintSHA256(pub))
+	defer conn.Close()
+	keys, err := agent.NewClient(conn).Signers()
+	if err != nil {
+		return fmt.Errorf("ssh-agent: %w", err)
+	}
+	if s := find(keys, k.pub); s != nil {
+		return do(s)
+	}
+	return fmt.Errorf("%w %s", errNotHeld, ssh.FingerprintSHA256(k.pub))
 }
 
 func find(signers []ssh.Signer, pub ssh.PublicKey) ssh.Signer {

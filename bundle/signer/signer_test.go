@@ -90,15 +90,10 @@ func startAgent(t *testing.T) string {
 // check signs with what path stands for and verifies with the allowed_signers line.
 func check(t *testing.T, path string, opt Options, line string) {
 	t.Helper()
-	s, release, err := Open(path, opt)
+	s, err := OpenWith(path, opt)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		if err := release(); err != nil {
-			t.Error(err)
-		}
-	}()
 	data, err := bundle.Sign(testBundle(t), s)
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +126,7 @@ func TestKeyFile(t *testing.T) {
 
 	key := filepath.Join(dir, "locked")
 	keygen(t, key, "ed25519", "secret")
-	if _, _, err := Open(key, Options{}); err == nil || !strings.Contains(err.Error(), "is encrypted") {
+	if _, err := OpenWith(key, Options{}); err == nil || !strings.Contains(err.Error(), "is encrypted") {
 		t.Errorf("encrypted key: %v", err)
 	}
 	asked := ""
@@ -141,12 +136,12 @@ func TestKeyFile(t *testing.T) {
 		t.Errorf("asked for %q", asked)
 	}
 	opt.Passphrase = func(string) ([]byte, error) { return []byte("wrong"), nil }
-	if _, _, err := Open(key, opt); err == nil {
+	if _, err := OpenWith(key, opt); err == nil {
 		t.Error("opened with a wrong passphrase")
 	}
 	gone := errors.New("nobody there")
 	opt.Passphrase = func(string) ([]byte, error) { return nil, gone }
-	if _, _, err := Open(key, opt); !errors.Is(err, gone) {
+	if _, err := OpenWith(key, opt); !errors.Is(err, gone) {
 		t.Errorf("%v", err)
 	}
 
@@ -154,7 +149,7 @@ func TestKeyFile(t *testing.T) {
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := Open(open, Options{}); err == nil || !strings.Contains(err.Error(), "others can read") {
+	if _, err := OpenWith(open, Options{}); err == nil || !strings.Contains(err.Error(), "others can read") {
 		t.Errorf("readable key: %v", err)
 	}
 	text := filepath.Join(dir, "text")
@@ -162,7 +157,7 @@ func TestKeyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{text, dir, filepath.Join(dir, "none"), os.DevNull} {
-		if _, _, err := Open(path, Options{}); err == nil {
+		if _, err := OpenWith(path, Options{}); err == nil {
 			t.Errorf("opened %s", path)
 		}
 	}
@@ -176,7 +171,7 @@ func TestAgent(t *testing.T) {
 	for _, typ := range []string{"rsa", "ed25519"} {
 		key := filepath.Join(dir, typ)
 		keygen(t, key, typ, "")
-		if _, _, err := Open(key+".pub", opt); err == nil || !strings.Contains(err.Error(), "does not hold") {
+		if _, err := OpenWith(key+".pub", opt); err == nil || !strings.Contains(err.Error(), "does not hold") {
 			t.Errorf("key that the agent does not hold: %v", err)
 		}
 		tool(t, env, "ssh-add", "-q", key)
@@ -200,10 +195,14 @@ func TestAgent(t *testing.T) {
 		check(t, key+"-cert.pub", opt, line)
 	}
 
-	if _, _, err := Open(key+".pub", Options{}); err == nil || !strings.Contains(err.Error(), "SSH_AUTH_SOCK is not set") {
+	t.Setenv("SSH_AUTH_SOCK", socket)
+	if s, err := Open(key + ".pub"); err != nil || s.PublicKey().Type() != ssh.KeyAlgoRSA {
+		t.Errorf("%v, %v", s, err)
+	}
+	if _, err := OpenWith(key+".pub", Options{}); err == nil || !strings.Contains(err.Error(), "SSH_AUTH_SOCK is not set") {
 		t.Errorf("no agent: %v", err)
 	}
-	if _, _, err := Open(key+".pub", Options{AgentSocket: filepath.Join(dir, "none")}); err == nil {
+	if _, err := OpenWith(key+".pub", Options{AgentSocket: filepath.Join(dir, "none")}); err == nil {
 		t.Error("an agent that is not there")
 	}
 }

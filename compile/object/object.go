@@ -61,7 +61,8 @@ type Spec struct {
 	// License is the program licence the kernel sees. Empty means "GPL".
 	License string
 	// Sections are further sections (.stap.*), kept as they are, neither
-	// loaded nor relocated. Write adds bundle.MarkSection itself.
+	// loaded nor relocated. Write adds bundle.MarkSection where
+	// it is not among them.
 	Sections []Section
 }
 

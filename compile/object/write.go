@@ -95,13 +95,17 @@ func (w *writer) write() ([]byte, error) {
 	if err := w.typeSections(); err != nil {
 		return nil, err
 	}
+	marked := false
 	for _, s := range w.spec.Sections {
+		marked = marked || s.Name == bundle.MarkSection
 		if !strings.HasPrefix(s.Name, ".stap.") {
 			return nil, fmt.Errorf("section %q: only .stap.* may be added", s.Name)
 		}
 		w.sections = append(w.sections, &elfSection{name: s.Name, typ: elf.SHT_PROGBITS, align: 8, data: s.Data})
 	}
-	w.sections = append(w.sections, &elfSection{name: bundle.MarkSection, typ: elf.SHT_PROGBITS, align: 8, data: bundle.Mark()})
+	if !marked {
+		w.sections = append(w.sections, &elfSection{name: bundle.MarkSection, typ: elf.SHT_PROGBITS, align: 8, data: bundle.Mark()})
+	}
 	return writeELF(w.sections, w.locals, w.globals, w.symbol)
 }
 
