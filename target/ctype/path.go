@@ -100,9 +100,10 @@ func (h *Hop) AccessString() string {
 
 // Bitfield locates a bit-field within its struct.
 type Bitfield struct {
-	// Bit is the offset in bits from the address of the last hop, whose
-	// Offset is that of the storage unit: an aligned integer of Storage
-	// bytes that holds the whole field. See ExtractBits for the value.
+	// Bit is the offset in bits within the storage unit: an aligned integer
+	// of Storage bytes that holds the whole field, at the address that the
+	// last hop arrives at (the hop's Offset is the unit's). ExtractBits
+	// takes the value from it.
 	Bit, Bits int64
 	Storage   int64
 	Signed    bool
