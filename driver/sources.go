@@ -244,10 +244,10 @@ func (f *Frontend) semaOptions() sema.Options {
 	c := f.Config
 	opt := sema.Options{
 		Library: f.Library, Guru: c.Guru, Privilege: c.Privilege, SkipBadVars: c.SkipBadVars,
-		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID, Args: len(c.Args), Compatible: c.Compatible,
+		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID, Compatible: c.Compatible,
 	}
 	if c.Target != nil {
-		opt.Target = sema.NewTarget(c.Target)
+		opt.Target = c.Target
 	}
 	return opt
 }

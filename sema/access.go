@@ -100,14 +100,15 @@ func (b *bodyState) writeable(x syntax.Expr, acc *Access) *fail {
 
 // atEntry reports whether a target variable is one of the entry, in a return probe.
 func (b *bodyState) atEntry(x *syntax.TargetVar) bool {
-	if b.ctx == nil || b.ctx.entry == nil || b.ctx.open {
+	c := b.context()
+	if c == nil || c.entry == nil || c.open {
 		return false
 	}
 	switch x.Name {
 	case "$return", "$$return", "$$name", "$$system", "$$provider":
 		return false
 	}
-	return b.ctx.lookup(strings.TrimPrefix(x.Name, "$")) == nil
+	return c.lookup(strings.TrimPrefix(x.Name, "$")) == nil
 }
 
 // entry takes the value of an expression at the entry of the function.
@@ -115,10 +116,10 @@ func (b *bodyState) entry(x syntax.Expr, operand syntax.Expr) {
 	if b.entryKeys == nil {
 		b.entryKeys = map[string]int{}
 	}
-	k := exprText(operand)
+	k := syntax.ExprString(operand)
 	n, ok := b.entryKeys[k]
 	if !ok {
-		sub := &bodyState{e: b.e, probe: b.probe, file: operand.File(), ctx: b.ctx.entry, root: operand, locals: map[string]*Local{}, body: newBody(), quiet: b.quiet}
+		sub := &bodyState{e: b.e, probe: b.probe, file: operand.File(), entryOf: b.context().entry, root: operand, locals: map[string]*Local{}, body: newBody(), quiet: b.quiet}
 		sub.run()
 		n = len(b.body.Entries)
 		en := &Entry{X: operand, Body: sub.body, Arg: -1}
@@ -130,7 +131,7 @@ func (b *bodyState) entry(x syntax.Expr, operand syntax.Expr) {
 	}
 	b.body.UsesTarget = true
 	en := b.body.Entries[n]
-	acc := &Access{Base: BaseEntry, N: n, Name: k, Space: b.ctx.space, Module: b.ctx.module, Binary: b.ctx.binary, Size: 8, Signed: true}
+	acc := &Access{Base: BaseEntry, N: n, Name: k, Space: b.context().space, Module: b.context().module, Binary: b.context().binary, Size: 8, Signed: true}
 	if inner := en.Body.Targets[operand]; inner != nil {
 		acc.Result, acc.Type = inner.Result, inner.Type
 		if acc.Result == ResultPretty || acc.Result == ResultVars {
@@ -172,11 +173,11 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 		if len(x.Args) != 1 {
 			return true
 		}
-		switch {
-		case b.ctx != nil && b.ctx.open:
+		switch c := b.context(); {
+		case c != nil && c.open:
 			b.expr(x.Args[0])
 			b.e.unresolved = true
-		case b.ctx == nil || b.ctx.entry == nil:
+		case c == nil || c.entry == nil:
 			b.error(codeEntryContext, x, "@entry is only valid in .return probes")
 			b.body.bad[x] = true
 		default:
@@ -336,7 +337,7 @@ func (b *bodyState) enumName(x *syntax.AtOp) {
 	}
 	en, ok := enumOf(t)
 	if !ok {
-		if b.ctx != nil && b.ctx.open {
+		if c := b.context(); c != nil && c.open {
 			b.e.unresolved = true
 			return
 		}
@@ -403,7 +404,7 @@ func (b *bodyState) access(x syntax.Expr, write bool) (*Access, *fail) {
 
 func (b *bodyState) variableAccess(x *syntax.TargetVar, addr bool) (*Access, *fail) {
 	b.body.UsesTarget = true
-	c := b.ctx
+	c := b.context()
 	if c == nil {
 		return nil, failf(codeUnresolvedTarget, x, "unresolved target-symbol expression")
 	}
@@ -472,7 +473,7 @@ func (b *bodyState) walkIndexes(a syntax.Access) {
 
 // varsAccess resolves $$vars, $$parms, $$locals and $$return.
 func (b *bodyState) varsAccess(x *syntax.TargetVar) (*Access, *fail) {
-	c := b.ctx
+	c := b.context()
 	if c.open {
 		b.e.unresolved = true
 		acc := openAccess(x.Name, true)
@@ -728,8 +729,8 @@ func (b *bodyState) typeByName(name, module string) (*namedType, *fail) {
 		where := module
 		if where == "" {
 			where = "the target"
-			if b.ctx != nil && b.ctx.binary != "" {
-				where = b.ctx.binary
+			if c := b.context(); c != nil && c.binary != "" {
+				where = c.binary
 			}
 		}
 		return nil, failf(codeCastType, nil, "type definition '%s' not found in '%s'%s", name, where, similar(strings.TrimPrefix(strings.TrimPrefix(base, "struct "), "union "), names))
@@ -750,7 +751,7 @@ func (b *bodyState) autocastAccess(x *syntax.Autocast, addr bool) (*Access, *fai
 	b.walkIndexes(x.Access)
 	v := b.valueOf(x.X, 0)
 	if v == nil {
-		if b.ctx != nil && b.ctx.open || b.e.noted["cast"] {
+		if c := b.context(); c != nil && c.open || b.e.noted["cast"] {
 			b.e.unresolved = true
 			return openAccess("->", x.Pretty != syntax.NoPretty), nil
 		}

@@ -207,9 +207,6 @@ Write @entry($x) to say so.
 	codeCrossFile = reg("E1506", diag.Warning, "cross-file global variable reference", `
 A library file uses a name for a variable of its own that the script declares as a global: both are now the same.
 `)
-	codeUnusedArg = reg("E1507", diag.Warning, "unused command line option", `
-The script mentions neither $N nor @N.
-`)
 	codeBadVar = reg("E1508", diag.Warning, "bad target variable replaced by 0", `
 --skip-badvars: what cannot be resolved is 0.
 `)

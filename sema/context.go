@@ -23,6 +23,48 @@ type context struct {
 	binary string // user program
 }
 
+// context gives what the probed place offers, nil for a place without any.
+func (p *Probe) context() *context {
+	if p.ctx == nil && p.makeCtx != nil {
+		p.ctx = p.makeCtx()
+		p.makeCtx = nil
+	}
+	return p.ctx
+}
+
+// Variables lists the target variables that the probed place offers, as -L shows
+// them: the return value first.
+func (p *Probe) Variables() []Var {
+	c := p.context()
+	if c == nil {
+		return nil
+	}
+	var out []Var
+	if c.ret != nil {
+		out = append(out, Var{Name: c.ret.name, Type: typeName(c.ret.typ)})
+	}
+	src := c
+	if c.entry != nil {
+		src = c.entry
+	}
+	for _, v := range src.vars {
+		if !v.hidden {
+			out = append(out, Var{Name: v.name, Type: typeName(v.typ)})
+		}
+	}
+	if c.value {
+		out = append(out, Var{Name: "value", Type: "string"})
+	}
+	return out
+}
+
+func typeName(t ctype.Type) string {
+	if t == nil {
+		return "long"
+	}
+	return ctype.Name(t)
+}
+
 // ctxVar is one variable of a context.
 type ctxVar struct {
 	name  string // without "$"

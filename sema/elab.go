@@ -30,8 +30,6 @@ type Options struct {
 	// "process" without a path means. PID is that of -x.
 	Command string
 	PID     int
-	// Args is the number of script arguments given, for the warning about unused ones.
-	Args int
 	// Compatible is --compatible, "" for the newest language.
 	Compatible string
 }
@@ -63,6 +61,7 @@ type elab struct {
 	shared  map[string][]*bodyState
 
 	firstType map[typeSlot]place
+	listing   bool            // handlers do not matter
 	learned   int             // types
 	seen      map[string]bool // diagnostics given
 	// unresolved: something is taken on trust.
@@ -80,17 +79,7 @@ type elab struct {
 // Elaborate makes a program of the user's files, in the order given. It never
 // fails: what is wrong is in the program's Diags.
 func Elaborate(files []*syntax.File, opt Options) *Program {
-	e := &elab{
-		opt: &opt, prog: &Program{Files: append([]*syntax.File(nil), files...)},
-		units: map[*syntax.File]*unit{}, globals: map[string]*Global{}, funcs: map[string][]*Func{},
-		pulled: map[string]bool{}, shared: map[string][]*bodyState{}, firstType: map[typeSlot]place{},
-		seen: map[string]bool{}, noted: map[string]bool{}, counters: map[string]bool{}, conds: map[syntax.Expr]*Body{}, blockIDs: map[*syntax.Block]int{},
-	}
-	e.res = &resolver{e: e, userAliases: &tnode{}, libTrees: map[string]*tnode{}}
-	for _, f := range files {
-		e.prog.Diags = append(e.prog.Diags, f.Diags...)
-	}
-	e.broken = diag.HasErrors(e.prog.Diags)
+	e := newElab(files, opt)
 	for _, f := range files {
 		e.include(f, false)
 	}
@@ -105,6 +94,21 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 	e.infer()
 	e.finish(files)
 	return e.prog
+}
+
+func newElab(files []*syntax.File, opt Options) *elab {
+	e := &elab{
+		opt: &opt, prog: &Program{Files: append([]*syntax.File(nil), files...)},
+		units: map[*syntax.File]*unit{}, globals: map[string]*Global{}, funcs: map[string][]*Func{},
+		pulled: map[string]bool{}, shared: map[string][]*bodyState{}, firstType: map[typeSlot]place{},
+		seen: map[string]bool{}, noted: map[string]bool{}, counters: map[string]bool{}, conds: map[syntax.Expr]*Body{}, blockIDs: map[*syntax.Block]int{},
+	}
+	e.res = &resolver{e: e, userAliases: &tnode{}, libTrees: map[string]*tnode{}}
+	for _, f := range files {
+		e.prog.Diags = append(e.prog.Diags, f.Diags...)
+	}
+	e.broken = diag.HasErrors(e.prog.Diags)
+	return e
 }
 
 // drain resolves bodies until none is left; that may bring in more files, whose
@@ -316,7 +320,9 @@ func (e *elab) resolveProbes(f *syntax.File, library bool) {
 				continue
 			}
 			e.probes = append(e.probes, g)
-			e.pending = append(e.pending, func() { e.resolveProbe(g) })
+			if !e.listing {
+				e.pending = append(e.pending, func() { e.resolveProbe(g) })
+			}
 		}
 	}
 }

@@ -73,6 +73,15 @@ func (r *resolver) tracepoint(in *request, word string, f Family, tp *target.Tra
 	}
 	p := in.make(f, fmt.Sprintf("%s.%s(%q)", where, word, shown))
 	p.Func, p.Provider, p.Module = tp.Name, tp.System, tp.Module
+	p.makeCtx = func() *context { return tracepointContext(f, tp) }
+	p.Carriers = []Carrier{
+		{Kind: "tp_btf", Target: tp.Name, Module: tp.Module, Reason: "typed arguments that need no checked reads"},
+		{Kind: "raw_tp", Target: tp.Name, Module: tp.Module, Reason: "the same arguments, without the kernel's types"},
+	}
+	return p
+}
+
+func tracepointContext(f Family, tp *target.Tracepoint) *context {
 	c := &context{
 		what: "tracepoint " + tp.FullName(), module: tp.Module,
 		consts: map[string]string{"$$name": tp.Name, "$$system": tp.System},
@@ -85,12 +94,7 @@ func (r *resolver) tracepoint(in *request, word string, f Family, tp *target.Tra
 		c.vars = append(c.vars, ctxVar{name: name, typ: prm.Type, acc: Access{
 			Base: BaseArg, N: i, BaseType: prm.Type, Module: tp.Module, Trusted: isPointer(prm.Type)}})
 	}
-	p.ctx = c
-	p.Carriers = []Carrier{
-		{Kind: "tp_btf", Target: tp.Name, Module: tp.Module, Reason: "typed arguments that need no checked reads"},
-		{Kind: "raw_tp", Target: tp.Name, Module: tp.Module, Reason: "the same arguments, without the kernel's types"},
-	}
-	return p
+	return c
 }
 
 func isPointer(t ctype.Type) bool {

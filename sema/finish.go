@@ -34,7 +34,6 @@ func (e *elab) finish(files []*syntax.File) {
 	e.collect(live)
 	e.recursion()
 	e.prog.Unresolved = e.unresolved
-	e.prog.Diags = append(e.prog.Diags, e.unusedArgs(files)...)
 	if len(e.prog.Probes) == 0 && !diag.HasErrors(e.prog.Diags) && !e.unresolved {
 		d := diag.New(codeNoProbes, diag.Range{}, "no probes found")
 		e.prog.Diags = append(e.prog.Diags, d)
@@ -72,25 +71,6 @@ func (e *elab) sortDiags(files []*syntax.File) {
 	}
 	sort.SliceStable(e.prog.Diags, less(e.prog.Diags))
 	sort.SliceStable(e.prog.Late, less(e.prog.Late))
-}
-
-// unusedArgs warns of script arguments that no file mentions.
-func (e *elab) unusedArgs(files []*syntax.File) []diag.Diagnostic {
-	if e.opt.Args == 0 {
-		return nil
-	}
-	var out []diag.Diagnostic
-	for n := 1; n <= e.opt.Args; n++ {
-		used := false
-		for _, f := range files {
-			used = used || f.Args.Used[n] || f.Args.Count
-		}
-		if !used {
-			e.prog.UnusedArgs = append(e.prog.UnusedArgs, n)
-			out = append(out, diag.New(codeUnusedArg, diag.Range{}, "unused command line option $%d/@%d", n, n))
-		}
-	}
-	return out
 }
 
 // walker visits the live expressions and statements of a body: those that

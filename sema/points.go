@@ -653,7 +653,7 @@ func (r *resolver) derivation(p *point, done, suffix []comp, alias *syntax.Alias
 func (r *resolver) condText(conds []syntax.Expr) string {
 	s := ""
 	for _, c := range conds {
-		s += " if (" + exprText(c) + ")"
+		s += " if (" + syntax.ExprString(c) + ")"
 	}
 	return s
 }

@@ -46,8 +46,6 @@ type Program struct {
 	// Late are errors that stop compilation but not the listing of an elaborated
 	// script (-p2), where SystemTap has none of them yet.
 	Late []diag.Diagnostic
-	// UnusedArgs are the script arguments that no file mentions, by number from 1.
-	UnusedArgs []int
 	// Unresolved: something was taken on trust, because nothing is known of the
 	// target or of a script argument. Such a program cannot be compiled.
 	Unresolved bool
@@ -462,10 +460,10 @@ type Probe struct {
 	Carriers   []Carrier
 	Optional   bool
 	Sufficient bool
-	// Vars are the target variables that the place offers, as -L shows them.
-	Vars []Var
 
-	ctx *context
+	// ctx is what the place offers to target variables; makeCtx makes it on demand.
+	ctx     *context
+	makeCtx func() *context
 }
 
 // InLoader reports whether the handler has no probed context and so runs in the

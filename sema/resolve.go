@@ -19,7 +19,8 @@ type bodyState struct {
 	probe *Probe
 	cond  bool
 	file  *syntax.File
-	ctx   *context
+	// entryOf is set for the operand of @entry: what the entry offers.
+	entryOf *context
 
 	blocks []*syntax.Block
 	root   syntax.Expr // of a condition or @entry operand
@@ -40,6 +41,17 @@ type bodyState struct {
 	// lastChance: an autocast whose operand has no known type is an error now.
 	lastChance bool
 	lastAccess *Access
+}
+
+// context is what the probed place offers, nil if there is none.
+func (b *bodyState) context() *context {
+	switch {
+	case b.entryOf != nil:
+		return b.entryOf
+	case b.probe != nil:
+		return b.probe.context()
+	}
+	return nil
 }
 
 func newBody() *Body {
@@ -63,12 +75,12 @@ func (e *elab) resolveProbe(p *Probe) {
 	}
 	k := e.blocksKey(p.Blocks)
 	for _, b := range e.shared[k] {
-		if !b.body.UsesTarget || b.ctx == p.ctx {
+		if !b.body.UsesTarget {
 			p.Body = b.body
 			return
 		}
 	}
-	b := &bodyState{e: e, probe: p, file: p.Decl.File(), ctx: p.ctx, blocks: p.Blocks, locals: map[string]*Local{}, body: newBody()}
+	b := &bodyState{e: e, probe: p, file: p.Decl.File(), blocks: p.Blocks, locals: map[string]*Local{}, body: newBody()}
 	p.Body = b.body
 	b.run()
 	e.shared[k] = append(e.shared[k], b)
@@ -513,19 +525,19 @@ func (b *bodyState) lvalue(x syntax.Expr, at syntax.Node) {
 	case *syntax.Index:
 		b.index(x, false)
 		if _, ok := x.X.(*syntax.HistOp); ok {
-			b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "a histogram's count cannot be set")
+			b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "")
 		}
 	case *syntax.TargetVar, *syntax.AtOp, *syntax.Autocast:
 		if op, ok := x.(*syntax.AtOp); ok && !writable(op.Op) {
 			b.expr(x)
-			b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "this has no place")
+			b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "")
 			return
 		}
 		b.target(x, true)
 	case *syntax.BadExpr, *syntax.ScriptArg:
 	default:
 		b.expr(x)
-		b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "this has no place")
+		b.error(codeLvalue, at, "Expecting lvalue for assignment").related(x, "")
 	}
 }
 
@@ -584,7 +596,7 @@ func (b *bodyState) call(x *syntax.Call) {
 		sort.Strings(takes)
 		bd := b.error(codeArity, x.Name, "arity mismatch found (function '%s' takes %s args)", x.Name.Name, strings.Join(takes, " or "))
 		for _, f := range candidates {
-			bd.related(f.Decl.Name, "declared here")
+			bd.related(f.Decl.Name, "")
 		}
 		return
 	}
@@ -830,11 +842,12 @@ func (b *bodyState) check(x syntax.Expr) *fail {
 			if len(op.Args) != 1 {
 				return failf(codeEntryContext, op, "bad @entry")
 			}
-			if b.ctx == nil || b.ctx.entry == nil {
+			c := b.context()
+			if c == nil || c.entry == nil {
 				return failf(codeEntryContext, op, "@entry is only valid in .return probes")
 			}
 			sub := *b
-			sub.ctx = b.ctx.entry
+			sub.entryOf = c.entry
 			return sub.check(op.Args[0])
 		}
 		if op, ok := x.(*syntax.AtOp); ok && op.Op != syntax.AtCast && op.Op != syntax.AtVar {

@@ -21,8 +21,8 @@ type namedType struct {
 
 // module is the kernel module that a body's types are looked up in by default.
 func (b *bodyState) module() string {
-	if b.ctx != nil {
-		return b.ctx.module
+	if c := b.context(); c != nil {
+		return c.module
 	}
 	return ""
 }
@@ -47,8 +47,8 @@ func (e *elab) hasTypes(b *bodyState, module string) bool {
 // ("kernel<linux/sched.h>", "<x.h>") means the kernel's or the program's own types.
 func modules(b *bodyState, module string) []string {
 	if module == "" {
-		if b.ctx != nil && b.ctx.binary != "" {
-			return []string{b.ctx.binary, ""}
+		if c := b.context(); c != nil && c.binary != "" {
+			return []string{c.binary, ""}
 		}
 		if m := b.module(); m != "" {
 			return []string{m, ""}
@@ -93,7 +93,7 @@ func (b *bodyState) symbolAccess(x *syntax.AtOp, name, module string, addr bool)
 	if bare == "" {
 		return nil, failf(codeTargetSymbol, x, "@var needs the name of a variable")
 	}
-	if b.e.opt.Target == nil && (b.ctx == nil || b.ctx.binary == "") {
+	if b.e.opt.Target == nil && (b.context() == nil || b.context().binary == "") {
 		b.e.note("var", x, "no target to look up the variable '%s'", bare)
 		b.walkIndexes(x.Access)
 		return openAccess("@var", x.Pretty != syntax.NoPretty), nil
@@ -129,26 +129,6 @@ func (b *bodyState) symbolAccess(x *syntax.AtOp, name, module string, addr bool)
 		}
 	}
 	return nil, failf(codeTargetSymbol, x, "unable to find global '%s'", bare)
-}
-
-// exprText is an expression as it was written, on one line.
-func exprText(x syntax.Expr) string {
-	f := x.File()
-	var b strings.Builder
-	prevEnd := int32(-1)
-	var prevSrc uint16
-	for i := x.First(); i <= x.Last() && i >= 0 && i < len(f.Tokens); i++ {
-		t := f.Tokens[i]
-		if t.Kind == syntax.Comment {
-			continue
-		}
-		if prevEnd >= 0 && (t.Src != prevSrc || t.Off != prevEnd) {
-			b.WriteByte(' ')
-		}
-		b.WriteString(f.Text(i))
-		prevEnd, prevSrc = t.End, t.Src
-	}
-	return b.String()
 }
 
 // parseNumber reads a C integer constant.

@@ -1,0 +1,321 @@
+package sema
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"sort"
+	"strings"
+
+	"stapkit/diag"
+	"stapkit/syntax"
+)
+
+// ListOptions are the choices of List.
+type ListOptions struct {
+	Vars    bool // -L: with variables
+	Verbose bool // with the way to attach
+	JSON    bool // one JSON object per line
+}
+
+// Listed is one probe point of a listing.
+type Listed struct {
+	Point string `json:"point"`
+	// Resolved is the built-in point, when Point is an alias.
+	Resolved string      `json:"resolved,omitempty"`
+	Vars     []ListedVar `json:"vars,omitempty"`
+	// Carrier is the way to attach that comes first, Reason why.
+	Carrier string `json:"carrier,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+	Module  string `json:"module,omitempty"`
+	Binary  string `json:"binary,omitempty"`
+}
+
+// ListedVar is a variable of a listed probe point: of the script, or with "$" of
+// the target.
+type ListedVar struct {
+	Name string `json:"name"`
+	Type string `json:"type"`
+}
+
+// List lists the probe points that fit a pattern, sorted and without duplicates, in
+// the shape of SystemTap's -l and -L.
+func List(pattern string, opt Options, lo ListOptions) ([]string, []diag.Diagnostic) {
+	points, ds := ListPoints(pattern, opt, lo.Vars)
+	var lines []string
+	for _, p := range points {
+		if lo.JSON {
+			b, err := json.Marshal(p)
+			if err != nil {
+				continue
+			}
+			lines = append(lines, string(b))
+			continue
+		}
+		line := p.Point
+		for _, v := range p.Vars {
+			line += " " + v.Name + ":" + v.Type
+		}
+		if lo.Verbose && p.Carrier != "" {
+			line += " /* " + p.Carrier
+			if p.Reason != "" {
+				line += ": " + p.Reason
+			}
+			line += " */"
+		}
+		lines = append(lines, line)
+	}
+	sort.Strings(lines)
+	return compact(lines), ds
+}
+
+// ListPoints is List for programs.
+func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagnostic) {
+	// What follows the last component, such as "?", may be part of the pattern.
+	f := syntax.ParseFile("<input>", []byte("probe "+pattern+" {}\n"), syntax.Options{})
+	if diag.HasErrors(f.Diags) {
+		return nil, f.Diags
+	}
+	opt.Unoptimized = true
+	e := newElab([]*syntax.File{f}, opt)
+	e.listing = !vars
+	e.include(f, false)
+	e.resolveProbes(f, false)
+	if vars {
+		e.drain()
+		e.lateAutocasts()
+		e.infer()
+	}
+	var out []Listed
+	for _, p := range e.probes {
+		if p.Lib {
+			continue
+		}
+		l := Listed{Point: p.Point, Module: p.Module, Binary: p.Binary}
+		for i := len(p.Chain) - 1; i >= 0; i-- {
+			if p.Chain[i].Alias != nil {
+				l.Point, l.Resolved = strings.TrimRight(p.Chain[i].Point, "?!"), p.Point
+				break
+			}
+		}
+		if len(p.Carriers) > 0 {
+			l.Carrier, l.Reason = p.Carriers[0].Kind, p.Carriers[0].Reason
+		} else {
+			l.Carrier, l.Reason = "loader", "it has no probed context"
+		}
+		if vars {
+			l.Vars = p.listVars()
+		}
+		out = append(out, l)
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Point < out[j].Point })
+	return out, e.prog.Diags
+}
+
+// listVars lists the script variables that the aliases of a probe set, then the
+// target variables.
+func (p *Probe) listVars() []ListedVar {
+	var out []ListedVar
+	for _, l := range p.Body.Locals {
+		if strings.HasPrefix(l.Name, "__") || !l.Written {
+			continue
+		}
+		out = append(out, ListedVar{l.Name, l.Type.String()})
+	}
+	for _, v := range p.Variables() {
+		out = append(out, ListedVar{"$" + v.Name, v.Type})
+	}
+	return out
+}
+
+// DumpAliases writes the library's aliases and what they stand for, sorted, as
+// --dump-probe-aliases does: "name = point, point".
+func DumpAliases(w io.Writer, l *Library) error {
+	var lines []string
+	_, components := l.Names()
+	for _, c := range components {
+		for _, a := range l.aliases(c) {
+			if strings.HasPrefix(c, "_") {
+				continue
+			}
+			var pts []string
+			for _, pt := range a.decl.Points {
+				pts = append(pts, syntax.PointString(pt))
+			}
+			lines = append(lines, syntax.PointString(a.name)+" = "+strings.Join(pts, ", "))
+		}
+	}
+	sort.Strings(lines)
+	for _, line := range compact(lines) {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DumpFunctions writes the public functions of the library with their types,
+// sorted, as --dump-functions does: "name:type (param:type, …)".
+func DumpFunctions(w io.Writer, opt Options) error {
+	var lines []string
+	for _, f := range LibraryFunctions(opt) {
+		lines = append(lines, f.signature())
+	}
+	sort.Strings(lines)
+	for _, line := range compact(lines) {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LibraryFunctions elaborates all public functions of the library.
+func LibraryFunctions(opt Options) []*Func {
+	e := newElab(nil, opt)
+	names, _ := opt.Library.Names()
+	var out []*Func
+	for _, n := range names {
+		if strings.HasPrefix(n, "_") {
+			continue
+		}
+		for _, f := range e.functions(n, nil) {
+			e.use(f)
+			out = append(out, f)
+		}
+	}
+	e.drain()
+	e.lateAutocasts()
+	e.infer()
+	return out
+}
+
+// signature is a function with its types: "name:type (param:type, …)".
+func (f *Func) signature() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s:%s (", f.Name, f.Result)
+	for i, p := range f.Params {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "%s:%s", p.Name, p.Type)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// DumpP2 writes an elaborated program in the shape of SystemTap's -p2; verbose adds
+// the handlers.
+func DumpP2(w io.Writer, p *Program, verbose bool) error {
+	var b strings.Builder
+	if len(p.Globals) > 0 {
+		b.WriteString("# globals\n")
+		for _, g := range p.Globals {
+			b.WriteString(g.Unique)
+			if g.Wrap {
+				b.WriteByte('%')
+			}
+			if g.Max > 0 {
+				fmt.Fprintf(&b, "[%d]", g.Max)
+			}
+			fmt.Fprintf(&b, ":%s", g.Type)
+			if g.Array {
+				b.WriteString(" [")
+				for i, k := range g.Keys {
+					if i > 0 {
+						b.WriteString(", ")
+					}
+					b.WriteString(k.String())
+				}
+				b.WriteByte(']')
+			}
+			if g.HasInit {
+				if g.Type == String {
+					fmt.Fprintf(&b, " = %q", g.InitStr)
+				} else {
+					fmt.Fprintf(&b, " = %d", g.InitInt)
+				}
+			}
+			b.WriteByte('\n')
+		}
+	}
+	if len(p.Funcs) > 0 {
+		b.WriteString("# functions\n")
+		funcs := append([]*Func(nil), p.Funcs...)
+		sort.SliceStable(funcs, func(i, j int) bool { return funcs[i].Unique < funcs[j].Unique })
+		for _, f := range funcs {
+			b.WriteString(strings.Replace(f.signature(), f.Name, f.Unique, 1))
+			b.WriteByte('\n')
+			if f.Body != nil {
+				dumpLocals(&b, f.Body, len(f.Params))
+				if verbose && f.Decl.Body != nil {
+					dumpBlock(&b, f.Decl.Body)
+				}
+			}
+		}
+	}
+	if len(p.Probes) > 0 {
+		b.WriteString("# probes\n")
+	}
+	for _, pr := range p.Probes {
+		b.WriteString(pr.Point)
+		for _, c := range pr.Conds {
+			fmt.Fprintf(&b, " if (%s)", syntax.ExprString(c.X))
+		}
+		for _, d := range pr.Chain {
+			b.WriteString(" /* <- " + d.Point)
+			if d.Alias != nil {
+				b.WriteString(" = ")
+				for i, pt := range d.Alias.Points {
+					if i > 0 {
+						b.WriteString(", ")
+					}
+					b.WriteString(syntax.PointString(pt))
+				}
+			}
+			b.WriteString(" */")
+		}
+		b.WriteByte('\n')
+		dumpLocals(&b, pr.Body, 0)
+		if verbose {
+			for _, bl := range pr.Blocks {
+				if !pr.Body.Elided[bl] {
+					dumpBlock(&b, bl)
+				}
+			}
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func dumpLocals(b *strings.Builder, body *Body, params int) {
+	first := true
+	for _, l := range body.Locals[params:] {
+		if !l.Read && !l.Written {
+			continue
+		}
+		if first {
+			b.WriteString("  # locals\n")
+			first = false
+		}
+		fmt.Fprintf(b, "  %s:%s\n", l.Name, l.Type)
+	}
+}
+
+// dumpBlock writes a block as it stands in its file.
+func dumpBlock(b *strings.Builder, bl *syntax.Block) {
+	r := syntax.Range(bl)
+	src := bl.File().Src
+	for _, s := range bl.File().Sources {
+		if s.Name == r.Start.File {
+			src = s.Text
+		}
+	}
+	if r.Start.Offset < 0 || r.End.Offset > len(src) || r.Start.Offset > r.End.Offset {
+		return
+	}
+	for _, line := range strings.Split(string(src[r.Start.Offset:r.End.Offset]), "\n") {
+		b.WriteString("  " + line + "\n")
+	}
+}
