@@ -34,4 +34,3 @@ func (s *stap) execute(ctx context.Context, c *Compiled) int {
 	}
 	return status
 }
-

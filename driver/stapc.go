@@ -118,11 +118,7 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return fail(err)
 	}
 	if *key != "" {
-		k, err := signer.Open(*key)
-		if err != nil {
-			return fail(err)
-		}
-		if b, err = bundle.Sign(b, k); err != nil {
+		if b, err = sign(b, *key); err != nil {
 			return fail(err)
 		}
 	}
@@ -161,6 +157,15 @@ func (s *stap) compile() (c *Compiled, ok bool, err error) {
 	return c, true, f.Object(c, spec)
 }
 
+// sign signs a bundle with a key file, or with the agent's key to it.
+func sign(b []byte, key string) ([]byte, error) {
+	k, err := signer.Open(key)
+	if err != nil {
+		return nil, err
+	}
+	return bundle.Sign(b, k)
+}
+
 // stapcSign is stapc sign.
 func stapcSign(args []string, key, output string, fail func(error) int) int {
 	if len(args) != 1 {
@@ -170,11 +175,7 @@ func stapcSign(args []string, key, output string, fail func(error) int) int {
 	if err != nil {
 		return fail(err)
 	}
-	k, err := signer.Open(key)
-	if err != nil {
-		return fail(err)
-	}
-	if b, err = bundle.Sign(b, k); err != nil {
+	if b, err = sign(b, key); err != nil {
 		return fail(err)
 	}
 	if output == "" {

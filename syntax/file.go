@@ -272,3 +272,12 @@ func (f *File) describe(t *Token) string {
 	}
 	return "script argument '" + text + "'"
 }
+
+// Describe says what a token is, as SystemTap's messages do: "identifier 'x'",
+// "operator '+'".
+func Describe(f *File, tok int) string {
+	if tok < 0 || tok >= len(f.Tokens) {
+		return ""
+	}
+	return f.describe(&f.Tokens[tok])
+}
