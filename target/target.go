@@ -41,6 +41,7 @@ type Target struct {
 	events  once[*eventIndex]
 	points  once[[]Tracepoint]
 	deny    once[map[string]bool]
+	trace   once[map[string]bool]
 	feats   once[map[string]bool]
 
 	mu      sync.Mutex
@@ -373,6 +374,27 @@ func (t *Target) Denied(function string) (denied, known bool) {
 		}
 		return m, nil
 	})
+	return m[function], err == nil
+}
+
+// Traceable reports whether ftrace can hook a function, which is what fentry,
+// fexit and multi-kprobe attachments need. module is "" for the kernel proper.
+// known is false when the list cannot be read.
+func (t *Target) Traceable(module, function string) (can, known bool) {
+	m, err := t.trace.get(func() (map[string]bool, error) {
+		ls, err := t.src.Traceable()
+		if err != nil {
+			return nil, err
+		}
+		m := make(map[string]bool, len(ls))
+		for _, l := range ls {
+			m[l] = true
+		}
+		return m, nil
+	})
+	if module != "" {
+		function += " [" + module + "]"
+	}
 	return m[function], err == nil
 }
 
