@@ -1,0 +1,306 @@
+//go:build linux
+
+package loader
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"golang.org/x/sys/unix"
+
+	"stapkit/ir"
+)
+
+// A carrier is a way to have a program run at some place.
+type carrier struct {
+	// check says why this host cannot carry the row, and otherwise makes the
+	// program ready for it.
+	check func(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error
+	// group names what rows must have in common to be attached by one call;
+	// nil: each by itself.
+	group func(a *ir.Attach) string
+	// attach attaches rows of one group.
+	attach func(s *session, rows []row) (io.Closer, error)
+}
+
+// carriers are all that this loader knows. A probe family adds its own here.
+var carriers = map[string]*carrier{
+	"raw_tp":          {check: checkTracepoint, attach: attachRawTP},
+	"tp_btf":          {check: checkBTFTracepoint, attach: attachBTFTP},
+	"tracepoint":      {check: checkEvent, attach: attachEvent},
+	"perf":            {check: checkPerf, attach: attachPerf},
+	"breakpoint":      {check: checkPerf, attach: attachBreakpoint},
+	"fentry":          {check: checkTracing, attach: attachTracing},
+	"fexit":           {check: checkTracing, attach: attachTracing},
+	"lsm":             {check: checkTracing, attach: attachLSM},
+	"kprobe":          {check: checkKprobe, attach: attachKprobe},
+	"kretprobe":       {check: checkKprobe, attach: attachKprobe},
+	"kprobe_multi":    {check: checkKprobeMulti, group: byHandler, attach: attachKprobeMulti},
+	"kretprobe_multi": {check: checkKprobeMulti, group: byHandler, attach: attachKprobeMulti},
+	"uprobe":          {check: checkUprobe, group: byBinary, attach: attachUprobes},
+	"uretprobe":       {check: checkUprobe, group: byBinary, attach: attachUprobes},
+	"usdt":            {check: checkUprobe, group: byBinary, attach: attachUprobes},
+}
+
+// attached is something to be taken down.
+type attached struct {
+	probes []int
+	link   io.Closer
+}
+
+// attach attaches all probes: of each the first alternative that works.
+func (s *session) attach(ctx context.Context) error {
+	var failed []string
+	for i := range s.plans {
+		s.plans[i].rows = s.plans[i].rows[:len(s.plans[i].rows):len(s.plans[i].rows)]
+	}
+	pending := s.plans
+	for len(pending) > 0 {
+		// All first choices, those that belong together at once.
+		var order []string
+		groups := map[string][]row{}
+		var again []plan
+		for _, p := range pending {
+			if len(p.rows) == 0 {
+				pr := &s.p.Probes[p.probe]
+				switch {
+				case !pr.Optional:
+					failed = append(failed, describe(pr.Point, p.why)...)
+				case s.opt.Verbose > 0:
+					s.out.warn(fmt.Sprintf("probe %s is not on this host", pr.Point))
+				}
+				continue
+			}
+			r := p.rows[0]
+			key := fmt.Sprintf("probe %d", p.probe)
+			if r.c.group != nil {
+				key = r.a.Carrier + " " + r.c.group(r.a)
+			}
+			if groups[key] == nil {
+				order = append(order, key)
+			}
+			groups[key] = append(groups[key], r)
+		}
+		rest := map[int]plan{}
+		for _, p := range pending {
+			rest[p.probe] = p
+		}
+		for _, key := range order {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			for _, bad := range s.attachGroup(groups[key]) {
+				p := rest[bad.row.probe]
+				p.why = append(p.why, fmt.Sprintf("%s: %v", bad.row.a.Carrier, bad.err))
+				p.rows = p.rows[1:]
+				again = append(again, p)
+			}
+		}
+		pending = again
+	}
+	if len(failed) > 0 {
+		return &Error{Code: codeAttach, Lines: append([]string{"these probes cannot be attached on this host:"}, failed...)}
+	}
+	return nil
+}
+
+type badRow struct {
+	row row
+	err error
+}
+
+// attachGroup attaches rows that belong together; if that fails, one by one, so
+// that one bad place does not take the others with it.
+func (s *session) attachGroup(rows []row) []badRow {
+	name := s.p.Handlers[rows[0].a.Handler].Name
+	prog, err := s.fallback(name)
+	var bad []badRow
+	if err != nil {
+		for _, r := range rows {
+			bad = append(bad, badRow{r, err})
+		}
+		return bad
+	}
+	for i := range rows {
+		rows[i].prog = prog
+	}
+	l, err := rows[0].c.attach(s, rows)
+	switch {
+	case err == nil:
+		at := attached{link: l}
+		for _, r := range rows {
+			at.probes = append(at.probes, r.probe)
+		}
+		s.attached = append(s.attached, at)
+		return nil
+	case len(rows) == 1:
+		return []badRow{{rows[0], err}}
+	}
+	for i := range rows {
+		bad = append(bad, s.attachGroup(rows[i:i+1:i+1])...)
+	}
+	return bad
+}
+
+// closeAll takes links down, several at a time: for some kinds the kernel takes
+// a tenth of a second each.
+func closeAll(list []attached) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, 16)
+	for _, a := range list {
+		slots <- struct{}{}
+		wg.Go(func() {
+			// Closing a link has no failure that anything could be done about.
+			_ = a.link.Close()
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// detach takes all probes down and returns when no program of the session runs
+// any more and everything that they sent has been printed.
+func (s *session) detach() error {
+	closeAll(s.attached)
+	s.attached = nil
+	if err := grace(); err != nil {
+		return err
+	}
+	for s.drain() {
+		// No program runs, so no record can stay unfinished.
+	}
+	return nil
+}
+
+// grace waits for an RCU grace period: when it returns, all programs that were
+// running when it was called have ended. The kernel does that at an update of a
+// map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
+func grace() error {
+	inner := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}
+	m, err := ebpf.NewMap(inner)
+	if err != nil {
+		return fmt.Errorf("waiting for programs to end: %w", err)
+	}
+	defer m.Close()
+	outer, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, MaxEntries: 1, InnerMap: inner})
+	if err != nil {
+		return fmt.Errorf("waiting for programs to end: %w", err)
+	}
+	defer outer.Close()
+	if err := outer.Update(uint32(0), m, ebpf.UpdateAny); err != nil {
+		return fmt.Errorf("waiting for programs to end: %w", err)
+	}
+	return nil
+}
+
+// Tracepoints.
+
+func checkTracepoint(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return nil }
+
+func checkBTFTracepoint(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return h.checkBTF() }
+
+func attachRawTP(s *session, rows []row) (io.Closer, error) {
+	l, err := rawTracepoint(rows[0].prog.FD(), rows[0].a.Target, rows[0].a.Cookie)
+	return l, explainTP(rows[0].a, err)
+}
+
+func attachBTFTP(s *session, rows []row) (io.Closer, error) {
+	l, err := rawTracepoint(rows[0].prog.FD(), "", rows[0].a.Cookie)
+	return l, explainTP(rows[0].a, err)
+}
+
+func explainTP(a *ir.Attach, err error) error {
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return fmt.Errorf("the running kernel has no tracepoint %s", a.Target)
+	case errors.Is(err, unix.EINVAL) && a.Cookie != 0:
+		return errorf(codeKernel, err, "cookies of raw tracepoints need Linux 6.10")
+	}
+	return err
+}
+
+func checkEvent(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error {
+	if _, _, ok := cutEvent(a.Target); !ok {
+		return fmt.Errorf("%q is not the name of an event", a.Target)
+	}
+	return nil
+}
+
+func attachEvent(s *session, rows []row) (io.Closer, error) {
+	a := rows[0].a
+	group, name, _ := cutEvent(a.Target)
+	l, err := link.Tracepoint(group, name, rows[0].prog, &link.TracepointOptions{Cookie: a.Cookie})
+	if err != nil {
+		return nil, fmt.Errorf("event %s: %w", a.Target, err)
+	}
+	return l, nil
+}
+
+func cutEvent(s string) (group, name string, ok bool) {
+	for i := range len(s) {
+		if s[i] == '/' || s[i] == ':' {
+			return s[:i], s[i+1:], i > 0 && i+1 < len(s)
+		}
+	}
+	return "", "", false
+}
+
+// Kernel functions.
+
+func checkTracing(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return h.checkTrampoline() }
+
+func attachTracing(s *session, rows []row) (io.Closer, error) {
+	return link.AttachTracing(link.TracingOptions{Program: rows[0].prog, Cookie: rows[0].a.Cookie})
+}
+
+func attachLSM(s *session, rows []row) (io.Closer, error) {
+	return link.AttachLSM(link.LSMOptions{Program: rows[0].prog, Cookie: rows[0].a.Cookie})
+}
+
+func checkKprobe(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+	if spec.Type == ebpf.Kprobe {
+		spec.AttachType = ebpf.AttachNone
+	}
+	return h.checkPMU("kprobe", "CONFIG_KPROBE_EVENTS")
+}
+
+func attachKprobe(s *session, rows []row) (io.Closer, error) {
+	a := rows[0].a
+	symbol := a.Target
+	if a.Module != "" && a.Module != "kernel" {
+		symbol = a.Module + ":" + symbol
+	}
+	if a.Carrier == "kretprobe" {
+		return link.Kretprobe(symbol, rows[0].prog, &link.KprobeOptions{Cookie: a.Cookie})
+	}
+	return link.Kprobe(symbol, rows[0].prog, &link.KprobeOptions{Cookie: a.Cookie, Offset: a.Offset})
+}
+
+func checkKprobeMulti(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+	spec.AttachType = ebpf.AttachTraceKprobeMulti
+	return h.checkKprobeMulti()
+}
+
+func byHandler(a *ir.Attach) string { return fmt.Sprint(a.Handler) }
+
+func attachKprobeMulti(s *session, rows []row) (io.Closer, error) {
+	opts := link.KprobeMultiOptions{}
+	cookies := false
+	for _, r := range rows {
+		opts.Symbols = append(opts.Symbols, r.a.Target)
+		opts.Cookies = append(opts.Cookies, r.a.Cookie)
+		cookies = cookies || r.a.Cookie != 0
+	}
+	if !cookies {
+		opts.Cookies = nil
+	}
+	if rows[0].a.Carrier == "kretprobe_multi" {
+		return link.KretprobeMulti(rows[0].prog, opts)
+	}
+	return link.KprobeMulti(rows[0].prog, opts)
+}

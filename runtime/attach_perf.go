@@ -1,0 +1,131 @@
+//go:build linux
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"unsafe"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"stapkit/ir"
+)
+
+// defaultSample is SystemTap's sampling period of perf probes.
+const defaultSample = 1000000
+
+func checkPerf(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error {
+	return h.once("perf_event", func() error {
+		if _, err := os.Stat("/proc/sys/kernel/perf_event_paranoid"); err != nil {
+			return lacks("perf events", "CONFIG_PERF_EVENTS")
+		}
+		return nil
+	})
+}
+
+// attachPerf opens a perf event on every CPU, or on a process, and runs the
+// program at each of its samples.
+func attachPerf(s *session, rows []row) (io.Closer, error) {
+	a, p := rows[0].a, &s.p.Probes[rows[0].probe]
+	attr := unix.PerfEventAttr{Type: a.Type, Config: a.Config, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{}))}
+	clock := a.Type == unix.PERF_TYPE_SOFTWARE &&
+		(a.Config == unix.PERF_COUNT_SW_CPU_CLOCK || a.Config == unix.PERF_COUNT_SW_TASK_CLOCK)
+	switch {
+	case p.PerSecond > 0 && clock:
+		attr.Sample = uint64(max(1e9/p.PerSecond, 1))
+	case p.PerSecond > 0:
+		attr.Sample, attr.Bits = uint64(p.PerSecond), unix.PerfBitFreq
+	case p.Interval > 0:
+		attr.Sample = uint64(p.Interval)
+	case p.Family == ir.FamProfile:
+		attr.Sample = uint64(1e9 / s.hz)
+	default:
+		attr.Sample = defaultSample
+	}
+	return openEvents(rows[0], &attr)
+}
+
+// attachBreakpoint watches an address by the processor's debug registers.
+func attachBreakpoint(s *session, rows []row) (io.Closer, error) {
+	a := rows[0].a
+	const (
+		typeBreakpoint = 5 // PERF_TYPE_BREAKPOINT
+		onWrite        = 2 // HW_BREAKPOINT_W
+		onAccess       = 3 // HW_BREAKPOINT_RW
+	)
+	length := a.Length
+	if length == 0 {
+		length = 8
+	}
+	attr := unix.PerfEventAttr{
+		Type: typeBreakpoint, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Sample: 1,
+		Bp_type: onAccess, Ext1: a.Address, Ext2: length,
+	}
+	if a.Write {
+		attr.Bp_type = onWrite
+	}
+	l, err := openEvents(rows[0], &attr)
+	if errors.Is(err, unix.ENOSPC) {
+		return nil, fmt.Errorf("all debug registers of the processor are in use: %w", err)
+	}
+	return l, err
+}
+
+// openEvents opens the event on all CPUs, or for a process, and attaches the
+// row's program.
+func openEvents(r row, attr *unix.PerfEventAttr) (io.Closer, error) {
+	pid, cpus := -1, []int{-1}
+	if r.a.PID != 0 {
+		pid = r.a.PID
+		attr.Bits |= unix.PerfBitInherit
+	} else {
+		var err error
+		if cpus, err = onlineCPUs(); err != nil {
+			return nil, err
+		}
+	}
+	var all closers
+	for _, cpu := range cpus {
+		fd, err := unix.PerfEventOpen(attr, pid, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
+		if err != nil {
+			return nil, errors.Join(explainEvent(attr, err), all.Close())
+		}
+		ev := os.NewFile(uintptr(fd), "perf-event")
+		all = append(all, ev)
+		l, err := perfLink(r.prog.FD(), fd, r.a.Cookie)
+		if err != nil {
+			return nil, errors.Join(err, all.Close())
+		}
+		// The link goes first.
+		all = append(all, l)
+		if err := unix.IoctlSetInt(fd, unix.PERF_EVENT_IOC_ENABLE, 0); err != nil {
+			return nil, errors.Join(os.NewSyscallError("ioctl(PERF_EVENT_IOC_ENABLE)", err), all.Close())
+		}
+	}
+	return all, nil
+}
+
+func explainEvent(attr *unix.PerfEventAttr, err error) error {
+	if errors.Is(err, unix.ENOENT) && (attr.Type == unix.PERF_TYPE_HARDWARE || attr.Type == unix.PERF_TYPE_HW_CACHE) {
+		return fmt.Errorf("this machine has no such hardware counter (virtual machines often have none): %w", err)
+	}
+	return os.NewSyscallError("perf_event_open", err)
+}
+
+// closers closes all, last first.
+type closers []io.Closer
+
+// Close closes all and returns the first error.
+func (c closers) Close() error {
+	var first error
+	for i := len(c) - 1; i >= 0; i-- {
+		if err := c[i].Close(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}

@@ -1,0 +1,241 @@
+//go:build linux
+
+package loader
+
+import (
+	"debug/elf"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// child is the process of -c. It is created stopped, let go when the probes are
+// armed, and its end ends the run.
+type child struct {
+	pid     int
+	process *os.Process
+	release chan bool            // true: go; false: die
+	done    chan unix.WaitStatus // its end
+}
+
+// shellChars make a command one for the shell.
+const shellChars = "|&;<>(){}"
+
+// commandLine turns the argument of -c into the words of the command, as a
+// shell would split them. What needs a shell is given to one.
+func commandLine(cmd string) []string {
+	if strings.ContainsAny(cmd, shellChars) {
+		return []string{"/bin/sh", "-c", cmd}
+	}
+	var words []string
+	var word strings.Builder
+	in, quote := false, byte(0)
+	for i := 0; i < len(cmd); i++ {
+		c := cmd[i]
+		switch {
+		case quote == '\'':
+			if c == '\'' {
+				quote = 0
+			} else {
+				word.WriteByte(c)
+			}
+		case c == '\\' && i+1 < len(cmd):
+			i++
+			in = true
+			if quote == '"' && !strings.ContainsRune("$`\"\\\n", rune(cmd[i])) {
+				word.WriteByte('\\')
+			}
+			word.WriteByte(cmd[i])
+		case c == '$' || c == '`' || quote == 0 && strings.IndexByte("*?[~", c) >= 0:
+			// A simple command with expansions: the shell makes it and
+			// becomes it.
+			return []string{"/bin/sh", "-c", "exec " + cmd}
+		case quote == '"':
+			if c == '"' {
+				quote = 0
+			} else {
+				word.WriteByte(c)
+			}
+		case c == '\'' || c == '"':
+			quote, in = c, true
+		case c == ' ' || c == '\t' || c == '\n':
+			if in {
+				words = append(words, word.String())
+				word.Reset()
+				in = false
+			}
+		default:
+			word.WriteByte(c)
+			in = true
+		}
+	}
+	if in || quote != 0 {
+		words = append(words, word.String())
+	}
+	return words
+}
+
+// startChild creates the process and stops it before its first instruction.
+func startChild(command string, stdin, stdout, stderr *os.File) (*child, error) {
+	words := commandLine(command)
+	if len(words) == 0 {
+		return nil, errors.New("the command of -c is empty")
+	}
+	path, failure := words[0], ""
+	if found, err := exec.LookPath(words[0]); err == nil || errors.Is(err, exec.ErrDot) {
+		if path, err = filepath.Abs(found); err != nil {
+			return nil, fmt.Errorf("-c %s: %w", words[0], err)
+		}
+		failure = words[0] + ": cannot be executed\n"
+	} else if errors.Is(err, fs.ErrPermission) {
+		failure = words[0] + ": Permission denied\n"
+	} else {
+		failure = words[0] + ": No such file or directory\n"
+	}
+	machine := elf.EM_X86_64
+	if runtime.GOARCH == "arm64" {
+		machine = elf.EM_AARCH64
+	}
+	stub, err := startStub(machine, path, failure)
+	if err != nil {
+		return nil, fmt.Errorf("-c %s: %w", words[0], err)
+	}
+	fd, err := unix.MemfdCreate("start", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("-c %s: %w", words[0], os.NewSyscallError("memfd_create", err))
+	}
+	file := os.NewFile(uintptr(fd), "start")
+	defer file.Close()
+	if _, err := file.Write(stub); err != nil {
+		return nil, fmt.Errorf("-c %s: %w", words[0], err)
+	}
+	c := &child{release: make(chan bool, 1), done: make(chan unix.WaitStatus, 1)}
+	started := make(chan error)
+	go c.run(fd, words, &os.ProcAttr{
+		Files: []*os.File{stdin, stdout, stderr},
+		Sys:   &unix.SysProcAttr{Ptrace: true},
+	}, started)
+	if err := <-started; err != nil {
+		return nil, fmt.Errorf("-c %s: %w", words[0], err)
+	}
+	return c, nil
+}
+
+// run is the life of the child as seen from the one thread that may trace it.
+func (c *child) run(fd int, argv []string, attr *os.ProcAttr, started chan<- error) {
+	runtime.LockOSThread()
+	// The thread ends with the goroutine: nothing else should run on a tracer.
+	p, err := os.StartProcess(fmt.Sprintf("/proc/self/fd/%d", fd), argv, attr)
+	if err != nil {
+		started <- err
+		return
+	}
+	c.pid, c.process = p.Pid, p
+	var status unix.WaitStatus
+	if _, err := wait4(c.pid, &status); err != nil || !status.Stopped() {
+		started <- fmt.Errorf("the child did not stop (status %#x, %v)", int(status), err)
+		return
+	}
+	// Should the loader die before the child runs, so must the child.
+	if err := unix.PtraceSetOptions(c.pid, unix.PTRACE_O_EXITKILL); err != nil {
+		started <- os.NewSyscallError("ptrace", errors.Join(err, p.Kill()))
+		return
+	}
+	started <- nil
+	if !<-c.release {
+		// It cannot have ended by itself.
+		_ = p.Kill()
+	} else if err := unix.PtraceDetach(c.pid); err != nil {
+		_ = p.Kill()
+	}
+	for {
+		if _, err := wait4(c.pid, &status); err != nil || status.Exited() || status.Signaled() {
+			c.done <- status
+			return
+		}
+	}
+}
+
+func wait4(pid int, status *unix.WaitStatus) (int, error) {
+	for {
+		n, err := unix.Wait4(pid, status, 0, nil)
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
+}
+
+// start lets the child run.
+func (c *child) start() { c.release <- true }
+
+// stop ends a child that has not been let go, and asks one that has to end. It
+// returns when it has ended, or after a moment.
+func (c *child) stop(started bool) {
+	if !started {
+		c.release <- false
+		<-c.done
+		return
+	}
+	select {
+	case <-c.done:
+		return
+	default:
+	}
+	if err := c.process.Signal(unix.SIGTERM); err != nil {
+		return // it has just ended
+	}
+	select {
+	case <-c.done:
+	case <-time.After(2 * time.Second):
+	}
+}
+
+// describe is the warning about a child that failed, "" if it did not.
+func describeChild(st unix.WaitStatus) string {
+	switch {
+	case st.Signaled():
+		return fmt.Sprintf("Child process exited with signal %d (%s)", st.Signal(), signalText(st.Signal()))
+	case st.ExitStatus() != 0:
+		return fmt.Sprintf("Child process exited with status %d", st.ExitStatus())
+	}
+	return ""
+}
+
+// signalText is what strsignal(3) says.
+func signalText(s unix.Signal) string {
+	switch s {
+	case unix.SIGHUP:
+		return "Hangup"
+	case unix.SIGINT:
+		return "Interrupt"
+	case unix.SIGQUIT:
+		return "Quit"
+	case unix.SIGILL:
+		return "Illegal instruction"
+	case unix.SIGABRT:
+		return "Aborted"
+	case unix.SIGBUS:
+		return "Bus error"
+	case unix.SIGFPE:
+		return "Floating point exception"
+	case unix.SIGKILL:
+		return "Killed"
+	case unix.SIGSEGV:
+		return "Segmentation fault"
+	case unix.SIGPIPE:
+		return "Broken pipe"
+	case unix.SIGALRM:
+		return "Alarm clock"
+	case unix.SIGTERM:
+		return "Terminated"
+	}
+	return s.String()
+}

@@ -1,0 +1,63 @@
+package loader
+
+import (
+	"fmt"
+	"strings"
+
+	"stapkit/diag"
+)
+
+// The codes of what can keep a run from beginning.
+var (
+	codePrivilege = diag.Register(diag.Info{Code: "R200", Title: "this process may not load probes into the kernel",
+		Doc: `Loading BPF programs needs the capabilities CAP_BPF and CAP_PERFMON (or CAP_SYS_ADMIN, which is what root has).
+The message names the one that is missing. A container may lack them although its user is root, and a seccomp
+filter or a security module may refuse the bpf() system call although they are there.
+
+Scripts without kernel probes (begin, end, timer.*) need no privilege.
+`})
+	codeKernel = diag.Register(diag.Info{Code: "R201", Title: "the running kernel lacks something that the script needs",
+		Doc: `The message names the kernel's configuration option, or the version from which on it can be there.
+` + "`zcat /proc/config.gz` or `/boot/config-$(uname -r)`" + ` shows what the running kernel was built with.
+`})
+	codeBTF = diag.Register(diag.Info{Code: "R202", Title: "the running kernel has no type information",
+		Doc: `Probes with typed arguments and structure members are fitted to the running kernel by its own type information
+(BTF), which the file /sys/kernel/btf/vmlinux holds if the kernel was built with CONFIG_DEBUG_INFO_BTF.
+`})
+	codeRefusedProgram = diag.Register(diag.Info{Code: "R203", Title: "the kernel refuses a compiled handler",
+		Doc: `What compiles should load: this is a defect of stapkit. Please report it with the script, the kernel's version and
+the output of ` + "`-vv`" + `, which holds the kernel's own explanation. The message names the line of the script at which the
+kernel stopped; a simpler handler may do meanwhile.
+`})
+	codeAttach = diag.Register(diag.Info{Code: "R204", Title: "a probe cannot be attached on this host",
+		Doc: `Every way to attach the probe was tried, and the message says what each one failed for. A probe that may be missing
+is marked with "?" behind its point.
+`})
+	codeCompiled = diag.Register(diag.Info{Code: "R205", Title: "the object does not fit the program",
+		Doc: `The maps or programs in the object file are not those that the handlers in it were compiled for. It is damaged, or
+made by a defective compiler.
+`})
+)
+
+// An Error is a reason why a run cannot begin or go on, with its code.
+type Error struct {
+	Code  diag.Code
+	Lines []string // the first is the message, others say more
+	Err   error    // what it comes from, may be nil
+}
+
+// Error returns the lines, the code behind the first.
+func (e *Error) Error() string {
+	s := e.Lines[0] + " [" + string(e.Code) + "]"
+	if len(e.Lines) > 1 {
+		s += "\n" + strings.Join(e.Lines[1:], "\n")
+	}
+	return s
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+func errorf(code diag.Code, cause error, format string, args ...any) *Error {
+	return &Error{Code: code, Lines: []string{fmt.Sprintf(format, args...)}, Err: cause}
+}

@@ -1,0 +1,90 @@
+package loader
+
+import (
+	"io"
+	"time"
+
+	"stapkit/ir"
+	"stapkit/target"
+)
+
+// Image is what is run: a program and the object file with its kernel part.
+type Image struct {
+	// Program holds the loader's handlers and the description of all probes.
+	// The bodies of kernel handlers are not needed.
+	Program *ir.Program
+	// ELF is the object of the kernel handlers, nil if there are none. The
+	// caller has verified it.
+	ELF []byte
+}
+
+// Options are the settings of one run. The zero value runs the script on the
+// standard streams until it ends by itself.
+type Options struct {
+	// Verbose 1 tells what is done, 2 adds the kernel's verifier log where a
+	// program is refused.
+	Verbose int
+	// Stdout and Stderr replace the process's own. Output, if not empty, is a
+	// file that takes Stdout's place; conversions of strftime in its name are
+	// replaced by the time of start.
+	Stdout, Stderr io.Writer
+	Output         string
+	// Command is run as a child; the run ends when it exits (-c).
+	Command string
+	// PID is the target process (-x).
+	PID int
+	// Timeout ends the run as exit() does; 0: none (-T).
+	Timeout time.Duration
+	// BufferMB is the size of the ring buffer in MiB, rounded up to a power of
+	// two; 0: 4 MiB (-s).
+	BufferMB int
+	// Globals gives scalar globals other initial values (-G name=value).
+	Globals map[string]string
+	// MaxMapEntries, if positive, replaces the default size of arrays
+	// (-DMAXMAPENTRIES): of those whose size is the script's default limit.
+	MaxMapEntries int
+	// NoWarnings hides warnings (-w).
+	NoWarnings bool
+	// NoGlobalDisplay leaves out the globals shown at the end.
+	NoGlobalDisplay bool
+	// SuppressErrors lets the run go on whatever goes wrong in handlers; errors
+	// are only counted (--suppress-handler-errors).
+	SuppressErrors bool
+	// Timing prints hits and times of every probe at the end (-t).
+	Timing bool
+	// Signals makes the run handle SIGINT, SIGTERM, SIGHUP and SIGQUIT itself:
+	// the first one ends the run with its end probes, the second one at once.
+	// Otherwise cancelling the context ends the run.
+	Signals bool
+	// Name is what execname() yields in loader handlers if not empty; otherwise
+	// the name of the process.
+	Name string
+	// AllowSystem lets system() run commands.
+	AllowSystem bool
+	// Target is a description of this host, in which structure members are
+	// looked up by loader handlers and pretty-printed values get their names.
+	// Nil: the kernel's own BTF, read when needed.
+	Target *target.Target
+}
+
+// Exit statuses of a run.
+const (
+	// StatusOK: the script ended by itself, by a signal, a timeout or with its
+	// child, and no error was reported.
+	StatusOK = 0
+	// StatusError: a handler raised an error, or the child failed.
+	StatusError = 1
+)
+
+func (o *Options) ringBytes() uint32 {
+	mb := o.BufferMB
+	if mb <= 0 {
+		mb = 4
+	}
+	mb = min(mb, 1024)
+	n := uint32(1) << 20
+	for n < uint32(mb)<<20 {
+		n <<= 1
+	}
+	return n
+}

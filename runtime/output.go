@@ -1,0 +1,101 @@
+package loader
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"stapkit/ir"
+	"stapkit/ir/interp"
+)
+
+// output is where a run prints: the script's text, and errors and warnings.
+type output struct {
+	mu     sync.Mutex
+	out    *bufio.Writer
+	err    io.Writer
+	failed error // the first error of out; the run ends then
+
+	noWarnings bool
+	everything bool // show repeated warnings too
+	seen       map[string]bool
+}
+
+// maxWarnings is how many different warnings are remembered, to be shown once.
+const maxWarnings = 1024
+
+func newOutput(out, err io.Writer) *output {
+	return &output{out: bufio.NewWriterSize(out, 64<<10), err: err, seen: map[string]bool{}}
+}
+
+// write appends to the script's output.
+func (o *output) write(b []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, err := o.out.Write(b); err != nil && o.failed == nil {
+		o.failed = err
+	}
+}
+
+// flush passes the output on, and returns the first error that there was.
+func (o *output) flush() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err := o.out.Flush(); err != nil && o.failed == nil {
+		o.failed = err
+	}
+	return o.failed
+}
+
+// message writes a line to standard error, after what has been printed so far.
+func (o *output) message(line string) {
+	// An error is found again by the next flush, which the run watches.
+	_ = o.flush()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	// Nothing can be said about an error of standard error.
+	_, _ = io.WriteString(o.err, line)
+}
+
+// warn writes a warning, each text once.
+func (o *output) warn(text string) {
+	if o.noWarnings {
+		return
+	}
+	line := "WARNING: " + strings.TrimSuffix(text, "\n") + "\n"
+	o.mu.Lock()
+	if !o.everything {
+		if o.seen[line] {
+			o.mu.Unlock()
+			return
+		}
+		if len(o.seen) < maxWarnings {
+			o.seen[line] = true
+		}
+	}
+	o.mu.Unlock()
+	o.message(line)
+}
+
+// scriptError is the line for an error that left a handler.
+func scriptError(p *ir.Program, probe int, e *interp.Error) string {
+	var b strings.Builder
+	b.WriteString("ERROR: ")
+	b.WriteString(ir.ErrText(e.Code, e.Arg, e.Detail))
+	if e.Site > 0 && e.Site < len(p.Sites) {
+		s := &p.Sites[e.Site]
+		if s.Token != "" {
+			b.WriteString(" near ")
+			b.WriteString(s.Token)
+		}
+		fmt.Fprintf(&b, " at %s:%d:%d", s.File, s.Line, s.Col)
+	}
+	if probe >= 0 && probe < len(p.Probes) {
+		b.WriteString(" in probe ")
+		b.WriteString(p.Probes[probe].Point)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}

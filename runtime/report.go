@@ -1,0 +1,225 @@
+//go:build linux
+
+package loader
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"stapkit/format"
+	"stapkit/ir"
+	"stapkit/ir/interp"
+)
+
+// countMisses adds what the kernel itself refused to run: hits of a program while
+// it, or another on the same hook, was running on that CPU.
+func (s *session) countMisses() {
+	var n uint64
+	for _, p := range s.programs {
+		if st, err := p.Stats(); err == nil {
+			n += st.RecursionMisses
+		}
+	}
+	s.blk.counter(ir.MissRecursion).Store(n)
+}
+
+// report prints what went wrong while the script ran, if anything did.
+func (s *session) report() {
+	count := func(c ir.Cause) uint64 { return s.blk.counter(c).Load() }
+	skipped := count(ir.SkipLock) + count(ir.SkipReentrant) + count(ir.SkipMap) + count(ir.MissRecursion)
+	if n := s.blk.errors().Load(); n > 0 || skipped > 0 {
+		s.out.warn(fmt.Sprintf("Number of errors: %d, skipped probes: %d", n, skipped))
+	}
+	for _, c := range []struct {
+		cause ir.Cause
+		text  string
+	}{
+		{ir.SkipLock, "skipped because a lock on globals was not to be had in time: %d"},
+		{ir.SkipReentrant, "skipped because too many handlers were under way on one CPU: %d"},
+		{ir.SkipMap, "skipped because an array could not be changed at that moment: %d"},
+		{ir.MissRecursion, "skipped by the kernel, which does not run a handler inside itself: %d"},
+		{ir.DropOutput, "output lost because the buffer was full, in hits: %d; a larger one (-s MB) may help"},
+		{ir.DropError, "error messages lost because the buffer was full: %d"},
+		{ir.EvictEntry, "@entry values given up because there were too many: %d"},
+		{ir.TornRead, "aggregates read while they were changing: %d"},
+	} {
+		if n := count(c.cause); n > 0 {
+			s.out.warn(fmt.Sprintf(c.text, n))
+		}
+	}
+	if n := s.damaged + s.join.lost + len(s.join.pending); n > 0 {
+		s.out.warn(fmt.Sprintf("records of probes that could not be read or put together: %d", n))
+	}
+	if s.opt.Timing {
+		s.timing()
+	}
+	// Whatever fails here has nowhere to be said.
+	_ = s.out.flush()
+}
+
+// timing prints the hits of every probe, in SystemTap's form but in nanoseconds.
+// The kernel only counts runs and their total time.
+func (s *session) timing() {
+	var b strings.Builder
+	b.WriteString("----- probe hit report: \n")
+	index := 0
+	for i := range s.p.Probes {
+		p := &s.p.Probes[i]
+		var line string
+		if len(p.Attach) > 0 && p.Attach[0].Carrier == "loader" {
+			if h := &s.hits[i]; h.n > 0 {
+				line = fmt.Sprintf("hits: %d, ns: %dmin/%davg/%dmax", h.n, h.min, h.sum/time.Duration(h.n), h.max)
+			}
+		} else {
+			var n uint64
+			var sum time.Duration
+			for j := range p.Attach {
+				prog := s.programs[s.p.Handlers[p.Attach[j].Handler].Name]
+				if prog == nil || slices.ContainsFunc(p.Attach[:j], func(a ir.Attach) bool { return a.Handler == p.Attach[j].Handler }) {
+					continue
+				}
+				if st, err := prog.Stats(); err == nil {
+					n, sum = n+st.RunCount, sum+st.Runtime
+				}
+			}
+			if n > 0 {
+				line = fmt.Sprintf("hits: %d, ns: %davg", n, sum/time.Duration(n))
+			}
+		}
+		if line == "" {
+			continue
+		}
+		place := ""
+		if p.Site > 0 && p.Site < len(s.p.Sites) {
+			site := &s.p.Sites[p.Site]
+			place = fmt.Sprintf("(%s:%d:%d), ", site.File, site.Line, site.Col)
+		}
+		fmt.Fprintf(&b, "%s, %s%s, from: %s, index: %d\n", p.Point, place, line, cmp.Or(p.Script, p.Point), index)
+		index++
+	}
+	s.out.write([]byte(b.String()))
+}
+
+// display prints the globals that the script wrote and never read.
+func (s *session) display() error {
+	for g := range s.p.Globals {
+		gl := &s.p.Globals[g]
+		if !gl.AutoPrint {
+			continue
+		}
+		store := s.mem
+		if gl.Share == ir.LoaderOnly {
+			store = s.machine.Store()
+		}
+		var err error
+		if gl.IsArray() {
+			err = s.displayArray(store, g, gl)
+		} else {
+			err = s.displayScalar(store, g, gl)
+		}
+		if err != nil {
+			return fmt.Errorf("displaying global %s: %w", gl.Name, err)
+		}
+	}
+	return nil
+}
+
+func formatType(t ir.Type) format.Type {
+	if t.Kind == ir.Int {
+		return format.Long
+	}
+	return format.String
+}
+
+func (s *session) formatArg(v interp.Value) format.Arg {
+	switch v.Kind {
+	case ir.Int:
+		return format.LongArg(v.I)
+	case ir.Deferred:
+		return format.StringArg(s.texts.text(v))
+	}
+	return format.StringArg(v.S)
+}
+
+func statArgs(shape *ir.StatShape, st *interp.Stat) []format.Arg {
+	var args []format.Arg
+	for _, fn := range []ir.StatFn{ir.StatCount, ir.StatMin, ir.StatMax, ir.StatSum, ir.StatAvg} {
+		// An empty one, which an array does not hold, shows as zeros.
+		n, _ := st.Get(shape, fn)
+		args = append(args, format.LongArg(n))
+	}
+	return args
+}
+
+func (s *session) displayScalar(store *interp.Store, g int, gl *ir.Global) error {
+	if gl.Value.Kind == ir.Stat {
+		st, err := store.Stat(g, nil)
+		if err != nil {
+			return err
+		}
+		if st == nil || st.Count == 0 {
+			return s.line(format.GlobalEmptyStat(gl.Name), nil)
+		}
+		return s.line(format.GlobalStat(gl.Name, nil), statArgs(&gl.Stat, st))
+	}
+	v, _, err := store.Get(g, nil)
+	if err != nil {
+		return err
+	}
+	return s.line(format.Global(gl.Name, nil, formatType(gl.Value)), []format.Arg{s.formatArg(v)})
+}
+
+func (s *session) displayArray(store *interp.Store, g int, gl *ir.Global) error {
+	list, err := store.Snapshot(g)
+	if err != nil {
+		return err
+	}
+	// By falling value, aggregates by falling count.
+	slices.SortStableFunc(list, func(a, b interp.Element) int {
+		switch gl.Value.Kind {
+		case ir.Stat:
+			return cmp.Compare(b.Stat.Count, a.Stat.Count)
+		case ir.Int:
+			return cmp.Compare(b.Val.I, a.Val.I)
+		case ir.Deferred:
+			return cmp.Compare(s.texts.text(b.Val), s.texts.text(a.Val))
+		}
+		return cmp.Compare(b.Val.S, a.Val.S)
+	})
+	types := make([]format.Type, len(gl.Keys))
+	for i, t := range gl.Keys {
+		types[i] = formatType(t)
+	}
+	f := format.GlobalStat(gl.Name, types)
+	if gl.Value.Kind != ir.Stat {
+		f = format.Global(gl.Name, types, formatType(gl.Value))
+	}
+	for i := range list {
+		e := &list[i]
+		var args []format.Arg
+		for _, k := range e.Keys {
+			args = append(args, s.formatArg(k))
+		}
+		if gl.Value.Kind == ir.Stat {
+			args = append(args, statArgs(&gl.Stat, e.Stat)...)
+		} else {
+			args = append(args, s.formatArg(e.Val))
+		}
+		if err := s.line(f, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *session) line(f format.Format, args []format.Arg) error {
+	b, err := format.Append(nil, f, args)
+	if err != nil {
+		return err
+	}
+	s.out.write(b)
+	return nil
+}

@@ -1,0 +1,623 @@
+//go:build linux
+
+package loader
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
+
+	"stapkit/ir"
+	"stapkit/ir/interp"
+)
+
+// session is one run.
+type session struct {
+	p            *ir.Program
+	storeProgram *ir.Program // p as s.mem sees it
+	opt          Options
+	out          *output
+	stdout       io.Writer
+	name         string
+	hz           int64
+
+	blk     *block
+	mem     *interp.Store
+	machine *interp.Machine
+	env     *env
+	texts   *texts
+	types   *typeFinder
+	peek    peek
+
+	// The kernel part, nil if there is none.
+	spec     *ebpf.CollectionSpec
+	cache    *btf.Cache
+	coll     *ebpf.Collection
+	programs map[string]*ebpf.Program
+	plans    []plan
+	kernel   *kernelGlobals
+	gens     map[int]*generations
+	regions  []*ebpf.Program
+	writes   []map[int]bool // by handler: generation arrays that it writes
+	attached []attached
+	ringMu   sync.Mutex
+	ring     *ring
+	join     joiner
+	damaged  int // records that could not be read
+
+	child        *child
+	childStarted bool
+
+	exit     chan struct{} // closed when the run is to end
+	exitOnce sync.Once
+	// shown counts error lines: a run that showed one fails.
+	shown  atomic.Uint64
+	hits   []hit // by probe, of loader handlers
+	failed bool  // the child failed
+}
+
+// hit is the timing of one probe's handler.
+type hit struct {
+	n             uint64
+	min, max, sum time.Duration
+}
+
+// Run runs the image until the script ends. The status is that of the command
+// (StatusOK, StatusError); an error means that the run could not begin or go on,
+// and has not been shown.
+func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
+	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name}
+	stdout, stderr := opt.Stdout, opt.Stderr
+	if stdout == nil {
+		stdout = os.Stdout
+	}
+	if stderr == nil {
+		stderr = os.Stderr
+	}
+	if opt.Output != "" {
+		name := strftime(opt.Output, time.Now())
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+		if err != nil {
+			return StatusError, fmt.Errorf("output file: %w", err)
+		}
+		defer func() {
+			if cerr := f.Close(); cerr != nil && err == nil {
+				status, err = StatusError, fmt.Errorf("output file: %w", cerr)
+			}
+		}()
+		stdout = f
+	}
+	s.stdout = stdout
+	s.out = newOutput(stdout, stderr)
+	s.out.noWarnings, s.out.everything = opt.NoWarnings, opt.Verbose > 0
+	if s.p, err = prepare(img.Program, &opt); err != nil {
+		return StatusError, err
+	}
+	s.storeProgram = unlimited(s.p)
+	if s.name == "" {
+		s.name = processName()
+	}
+	defer s.close()
+	if err := s.open(ctx, img.ELF); err != nil {
+		return StatusError, err
+	}
+	return s.run(ctx)
+}
+
+// prepare returns the program with the run's settings in it.
+func prepare(p *ir.Program, opt *Options) (*ir.Program, error) {
+	if p == nil {
+		return nil, errors.New("there is no program to run")
+	}
+	q := *p
+	q.Globals = slices.Clone(p.Globals)
+	for name, value := range opt.Globals {
+		i := slices.IndexFunc(q.Globals, func(g ir.Global) bool { return g.Name == name && g.Settable })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no scalar global %q to set; there are: %s", name, settable(&q))
+		}
+		g := &q.Globals[i]
+		if g.Value.Kind == ir.Str {
+			g.InitStr = value
+			continue
+		}
+		v, err := strconv.ParseInt(value, 0, 64)
+		if err != nil {
+			u, uerr := strconv.ParseUint(value, 0, 64)
+			if uerr != nil {
+				return nil, fmt.Errorf("global %s is a number, and %q is none", name, value)
+			}
+			v = int64(u)
+		}
+		g.InitInt = v
+	}
+	if n := opt.MaxMapEntries; n > 0 {
+		for i := range q.Globals {
+			if g := &q.Globals[i]; g.IsArray() && g.MaxEntries == p.Limits.MaxMapEntries {
+				g.MaxEntries = n
+			}
+		}
+		q.Limits.MaxMapEntries = n
+	}
+	return &q, nil
+}
+
+func settable(p *ir.Program) string {
+	var names []string
+	for i := range p.Globals {
+		if g := &p.Globals[i]; g.Settable {
+			names = append(names, g.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func processName() string {
+	b, err := os.ReadFile("/proc/self/comm")
+	if err != nil {
+		return "staprun"
+	}
+	return strings.TrimSuffix(string(b), "\n")
+}
+
+// open does everything up to the state in which programs are attached and begin
+// probes may run.
+func (s *session) open(ctx context.Context, object []byte) error {
+	var err error
+	s.hits = make([]hit, len(s.p.Probes))
+	s.texts = newTexts(s.p, s.out.warn)
+	s.types = newTypeFinder(s.p, s.opt.Target, s.out.warn)
+	s.hz = kernelHZ()
+	s.mem = interp.NewStore(s.storeProgram)
+	s.env = &env{session: s}
+	if s.machine, err = interp.New(s.p, s.env); err != nil {
+		return err
+	}
+	for _, w := range s.p.Warnings {
+		s.out.warn(w)
+	}
+	if s.opt.Command != "" {
+		s.child, err = startChild(s.opt.Command, os.Stdin, fileOf(s.opt.Stdout, os.Stdout), fileOf(s.opt.Stderr, os.Stderr))
+		if err != nil {
+			return err
+		}
+	}
+	if s.needsKernel() {
+		if err := s.load(object); err != nil {
+			return err
+		}
+	} else {
+		s.blk = newBlock(s.p.SessionSize())
+	}
+	s.fillBlock()
+	if s.coll != nil {
+		if err := s.attach(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fileOf returns the file behind a writer, for a child.
+func fileOf(w io.Writer, def *os.File) *os.File {
+	if f, ok := w.(*os.File); ok {
+		return f
+	}
+	return def
+}
+
+// needsKernel reports whether any probe runs in the kernel.
+func (s *session) needsKernel() bool {
+	for _, h := range s.p.Handlers {
+		if h.Kernel {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *session) fillBlock() {
+	limit := uint64(max(s.p.Limits.MaxErrors, 0))
+	if s.opt.SuppressErrors {
+		limit = 1<<63 - 1
+	}
+	target := s.opt.PID
+	if s.child != nil {
+		target = s.child.pid
+	}
+	for off, v := range map[int]uint64{
+		ir.SessOffState:     uint64(ir.SessStarting),
+		ir.SessOffMaxErrors: limit,
+		ir.SessOffTarget:    uint64(target),
+		ir.SessOffRealtime:  uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)),
+		ir.SessOffLoaderPID: uint64(os.Getpid()),
+		ir.SessOffHZ:        uint64(s.hz),
+	} {
+		s.blk.word(off).Store(v)
+	}
+}
+
+// requestExit asks for the end of the run, as exit() does.
+func (s *session) requestExit() {
+	s.blk.word(ir.SessOffExit).Store(1)
+	s.blk.setState(ir.SessRunning, ir.SessStopping)
+	s.exitOnce.Do(func() { close(s.exit) })
+}
+
+// fail counts an error of the script and ends the run if there were too many.
+func (s *session) fail(probe int, e *interp.Error, counted bool) {
+	n := s.blk.errors().Load()
+	if !counted {
+		n = s.blk.errors().Add(1)
+	}
+	if !s.opt.SuppressErrors {
+		s.shown.Add(1)
+		s.out.message(scriptError(s.p, probe, e))
+	}
+	if n > s.blk.word(ir.SessOffMaxErrors).Load() {
+		s.blk.forceState(ir.SessError)
+		s.exitOnce.Do(func() { close(s.exit) })
+	}
+}
+
+// ending reports whether the run is to end.
+func (s *session) ending() bool {
+	select {
+	case <-s.exit:
+		return true
+	default:
+	}
+	switch s.blk.state() {
+	case ir.SessStopping, ir.SessError:
+		return true
+	}
+	return s.blk.word(ir.SessOffExit).Load() != 0
+}
+
+// handle runs a loader handler. An error is one of ours, not the script's.
+func (s *session) handle(h int) error {
+	e := s.env
+	probe := s.p.Handlers[h].Probe
+	e.probe, e.start = probe, s.ringEnd()
+	began := time.Now()
+	err := s.claim(h)
+	if err == nil {
+		err = s.machine.Run(h)
+	}
+	e.commit()
+	if back := s.yield(); err == nil {
+		err = back
+	}
+	t := &s.hits[probe]
+	took := time.Since(began)
+	if t.n == 0 || took < t.min {
+		t.min = took
+	}
+	t.n, t.max, t.sum = t.n+1, max(t.max, took), t.sum+took
+	e.runSystems()
+	var se *interp.Error
+	switch {
+	case err == nil || errors.Is(err, interp.ErrSkip):
+		return nil
+	case errors.As(err, &se):
+		s.fail(probe, se, false)
+		return nil
+	}
+	return fmt.Errorf("in probe %s: %w", s.p.Probes[probe].Point, err)
+}
+
+// claim takes over the arrays that the handler writes and kernel programs add to.
+func (s *session) claim(h int) error {
+	if !s.env.shared || s.writes == nil {
+		return nil
+	}
+	for g := range s.writes[h] {
+		if err := s.gens[g].take(s.kernel, s.mem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// yield ends what claim began.
+func (s *session) yield() error {
+	var first error
+	for _, gen := range s.gens {
+		if err := gen.giveBack(s.kernel, s.mem); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// ordered returns the handlers of the probes of a family, in their order.
+func (s *session) ordered(f ir.Family) []int {
+	var probes []int
+	for i := range s.p.Probes {
+		if p := &s.p.Probes[i]; p.Family == f && len(p.Attach) > 0 {
+			probes = append(probes, i)
+		}
+	}
+	slices.SortStableFunc(probes, func(a, b int) int {
+		return cmp.Compare(s.p.Probes[a].Order, s.p.Probes[b].Order)
+	})
+	handlers := make([]int, len(probes))
+	for i, p := range probes {
+		handlers[i] = s.p.Probes[p].Attach[0].Handler
+	}
+	return handlers
+}
+
+// run is the run from the first begin probe on.
+func (s *session) run(ctx context.Context) (int, error) {
+	var signals chan os.Signal
+	if s.opt.Signals {
+		signals = make(chan os.Signal, 8)
+		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+		// A reader of our output that goes away ends the run in order.
+		signal.Ignore(unix.SIGPIPE)
+		defer signal.Reset()
+		stop := make(chan struct{})
+		defer close(stop)
+		go s.watchSignals(signals, stop)
+	}
+	ringDone := make(chan error, 1)
+	ringStop := make(chan struct{})
+	if s.ring != nil {
+		go func() { ringDone <- s.readRing(ringStop) }()
+	} else {
+		ringDone <- nil
+	}
+	err := s.phases(ctx)
+	close(ringStop)
+	if s.ring != nil {
+		s.ring.interrupt()
+	}
+	if rerr := <-ringDone; err == nil {
+		err = rerr
+	}
+	if err == nil {
+		err = s.finish()
+	}
+	if ferr := s.out.flush(); ferr != nil && err == nil {
+		if !errors.Is(ferr, unix.EPIPE) {
+			err = fmt.Errorf("output: %w", ferr)
+		}
+		return StatusError, err
+	}
+	if err != nil {
+		return StatusError, err
+	}
+	s.report()
+	if s.shown.Load() > 0 || s.failed {
+		return StatusError, nil
+	}
+	return StatusOK, nil
+}
+
+// watchSignals ends the run in order at the first signal, and the process at the
+// second.
+func (s *session) watchSignals(signals <-chan os.Signal, stop <-chan struct{}) {
+	for n := 0; ; n++ {
+		select {
+		case <-stop:
+			return
+		case sig := <-signals:
+			if n == 0 {
+				s.requestExit()
+				continue
+			}
+			signal.Reset()
+			number, _ := sig.(syscall.Signal)
+			// The default action is the end of the process, whose links
+			// the kernel closes.
+			if err := unix.Kill(os.Getpid(), number); err != nil {
+				os.Exit(128 + int(number))
+			}
+		}
+	}
+}
+
+// phases runs begin probes and the time between them and the end.
+func (s *session) phases(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, s.requestExit)
+	defer stop()
+	for _, h := range s.ordered(ir.FamBegin) {
+		if s.ending() {
+			return nil
+		}
+		if err := s.handle(h); err != nil {
+			return err
+		}
+	}
+	if err := s.out.flush(); err != nil || s.ending() {
+		return nil // finish reports it
+	}
+	if s.coll != nil {
+		if err := s.export(); err != nil {
+			return err
+		}
+		s.env.shared = true
+	}
+	return s.running()
+}
+
+// running is the time in which all probes are active.
+func (s *session) running() error {
+	tm, err := newTimers()
+	if err != nil {
+		return err
+	}
+	defer tm.close()
+	if !s.blk.setState(ir.SessStarting, ir.SessRunning) {
+		return nil
+	}
+	begin := clock(unix.CLOCK_MONOTONIC)
+	for i := range s.p.Probes {
+		p := &s.p.Probes[i]
+		if p.Family == ir.FamTimer && len(p.Attach) > 0 {
+			interval := p.Interval
+			if interval <= 0 && p.PerSecond > 0 {
+				interval = 1e9 / p.PerSecond
+			}
+			tm.add(p.Attach[0].Handler, interval, p.Random, begin)
+		}
+	}
+	var childDone <-chan unix.WaitStatus
+	if s.child != nil {
+		s.childStarted = true
+		s.child.start()
+		childDone = s.child.done
+	}
+	var timeout <-chan time.Time
+	if s.opt.Timeout > 0 {
+		t := time.NewTimer(s.opt.Timeout)
+		defer t.Stop()
+		timeout = t.C
+	}
+	house := time.NewTicker(100 * time.Millisecond)
+	defer house.Stop()
+	for {
+		// Not more than each once: timers that take longer than their
+		// interval must not keep the rest from being done.
+		for range tm.queue {
+			h, ok := tm.due(clock(unix.CLOCK_MONOTONIC))
+			if !ok || s.ending() {
+				break
+			}
+			if err := s.handle(h); err != nil {
+				return err
+			}
+		}
+		if s.out.flush() != nil || s.ending() {
+			return nil
+		}
+		if err := tm.arm(); err != nil {
+			return err
+		}
+		select {
+		case <-tm.tick:
+		case <-s.exit:
+		case <-timeout:
+			s.requestExit()
+		case st := <-childDone:
+			s.child = nil
+			if text := describeChild(st); text != "" {
+				s.failed = true
+				s.out.warn(text)
+			}
+			s.requestExit()
+		case <-house.C:
+			s.housekeep()
+		}
+	}
+}
+
+// housekeep does what is due a few times a second.
+func (s *session) housekeep() {
+	s.blk.word(ir.SessOffRealtime).Store(uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)))
+	if s.child != nil {
+		s.texts.note(s.child.pid)
+	}
+	skipped := s.blk.counter(ir.SkipLock).Load() + s.blk.counter(ir.SkipMap).Load()
+	if max := s.p.Limits.MaxSkipped; !s.opt.SuppressErrors && max > 0 && skipped > uint64(max) && s.blk.state() == ir.SessRunning {
+		s.shown.Add(1)
+		s.out.message("ERROR: Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details.\n")
+		s.blk.forceState(ir.SessError)
+		s.exitOnce.Do(func() { close(s.exit) })
+	}
+}
+
+// finish takes the probes down and runs the end or error probes.
+func (s *session) finish() error {
+	s.blk.setState(ir.SessStarting, ir.SessStopping)
+	s.blk.setState(ir.SessRunning, ir.SessStopping)
+	if s.coll != nil {
+		if err := s.detach(); err != nil {
+			return err
+		}
+		s.countMisses()
+		if s.env.shared {
+			s.kernel.quiet = true
+			if err := s.importAll(); err != nil {
+				return err
+			}
+			s.env.shared = false
+		}
+	}
+	if s.blk.state() != ir.SessError {
+		for _, h := range s.ordered(ir.FamEnd) {
+			if err := s.handle(h); err != nil {
+				return err
+			}
+			if s.blk.state() == ir.SessError {
+				break
+			}
+		}
+		if s.blk.state() != ir.SessError && !s.opt.NoGlobalDisplay {
+			if err := s.display(); err != nil {
+				return err
+			}
+		}
+	}
+	if s.blk.state() == ir.SessError {
+		for _, h := range s.ordered(ir.FamError) {
+			if err := s.handle(h); err != nil {
+				return err
+			}
+		}
+	}
+	if s.child != nil {
+		s.child.stop(s.childStarted)
+		s.child = nil
+	}
+	return nil
+}
+
+// close frees what is left when the run cannot begin or go on.
+func (s *session) close() {
+	if s.child != nil {
+		s.child.stop(s.childStarted)
+		s.child = nil
+	}
+	closeAll(s.attached)
+	s.attached = nil
+	for _, g := range s.gens {
+		g.close()
+	}
+	s.ringMu.Lock()
+	if s.ring != nil {
+		s.ring.close()
+		s.ring = nil
+	}
+	s.ringMu.Unlock()
+	s.peek.close()
+	if s.blk != nil {
+		// The mapping goes with the process if not now.
+		_ = s.blk.close()
+	}
+	for _, p := range s.programs {
+		p.Close()
+	}
+	if s.coll != nil {
+		s.coll.Close()
+	}
+}

@@ -1,0 +1,227 @@
+//go:build linux
+
+package loader
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+
+	"stapkit/format"
+	"stapkit/ir"
+	"stapkit/ir/interp"
+	"stapkit/target/ctype"
+	"stapkit/target/sym"
+)
+
+// texts makes text of deferred values.
+type texts struct {
+	p    *ir.Program
+	warn func(string)
+
+	mu     sync.Mutex
+	ksyms  *sym.Table
+	kdone  bool
+	users  *userSymbols
+	layout []ctype.Type // by index into Program.Layouts
+	canon  map[canonKey]string
+}
+
+func newTexts(p *ir.Program, warn func(string)) *texts {
+	return &texts{p: p, warn: warn, users: newUserSymbols(), layout: make([]ctype.Type, len(p.Layouts)), canon: map[canonKey]string{}}
+}
+
+// text returns what v stands for.
+func (t *texts) text(v interp.Value) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.render(v.Text, v.S)
+}
+
+type canonKey struct {
+	kind ir.Text
+	text string
+}
+
+// canonical returns a value that has the same text as v, and is the same for all
+// such values: SystemTap compares text, not addresses.
+func (t *texts) canonical(v interp.Value) interp.Value {
+	if v.Kind != ir.Deferred {
+		return v
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := canonKey{v.Text, t.render(v.Text, v.S)}
+	first, ok := t.canon[k]
+	if !ok {
+		t.canon[k] = v.S
+		first = v.S
+	}
+	v.S = first
+	return v
+}
+
+// note reads the mappings of a process while it is there.
+func (t *texts) note(tgid int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.users.note(tgid)
+}
+
+// words reads a payload of 64-bit words.
+func words(s string) []uint64 {
+	w := make([]uint64, len(s)/8)
+	for i := range w {
+		w[i] = native.Uint64([]byte(s[8*i : 8*i+8]))
+	}
+	return w
+}
+
+// render makes the text of a payload. A payload that is shorter than its kind
+// needs, as an unset variable's, gives "".
+func (t *texts) render(kind ir.Text, s string) string {
+	switch kind {
+	case ir.TextType, ir.TextParms:
+		return t.typed(kind, s)
+	case ir.TextFormat:
+		return t.nested(s)
+	}
+	w := words(s)
+	switch kind {
+	case ir.TextKSym, ir.TextKSymData, ir.TextKMod, ir.TextKSymFile:
+		if len(w) == 0 {
+			return ""
+		}
+		return t.kernelSymbol(kind, w[0])
+	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
+		return t.stack(kind, 0, frames(w))
+	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile:
+		if len(w) < 2 {
+			return ""
+		}
+		return t.users.symbol(kind, int(int32(w[0])), w[1])
+	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief:
+		if len(w) == 0 {
+			return ""
+		}
+		return t.stack(kind, int(int32(w[0])), frames(w[1:]))
+	}
+	return ""
+}
+
+// frames reads [n, n × addr].
+func frames(w []uint64) []uint64 {
+	if len(w) == 0 {
+		return nil
+	}
+	n := min(w[0], uint64(len(w)-1))
+	return w[1 : 1+n]
+}
+
+// kernel finds the symbol of a kernel address.
+func (t *texts) kernel(addr uint64) (s sym.Symbol, off, size uint64, ok bool) {
+	if !t.kdone {
+		t.kdone = true
+		var err error
+		if t.ksyms, err = sym.Kallsyms(); err != nil {
+			t.warn(fmt.Sprintf("no kernel symbols: %v", err))
+		} else if t.ksyms.Hidden() {
+			t.warn("no kernel symbols: the kernel hides its addresses (kernel.kptr_restrict)")
+		}
+	}
+	if t.ksyms == nil || t.ksyms.Hidden() {
+		return s, 0, 0, false
+	}
+	return t.ksyms.Lookup(addr)
+}
+
+func moduleName(s sym.Symbol) string {
+	if s.Module == "" {
+		return "kernel"
+	}
+	return s.Module
+}
+
+func (t *texts) kernelSymbol(kind ir.Text, addr uint64) string {
+	s, off, size, ok := t.kernel(addr)
+	switch kind {
+	case ir.TextKMod:
+		if ok {
+			return moduleName(s)
+		}
+		return "<unknown>"
+	case ir.TextKSymData:
+		if ok {
+			return fmt.Sprintf("%s+%#x/%#x [%s]", s.Name, off, size, moduleName(s))
+		}
+	case ir.TextKSym:
+		if ok {
+			return s.Name
+		}
+	}
+	// Source lines of the kernel are in its debug information, which the host
+	// has not.
+	return fmt.Sprintf("%#x", addr)
+}
+
+// stack makes the text of a stack of a process (tgid), or of the kernel.
+func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
+	var b strings.Builder
+	for _, a := range addrs {
+		switch kind {
+		case ir.TextKStack, ir.TextUStack:
+			fmt.Fprintf(&b, "%#x ", a)
+		case ir.TextKStackSym:
+			if s, off, _, ok := t.kernel(a); ok {
+				fmt.Fprintf(&b, "%s+%#x [%s]\n", s.Name, off, moduleName(s))
+			} else {
+				fmt.Fprintf(&b, "%#x\n", a)
+			}
+		case ir.TextKStackFull:
+			if s, off, size, ok := t.kernel(a); ok {
+				fmt.Fprintf(&b, " %#x : %s+%#x/%#x [%s]\n", a, s.Name, off, size, moduleName(s))
+			} else {
+				fmt.Fprintf(&b, " %#x\n", a)
+			}
+		default:
+			t.users.frame(&b, kind, tgid, a)
+		}
+	}
+	return b.String()
+}
+
+// nested formats a sprintf that was put off: [format, arguments as in a record].
+func (t *texts) nested(s string) string {
+	if len(s) < 8 {
+		return ""
+	}
+	f := native.Uint64([]byte(s[:8]))
+	if f >= uint64(len(t.p.Formats)) {
+		return ""
+	}
+	fm := &t.p.Formats[f]
+	vals, err := takeArgs(fm, []byte(s[8:]))
+	if err != nil {
+		return ""
+	}
+	args := make([]format.Arg, len(vals))
+	for i, v := range vals {
+		switch v.Kind {
+		case ir.Int:
+			args[i] = format.LongArg(v.I)
+		case ir.Deferred:
+			args[i] = format.StringArg(t.render(v.Text, v.S))
+		default:
+			args[i] = format.StringArg(v.S)
+		}
+	}
+	limit := t.p.Limits.MaxStringLen - 1
+	if limit <= 0 {
+		limit = format.MaxString
+	}
+	out, err := format.Sprint(fm.Parsed, args, limit)
+	if err != nil {
+		return ""
+	}
+	return out
+}
