@@ -1,7 +1,7 @@
 // Command errors writes docs/errors: a page for each diagnostic code that the
 // tools may print, and an index. It takes them from the registry of package
-// diag, so it must be linked with every package that registers codes; its test
-// fails when one is missing here, and when the pages are stale.
+// diag, so it is linked with every package that registers codes, by linked.go,
+// which command link writes. Tests fail when either is stale.
 package main
 
 import (
@@ -16,13 +16,9 @@ import (
 	"strings"
 
 	"stapkit/diag"
-
-	// All packages with codes.
-	_ "stapkit/bundle/trust"
-	_ "stapkit/plan"
-	_ "stapkit/syntax"
 )
 
+//go:generate go run stapkit/internal/gen/errors/link
 //go:generate go run stapkit/internal/gen/errors
 
 // dir is where the pages are, seen from this folder.

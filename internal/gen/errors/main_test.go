@@ -2,10 +2,8 @@ package main
 
 import (
 	"bytes"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -40,47 +38,6 @@ func TestDocs(t *testing.T) {
 		if strings.ContainsAny(info.Title, "\n\t") || strings.HasSuffix(info.Title, ".") {
 			t.Errorf("%s: the title %q is no single phrase", info.Code, info.Title)
 		}
-	}
-}
-
-// TestLinked fails when a package registers codes that this command does not
-// know of.
-func TestLinked(t *testing.T) {
-	source, err := os.ReadFile("main.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	const root = "../../.."
-	register := regexp.MustCompile(`\bdiag\.Register\(`)
-	found := 0
-	err = filepath.WalkDir(root, func(path string, e fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case e.IsDir() && (e.Name() == ".git" || e.Name() == "testdata" || e.Name() == "internal" || e.Name() == "diag"):
-			return fs.SkipDir
-		case e.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
-			return nil
-		}
-		text, err := os.ReadFile(path)
-		if err != nil || !register.Match(text) {
-			return err
-		}
-		found++
-		rel, err := filepath.Rel(root, filepath.Dir(path))
-		if err != nil {
-			return err
-		}
-		if imp := `_ "stapkit/` + filepath.ToSlash(rel) + `"`; !bytes.Contains(source, []byte(imp)) {
-			t.Errorf("%s registers codes; add this import to main.go: %s", path, imp)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if found == 0 {
-		t.Error("no package registers codes")
 	}
 }
 
