@@ -45,7 +45,8 @@ var renderCases = map[string]func(at func(file, text string, n int) Range) []Dia
 		return []Diagnostic{
 			{Code: "E0997", Range: at("a.stp", "}", 1), Message: "expected expression", Saw: "operator '}'",
 				Help: "a value is missing behind the operator"},
-			{Code: "E0997", Range: at("a.stp", "$1", 1), Message: "command line argument out of range [1-0]", Saw: "at: junk ''"},
+			{Code: "E0997", Range: at("a.stp", "$1", 1), Message: "command line argument out of range [1-0]", Saw: "at: junk ''",
+				Related: []Related{{Range: at("a.stp", "probe", 2), Message: "in this probe"}, {Message: "without a place"}}},
 			{Code: "E0997", Range: Range{Start: Pos{File: "a.stp", Offset: 1000, Line: 9, Col: 1}}, Message: "expected statement", Saw: "a.stp EOF"},
 			{Code: "E0997", Message: "Input file 'b.stp' is empty."},
 			{Code: "E0998", Severity: Warning, Range: at("a.stp", "“", 1), Message: "curly quotes",

@@ -196,9 +196,7 @@ func sarifText(d *Diagnostic) string {
 		b.WriteString("\n" + d.Help)
 	}
 	for i := range d.Related {
-		if r := &d.Related[i]; r.Message != "" && r.Range.IsValid() {
-			b.WriteString("\n" + r.Range.Start.String() + ": " + r.Message)
-		}
+		b.WriteString(d.Related[i].line())
 	}
 	return b.String()
 }

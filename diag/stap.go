@@ -115,6 +115,7 @@ type kind struct {
 	margin       int  // width of the margin that "source:" ends
 	parse        bool // the token stands on a line of its own
 	blank        bool // a blank line ends it
+	chain        bool // remarks on it look as it does
 }
 
 func (p *stapPrinter) kindOf(d *Diagnostic) kind {
@@ -131,9 +132,9 @@ func (p *stapPrinter) kindOf(d *Diagnostic) kind {
 	case d.Code.Family() == "run":
 		return kind{label: "ERROR", color: c.Error, margin: len(" source:")}
 	case d.Code.Family() == "compile":
-		return kind{label: "translation error", color: c.Error, margin: len("        source:"), blank: true}
+		return kind{label: "translation error", color: c.Error, margin: len("        source:"), blank: true, chain: true}
 	}
-	return kind{label: "semantic error", color: c.Error, margin: len("        source:"), blank: true}
+	return kind{label: "semantic error", color: c.Error, margin: len("        source:"), blank: true, chain: true}
 }
 
 func (p *stapPrinter) diagnostic(d *Diagnostic) {
@@ -186,6 +187,14 @@ func (p *stapPrinter) diagnostic(d *Diagnostic) {
 				p.token(clean(p.describe("", r.Range)), r.Range, "")
 				p.source(r.Range, k.margin)
 			}
+		case !k.chain:
+			skip = false
+			at := ""
+			if r.Range.IsValid() {
+				at = " at " + p.place(r.Range.Start, false)
+			}
+			fmt.Fprintf(&p.b, "%*s %s%s\n", k.margin, "note:", clean(r.Message), at)
+			p.source(r.Range, k.margin)
 		default:
 			skip = false
 			if !remarks {

@@ -140,6 +140,18 @@ func JSON(w io.Writer, ds []Diagnostic) error {
 	return nil
 }
 
+// line returns a line break and the remark with its place, for outputs that
+// have room for one message only; "" when there is nothing to say.
+func (r *Related) line() string {
+	switch {
+	case r.Message == "":
+		return ""
+	case r.Range.IsValid():
+		return "\n" + r.Range.Start.String() + ": " + r.Message
+	}
+	return "\n" + r.Message
+}
+
 // GitHub writes diagnostics as workflow commands, which GitHub shows as
 // annotations in a pull request.
 func GitHub(w io.Writer, ds []Diagnostic, src Sources) error {
@@ -183,9 +195,7 @@ func GitHub(w io.Writer, ds []Diagnostic, src Sources) error {
 			b.WriteString(githubData.Replace("\n" + d.Help))
 		}
 		for k := range d.Related {
-			if r := &d.Related[k]; r.Message != "" && r.Range.IsValid() {
-				b.WriteString(githubData.Replace("\n" + r.Range.Start.String() + ": " + r.Message))
-			}
+			b.WriteString(githubData.Replace(d.Related[k].line()))
 		}
 		b.WriteByte('\n')
 	}
