@@ -248,6 +248,16 @@ func (p *parser) operand() Expr {
 			return x
 		}
 	case *MacroCall:
+		if p.k == LBrack { // an array's name?
+			m := p.mark()
+			p.next()
+			keys := p.slots()
+			if p.k == RBrack && p.errs == m.errs && (len(keys) > 1 || len(keys) == 1 && isStar(keys[0])) {
+				p.next()
+				return &Index{p.span(at), x, keys}
+			}
+			p.reset(m)
+		}
 		p.access(&x.Access)
 		x.span = p.span(at)
 		return x
@@ -545,18 +555,20 @@ func (p *parser) number() Expr {
 // strings parses adjacent string literals, which are joined.
 func (p *parser) strings() Expr {
 	at := p.i
-	if p.k == ArgStr && p.peek(1) != String {
-		return p.scriptArg()
+	if p.k == ArgStr {
+		if p.src || p.peek(1) != String {
+			return p.moreStrings(at, p.scriptArg())
+		}
 	}
 	raw := ""
 	if p.k == String {
 		raw = rawString(p.text(p.i))
 	}
 	p.next()
-	if (p.k == String || p.k == ArgStr) && !p.opt.before("2.0") {
+	if (p.k == String || p.k == ArgStr && !p.src) && !p.opt.before("2.0") {
 		var b strings.Builder
 		b.WriteString(raw)
-		for p.k == String || p.k == ArgStr {
+		for p.k == String || p.k == ArgStr && !p.src {
 			if p.k == String {
 				b.WriteString(rawString(p.text(p.i)))
 			}
@@ -564,7 +576,37 @@ func (p *parser) strings() Expr {
 		}
 		raw = b.String()
 	}
-	return &StringLit{p.span(at), raw, decodeString(raw)}
+	return p.moreStrings(at, &StringLit{p.span(at), raw, decodeString(raw)})
+}
+
+// moreStrings parses, in the source view, what is joined to a string: literals, macro
+// calls and arguments. A macro call on the next line is rather a statement.
+func (p *parser) moreStrings(at int, x Expr) Expr {
+	if !p.src {
+		return x
+	}
+	parts := []Expr{x}
+	for {
+		switch {
+		case p.k == String:
+			first := p.i
+			p.next()
+			raw := rawString(p.text(first))
+			parts = append(parts, &StringLit{p.span(first), raw, decodeString(raw)})
+			continue
+		case p.k == ArgStr:
+			parts = append(parts, p.scriptArg())
+			continue
+		case p.k == AtWord && !p.atLineStart() && !isAtOperator(p.text(p.i)[1:]) && p.text(p.i) != "@define":
+			parts = append(parts, p.macroCall())
+			continue
+		}
+		break
+	}
+	if len(parts) == 1 {
+		return x
+	}
+	return &StringSeq{p.span(at), parts}
 }
 
 // stringOnly parses a string literal where nothing else may stand.
@@ -841,7 +883,11 @@ func (p *parser) atWord() Expr {
 	}
 	op, ok := atByName[word[1:]]
 	if p.src && (!ok || p.defs[word[1:]] != nil) {
-		return p.macroCall()
+		n := p.macroCall()
+		if p.k == String && !p.atLineStart() {
+			return p.moreStrings(at, n)
+		}
+		return n
 	}
 	p.next()
 	n := &AtOp{Op: op}

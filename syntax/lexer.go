@@ -51,6 +51,9 @@ type lexer struct {
 	toks   []Token
 	report bool // add diagnostics to f
 	opens  bool // the next token is the first of its line
+	// noCommentEnd and noCodeEnd are set once the search for the end of a comment or of
+	// embedded C reached the end of the text, so that it is not made again and again.
+	noCommentEnd, noCodeEnd bool
 
 	// args is set when script arguments are to be pasted.
 	args *argPaster
@@ -426,22 +429,42 @@ func (l *lexer) curly(off, end int) {
 
 func (l *lexer) comment(off int) {
 	text := l.text
-	for q := off + 2; q+1 < len(text); q++ {
+	for q := off + 2; q+1 < len(text) && !l.noCommentEnd; q++ {
 		if text[q] == '*' && text[q+1] == '/' {
 			l.pos = q + 2
 			l.emit(Comment, off, 0)
 			return
 		}
 	}
+	l.noCommentEnd = true
 	d := l.errorAt(codeOpenComment, off, off+2, "unterminated comment")
 	d.Help = "close it with '*/'; SystemTap silently takes the rest of the file as comment"
-	l.pos = len(text)
+	l.pos = l.nextDecl(off + 2)
 	l.emit(Comment, off, Broken)
+}
+
+// nextDecl finds the next line that begins with the keyword of a declaration, or the
+// end of the text: how far something that has no end may reach.
+func (l *lexer) nextDecl(off int) int {
+	for q := off; q < len(l.text); q++ {
+		if l.text[q] != '\n' {
+			continue
+		}
+		end := q + 1
+		for end < len(l.text) && class[l.text[end]]&classIdent != 0 {
+			end++
+		}
+		switch string(l.text[q+1 : end]) {
+		case "probe", "global", "function", "private":
+			return q
+		}
+	}
+	return len(l.text)
 }
 
 func (l *lexer) embedded(off int) {
 	text := l.text
-	for q := off + 2; q+1 < len(text); q++ {
+	for q := off + 2; q+1 < len(text) && !l.noCodeEnd; q++ {
 		if text[q] == '%' && text[q+1] == '}' {
 			l.pos = q + 2
 			l.emit(Embedded, off, 0)
@@ -453,9 +476,13 @@ func (l *lexer) embedded(off int) {
 			l.f.add(d)
 		}
 	}
+	l.noCodeEnd = true
 	d := l.errorAt(codeOpenEmbedded, off, off+2, "Could not find matching '%}' to close embedded function block")
 	d.Help = "embedded C ends with '%}'"
-	l.pos = len(text)
+	l.pos = off + 2
+	if off == 0 || class[text[off-1]]&classIdent == 0 { // else rather a mistyped "%"
+		l.pos = l.nextDecl(off + 2)
+	}
 	l.emit(Embedded, off, Broken)
 }
 

@@ -3,8 +3,8 @@ package syntax
 import "stapkit/format"
 
 // This file holds the tree. One set of node types serves both views: the expanded
-// view never holds the nodes listed under "Preprocessor" (CondDecl, CondStmt,
-// CondList, CondExpr, MacroDef, MacroCall), nor Verbatim, nor Paren.
+// view never holds the nodes listed under "Source view only" (CondDecl, CondStmt,
+// CondList, CondExpr, MacroDef, MacroCall, StringSeq), nor Verbatim, nor Paren.
 //
 // Productions are given in EBNF: "x" is a token, [x] optional, {x} repeated.
 
@@ -59,8 +59,8 @@ type Stmt interface {
 // An Expr is an expression: NumberLit, StringLit, Ident, TargetVar, Unary, IncDec,
 // Binary, Logical, Ternary, AssignExpr, ArrayIn, Index, Call, PrintExpr, StatOp,
 // HistOp, AtOp, AddrOf, Autocast, RegexMatch, EmbeddedExpr, Star, ScriptArg,
-// BadExpr and, in the source view, Paren, MacroCall, CondExpr, CondList and
-// Verbatim.
+// BadExpr and, in the source view, Paren, StringSeq, MacroCall, CondExpr, CondList
+// and Verbatim.
 type Expr interface {
 	Node
 	exprNode()
@@ -522,7 +522,7 @@ type ArrayIn struct {
 //	indexable = IDENT | histop ;
 type Index struct {
 	span
-	X    Expr // Ident or HistOp
+	X    Expr // Ident or HistOp; MacroCall in the source view
 	Keys []Expr
 }
 
@@ -705,9 +705,20 @@ type Paren struct {
 	X         Expr
 }
 
+// A StringSeq is a run of adjacent strings of which some are macro calls or script
+// arguments; the expanded view joins them to one StringLit.
+//
+//	strings = ( STRING | macrocall | arg ) { STRING | macrocall | arg } ;
+type StringSeq struct {
+	span
+	Parts []Expr // StringLit, MacroCall, ScriptArg
+}
+
 // A CondTerm is one comparison of a preprocessor condition.
 //
 //	term = operand op operand ;
+//
+// A macro may stand for the whole comparison: R is then nil and Op is EOF.
 type CondTerm struct {
 	span
 	L, R Expr // Ident (kernel_v, CONFIG_X …), NumberLit, StringLit, ScriptArg, MacroCall
@@ -912,6 +923,7 @@ func (*EmbeddedExpr) exprNode() {}
 func (*ScriptArg) exprNode()    {}
 func (*BadExpr) exprNode()      {}
 func (*Paren) exprNode()        {}
+func (*StringSeq) exprNode()    {}
 func (*CondExpr) exprNode()     {}
 func (*CondList) exprNode()     {}
 func (*MacroCall) exprNode()    {}

@@ -161,9 +161,11 @@ type parser struct {
 	defs    map[string]*MacroDef // macros of the file, source view
 	memo    map[memoKey]memoVal
 
-	// blocks are the open braces, for the search of the one that was forgotten.
-	blocks   []openBlock
-	mismatch []braceHint
+	// blocks are the open braces, hints the suspicious pairs since declTok, the first token
+	// of the last probe or function: for the search of a forgotten brace.
+	blocks  []openBlock
+	hints   []braceHint
+	declTok int
 }
 
 // opsMax bounds the operators of one statement, since every one may deepen the tree.
@@ -369,12 +371,13 @@ func (p *parser) file() {
 			p.next()
 		}
 	}
-	p.placeBraces()
 }
 
 func (p *parser) decl() Decl {
 	p.depth, p.ops = 0, 0
-	p.blocks = p.blocks[:0]
+	if p.atDecl() {
+		p.blocks, p.hints, p.declTok = p.blocks[:0], p.hints[:0], p.i
+	}
 	if p.src {
 		return p.sourceDecl()
 	}
@@ -385,15 +388,15 @@ func (p *parser) plainDecl() Decl {
 	switch p.k {
 	case KwProbe:
 		at := p.i
-		p.next()
+		p.keyword()
 		return p.probe(at)
 	case KwGlobal:
 		at := p.i
-		p.next()
+		p.keyword()
 		return p.global(at, false)
 	case KwFunction:
 		at := p.i
-		p.next()
+		p.keyword()
 		return p.function(at, false)
 	case KwPrivate:
 		return p.private()
@@ -403,6 +406,19 @@ func (p *parser) plainDecl() Decl {
 		return &EmbeddedDecl{p.span(at), code}
 	}
 	return p.badDecl()
+}
+
+// keyword consumes the keyword of a declaration, and what stands between it and the
+// name by mistake.
+func (p *parser) keyword() {
+	p.next()
+	for p.k == RBrace || p.k == RParen || p.k == Embedded && p.peek(1) == Name {
+		if k := p.peek(1); k != Name && k != Mul && k != LBrace {
+			return
+		}
+		p.error(codeIdent, p.i, "expected identifier")
+		p.next()
+	}
 }
 
 func (p *parser) private() Decl {
@@ -456,6 +472,10 @@ func (p *parser) global(at int, private bool) Decl {
 
 func (p *parser) globalVar() *GlobalVar {
 	v, at := &GlobalVar{}, p.i
+	if p.atDecl() && !p.atLineStart() && p.peek(1) == Name && p.toks[p.peekAt(2)].Flags&OpensLine != 0 {
+		p.error(codeIdent, p.i, "expected identifier") // a keyword that slipped in
+		p.next()
+	}
 	v.Name = p.ident()
 	if v.Name == nil {
 		v.span = p.span(at)
@@ -772,10 +792,14 @@ func (p *parser) pointFollows() bool {
 // typedList reports the variables that "-L" lists behind a probe point and skips
 // them, up to the handler.
 func (p *parser) typedList() bool {
-	if p.k != Name || p.peek(1) != Colon {
-		if p.k != Name || !strings.HasPrefix(p.text(p.i), "$") {
-			return false
-		}
+	if p.k != Name || p.atLineStart() {
+		return false
+	}
+	switch k := p.peek(1); {
+	case k == Colon:
+	case strings.HasPrefix(p.text(p.i), "$") && (k == LBrace || k == Name || k == Comma):
+	default:
+		return false
 	}
 	end := p.i
 	n := 0

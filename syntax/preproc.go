@@ -25,7 +25,12 @@ type preproc struct {
 	libSrc   map[*Source]uint16
 	steps    int // macro and parameter uses, which may yield no token
 	huge     bool
+	rescans  int // how often tokens were given back
 }
+
+// maxRescans bounds how often tokens are given back, since each time they are read to
+// the end of the file again.
+const maxRescans = 50
 
 // A ppFrame is a run of tokens being read: the file, a macro body or an argument.
 type ppFrame struct {
@@ -81,8 +86,9 @@ func (p *preproc) errorAt(code diag.Code, t *Token, format string, args ...any) 
 }
 
 type ppCond struct {
-	open   Token
-	inElse bool
+	open     Token
+	inElse   bool
+	reported bool // as having no end
 }
 
 func (p *preproc) run() {
@@ -93,6 +99,9 @@ func (p *preproc) run() {
 		switch t.Kind {
 		case EOF:
 			for _, c := range conds {
+				if c.reported {
+					continue
+				}
 				d := p.errorAt(codeOpenCond, &c.open, "incomplete conditional at end of file")
 				d.Help = "close the conditional with '%)'"
 			}
@@ -117,6 +126,9 @@ func (p *preproc) run() {
 					continue
 				case PPElse:
 					c.inElse = true
+				default:
+					p.reopen(&c.open)
+					continue
 				}
 			}
 			conds = append(conds, c)
@@ -134,6 +146,9 @@ func (p *preproc) run() {
 					}
 					if k == PPClose {
 						conds = conds[:n-1]
+					} else {
+						p.reopen(&t)
+						conds[n-1].reported = true
 					}
 					break
 				}
@@ -188,6 +203,42 @@ func (p *preproc) skip() Kind {
 			depth--
 		}
 	}
+}
+
+// reopen goes on after a branch that was skipped to the end of the file: its
+// conditional has no end. What follows the next declaration that begins a line is
+// taken after all.
+func (p *preproc) reopen(at *Token) {
+	d := p.errorAt(codeOpenCond, at, "incomplete conditional at end of file")
+	d.Help = "close the conditional with '%)'"
+	if p.rescans++; p.rescans > maxRescans {
+		return
+	}
+	p.unread = p.unread[:0]
+	fr := &p.frames[0]
+	p.frames = p.frames[:1]
+	for fr.i = p.tokenAt(fr.toks, at); fr.toks[fr.i].Kind != EOF; fr.i++ {
+		if t := &fr.toks[fr.i]; t.Flags&OpensLine != 0 {
+			switch t.Kind {
+			case KwProbe, KwGlobal, KwFunction, KwPrivate:
+				return
+			}
+		}
+	}
+}
+
+// tokenAt finds the token of the file that begins behind the place of t.
+func (p *preproc) tokenAt(toks []Token, t *Token) int {
+	s, exp := Span{t.Src, t.Off, t.End}, t.Exp
+	for ; exp > 0; exp = p.f.Expansions[exp].Parent {
+		s = p.f.Expansions[exp].Use
+	}
+	for i := range toks {
+		if toks[i].Src == s.Src && toks[i].Off >= s.End || toks[i].Kind == EOF {
+			return i
+		}
+	}
+	return len(toks) - 1
 }
 
 // next gives the next token, never a comment; with emit, comments of the file go to
@@ -475,6 +526,19 @@ func (p *preproc) define(at *Token) {
 		switch t.Kind {
 		case EOF:
 			p.errorAt(codeDefine, &open, "incomplete macro definition - missing '%%)'")
+			if p.rescans++; p.rescans > maxRescans {
+				return
+			}
+			// The declarations that were swallowed are given back.
+			for fr.i = p.tokenAt(fr.toks, &open); fr.toks[fr.i].Kind != EOF; fr.i++ {
+				if t := &fr.toks[fr.i]; t.Flags&OpensLine != 0 {
+					switch {
+					case t.Kind == KwProbe || t.Kind == KwGlobal || t.Kind == KwFunction || t.Kind == KwPrivate,
+						t.Kind == AtWord && p.text(t) == "@define":
+						return
+					}
+				}
+			}
 			return
 		case Comment:
 			continue
@@ -519,11 +583,12 @@ func triOf(b bool) tri {
 // condition reads a condition and its "%?". ok is false when the conditional ended
 // before its first branch.
 func (p *preproc) condition() (taken, ok bool) {
+	start := p.state()
 	any, all := triFalse, triTrue // of the disjunction so far, of the current conjunction
 	for {
 		v, ok := p.comparison()
 		if !ok {
-			return p.resync()
+			return p.resync(start)
 		}
 		all = and3(all, v)
 		t := p.next(true, false)
@@ -534,10 +599,11 @@ func (p *preproc) condition() (taken, ok bool) {
 		case PPThen:
 			return or3(any, all) == triTrue, true
 		default:
+			// Go on as if the marker were there.
 			d := p.errorAt(codeCond, &t, "expected '%%?' marker for conditional")
 			d.Help = "a condition is followed by '%?'"
 			p.unread = append(p.unread, t)
-			return p.resync()
+			return or3(any, all) == triTrue, t.Kind != EOF && t.Kind != PPClose
 		}
 	}
 }
@@ -562,28 +628,35 @@ func or3(a, b tri) tri {
 	return triFalse
 }
 
-// resync leaves a condition that was not understood: the first branch is taken, so
-// that nothing in it is lost.
-func (p *preproc) resync() (taken, ok bool) {
-	for depth := 0; ; {
+// resync leaves a condition that was not understood. If its "%?" is near, the first
+// branch is taken, so that nothing in it is lost; otherwise the "%(" is taken for a
+// slip, and the tokens behind it are given back.
+func (p *preproc) resync(start ppState) (taken, ok bool) {
+	for n := 0; n < 30; n++ {
 		t := p.next(false, false)
 		switch t.Kind {
-		case EOF:
-			p.unread = append(p.unread, t)
-			return false, false
-		case PPOpen:
-			depth++
 		case PPThen:
-			if depth == 0 {
-				return true, true
+			return true, true
+		case EOF, PPOpen, PPElse, PPClose, LBrace, RBrace, Semi:
+			n = 30
+		case KwProbe, KwGlobal, KwFunction, KwPrivate:
+			if t.Flags&OpensLine != 0 {
+				n = 30
 			}
-		case PPClose:
-			if depth == 0 {
-				return false, false
-			}
-			depth--
 		}
 	}
+	p.frames, p.unread = start.frames, start.unread
+	return false, false
+}
+
+// ppState is a place in the stream to go back to.
+type ppState struct {
+	frames []ppFrame
+	unread []Token
+}
+
+func (p *preproc) state() ppState {
+	return ppState{append([]ppFrame(nil), p.frames...), append([]Token(nil), p.unread...)}
 }
 
 func orderOp(k Kind) bool { return k == Lt || k == Gt || k == Le || k == Ge }

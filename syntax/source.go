@@ -32,11 +32,11 @@ type memoVal struct {
 
 // mark is a place to go back to.
 type mark struct {
-	i, prev, errs, lastErr, diags, depth, blocks int
+	i, prev, errs, lastErr, diags, depth, blocks, hints int
 }
 
 func (p *parser) mark() mark {
-	return mark{p.i, p.prev, p.errs, p.lastErr, len(p.f.Diags), p.depth, len(p.blocks)}
+	return mark{p.i, p.prev, p.errs, p.lastErr, len(p.f.Diags), p.depth, len(p.blocks), len(p.hints)}
 }
 
 func (p *parser) reset(m mark) {
@@ -44,6 +44,7 @@ func (p *parser) reset(m mark) {
 	p.k = p.toks[p.i].Kind
 	p.f.Diags = p.f.Diags[:m.diags]
 	p.blocks = p.blocks[:min(m.blocks, len(p.blocks))]
+	p.hints = p.hints[:min(m.hints, len(p.hints))]
 }
 
 // trial runs a parse that may fail: on failure everything is as before. Outcomes are
@@ -230,6 +231,16 @@ func (p *parser) directive() (Directive, bool) {
 		t := &CondTerm{}
 		first := p.i
 		t.L, ok = p.condOperand()
+		if _, macro := t.L.(*MacroCall); macro && !compareOp(p.k) { // it holds the comparison
+			t.span = p.span(first)
+			c.Terms = append(c.Terms, t)
+			if p.k == AndAnd || p.k == OrOr {
+				c.Ops = append(c.Ops, p.k)
+				p.next()
+				continue
+			}
+			break
+		}
 		if !ok || !compareOp(p.k) {
 			ok = false
 			break
@@ -507,20 +518,39 @@ func (p *parser) fragment(end int) Fragment {
 	p.inFunc = true
 	defer func() { p.inFunc = wasFunc }()
 	fits := func() bool { return p.errs == m.errs && p.i == end }
-	if x := p.expr(); fits() {
-		return Fragment{Expr: x}
-	}
-	p.reset(m)
-	if k := p.peek(1); k == Dot || k == LParen || k == Comma {
+	points := func() []Point {
 		var pts []Point
 		for {
-			pts = append(pts, p.point())
+			pt := p.point()
+			if _, ok := pt.(*ProbePoint); !ok {
+				return nil
+			}
+			pts = append(pts, pt)
 			if p.i >= end || p.k != Comma {
 				break
 			}
 			p.next()
 		}
-		if fits() {
+		if !fits() {
+			return nil
+		}
+		return pts
+	}
+	// "kernel.function" could join two strings; without spaces it rarely does.
+	dot := p.peekAt(1)
+	dotted := p.k == Name && p.toks[dot].Kind == Dot && p.glued(p.i, dot) && p.glued(dot, dot+1)
+	if dotted {
+		if pts := points(); pts != nil {
+			return Fragment{Points: pts}
+		}
+		p.reset(m)
+	}
+	if x := p.expr(); fits() {
+		return Fragment{Expr: x}
+	}
+	p.reset(m)
+	if k := p.peek(1); p.k == Name && !dotted && (k == Dot || k == LParen || k == Comma) {
+		if pts := points(); pts != nil {
 			return Fragment{Points: pts}
 		}
 		p.reset(m)
@@ -575,7 +605,8 @@ func (p *parser) macroCall() *MacroCall {
 		p.next()
 		return &MacroCall{span: p.span(at), Name: p.text(at)[1:]}
 	}
-	return n.(*MacroCall)
+	call := *n.(*MacroCall) // a copy: what follows is added to the node
+	return &call
 }
 
 func (p *parser) macroCallOnce() *MacroCall {

@@ -4,12 +4,6 @@ import (
 	"stapkit/diag"
 )
 
-// openBlock is a "{" whose "}" has not come yet.
-type openBlock struct {
-	tok    int
-	indent int // of the line that holds the brace
-}
-
 // block parses a braced list of statements; the brace may be missing, which is
 // reported.
 func (p *parser) block() *Block {

@@ -216,6 +216,8 @@ func Children(n Node, f func(Node)) {
 		some(n.Parts, f)
 	case *Paren:
 		expr(n.X)
+	case *StringSeq:
+		some(n.Parts, f)
 	case *CondTerm:
 		expr(n.L)
 		expr(n.R)
