@@ -119,7 +119,7 @@ func generate(s source, o Options) *ir.Program {
 	g.p.Limits.MaxStringLen = o.StringLen
 	g.str = ir.TStr(o.StringLen - 1)
 	g.p.Limits.MaxAction, g.p.Limits.MaxActionInterruptible = 1000, 10000
-	if g.has(SmallLims) {
+	if g.has(SmallLims) && g.one(3) {
 		g.p.Limits.MaxAction = 10 + g.intN(60)
 		g.p.Limits.MaxActionInterruptible = g.p.Limits.MaxAction
 		g.p.Limits.MaxNesting = g.intN(5)
@@ -159,7 +159,7 @@ func (g *gen) globals() {
 		}
 		if d.IsArray() {
 			d.MaxEntries = 64
-			if g.has(SmallLims) {
+			if g.has(SmallLims) && g.one(3) {
 				d.MaxEntries = 1 + g.intN(5)
 			}
 			d.Wrap = g.has(Wrap) && g.one(3)
@@ -440,16 +440,19 @@ func (g *gen) stmt() ir.Stmt {
 		case 13:
 			if l, ok := g.statLValue(2); ok && g.p.Globals[l.ID].Stat.Hist != ir.HistNone {
 				if g.has(Foreach) && g.one(3) {
-					return g.foreachHist(l)
+					return &ir.If{C: g.count(l), Then: []ir.Stmt{g.foreachHist(l)}}
 				}
-				return &ir.PrintHist{L: l, Site: g.site()}
+				if g.one(6) {
+					return &ir.PrintHist{L: l, Site: g.site()}
+				}
+				return &ir.If{C: g.count(l), Then: []ir.Stmt{&ir.PrintHist{L: l, Site: g.site()}}}
 			}
 		case 14:
 			if s := g.way(); s != nil {
 				return s
 			}
 		case 15:
-			if g.has(Try) && g.has(Strings) && g.one(2) {
+			if g.has(Try) && g.has(Strings) && g.one(5) {
 				return &ir.Eval{X: &ir.Intrinsic{ID: ir.IError, Args: []ir.Expr{g.strExpr(1)}, Site: g.site()}}
 			}
 		case 16:
@@ -715,7 +718,26 @@ func (g *gen) update(t ir.Type, depth int) ir.Expr {
 		u.Op = []ir.Op{ir.OpAdd, ir.OpAdd, ir.OpSub, ir.OpMul, ir.OpDiv, ir.OpMod, ir.OpAnd, ir.OpOr, ir.OpXor, ir.OpShl, ir.OpShr}[g.intN(11)]
 	}
 	u.R = g.expr(t, depth-1)
+	if (u.Op == ir.OpDiv || u.Op == ir.OpMod) && !g.one(5) {
+		u.R = g.odd(u.R)
+	}
 	return u
+}
+
+// odd makes of x a number that is not 0.
+func (g *gen) odd(x ir.Expr) ir.Expr {
+	return &ir.Binary{Op: ir.OpOr, X: x, Y: &ir.IntConst{V: 1}, T: ir.TInt, Site: g.site()}
+}
+
+// count is @count(l). The keys are evaluated once more by what follows and may
+// then be others, which is as good.
+func (g *gen) count(l ir.LValue) ir.Expr {
+	keys := l.Keys
+	l.Keys = nil
+	for _, k := range keys {
+		l.Keys = append(l.Keys, ir.CloneExpr(k))
+	}
+	return &ir.StatGet{L: l, Fn: ir.StatCount, Site: g.site()}
 }
 
 func (g *gen) expr(t ir.Type, depth int) ir.Expr {
@@ -785,7 +807,11 @@ func (g *gen) intExpr(depth int) ir.Expr {
 		switch g.intN(20) {
 		case 0, 1, 2:
 			op := []ir.Op{ir.OpAdd, ir.OpSub, ir.OpMul, ir.OpDiv, ir.OpMod, ir.OpAnd, ir.OpOr, ir.OpXor, ir.OpShl, ir.OpShr}[g.intN(10)]
-			return &ir.Binary{Op: op, X: g.intExpr(depth - 1), Y: g.intExpr(depth - 1), T: ir.TInt, Site: g.site()}
+			x := &ir.Binary{Op: op, X: g.intExpr(depth - 1), Y: g.intExpr(depth - 1), T: ir.TInt, Site: g.site()}
+			if (op == ir.OpDiv || op == ir.OpMod) && !g.one(5) {
+				x.Y = g.odd(x.Y)
+			}
+			return x
 		case 3, 4:
 			op := ir.OpEq + ir.Op(g.intN(6))
 			if g.has(Strings) && g.one(3) {
@@ -818,11 +844,21 @@ func (g *gen) intExpr(depth int) ir.Expr {
 				if g.has(Variance) && g.one(4) {
 					fn = ir.StatVariance
 				}
-				return &ir.StatGet{L: l, Fn: fn, Site: g.site()}
+				x := &ir.StatGet{L: l, Fn: fn, Site: g.site()}
+				if fn == ir.StatCount || fn == ir.StatSum || g.one(6) {
+					return x
+				}
+				// Mostly asked of aggregates that hold something.
+				return &ir.Cond{C: g.count(l), X: x, Y: &ir.IntConst{V: -1}, T: ir.TInt}
 			}
 		case 14:
 			if l, ok := g.statLValue(depth - 1); ok && g.has(Hists) {
-				return &ir.HistGet{L: l, Bucket: g.intExpr(depth - 1), Site: g.site()}
+				x := &ir.HistGet{L: l, Bucket: g.intExpr(depth - 1), Site: g.site()}
+				if g.one(6) {
+					return x
+				}
+				x.Bucket = &ir.Binary{Op: ir.OpAnd, X: x.Bucket, Y: &ir.IntConst{V: 127}, T: ir.TInt, Site: g.site()}
+				return &ir.Cond{C: g.count(l), X: x, Y: &ir.IntConst{V: -1}, T: ir.TInt}
 			}
 		case 15:
 			if x := g.call(ir.TInt, depth-1); x != nil {
