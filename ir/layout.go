@@ -171,10 +171,11 @@ func (g *Global) ValueLayout() (off, size int) {
 
 // StatLayout gives the offsets of an aggregate's fields, -1 where not kept.
 // Seq is odd while a writer is between two fields. Min starts at the largest
-// and Max at the smallest number. SumSq is 16 bytes, low word first.
+// and Max at the smallest number. Mean and M2 are the running values of
+// StatShape's variance.
 type StatLayout struct {
-	Seq, Count, Sum, Min, Max, SumSq, Hist int
-	Buckets, Size                          int
+	Seq, Count, Sum, Min, Max, Mean, M2, Hist int
+	Buckets, Size                             int
 }
 
 // LogBuckets is the number of buckets of @hist_log.
@@ -205,7 +206,7 @@ func (s StatShape) Histogram() (format.Hist, bool) {
 
 // StatLayoutOf lays an aggregate out.
 func StatLayoutOf(s StatShape) StatLayout {
-	l := StatLayout{Seq: 0, Count: 8, Sum: -1, Min: -1, Max: -1, SumSq: -1, Hist: -1, Size: 16}
+	l := StatLayout{Seq: 0, Count: 8, Sum: -1, Min: -1, Max: -1, Mean: -1, M2: -1, Hist: -1, Size: 16}
 	add := func(want bool, n int) int {
 		if !want {
 			return -1
@@ -217,7 +218,8 @@ func StatLayoutOf(s StatShape) StatLayout {
 	l.Sum = add(s.Sum || s.Variance, 8)
 	l.Min = add(s.Min, 8)
 	l.Max = add(s.Max, 8)
-	l.SumSq = add(s.Variance, 16)
+	l.Mean = add(s.Variance, 8)
+	l.M2 = add(s.Variance, 8)
 	l.Buckets = s.Buckets()
 	l.Hist = add(l.Buckets > 0, 8*l.Buckets)
 	return l
@@ -254,11 +256,12 @@ const (
 	RecItems = 1
 	RecChunk = 2
 
-	ItemPrint = 1
-	ItemWarn  = 2 // one string
-	ItemError = 3
-	ItemExit  = 4
-	ItemHist  = 5 // aux: global; payload: the bucket counts
+	ItemPrint  = 1
+	ItemWarn   = 2 // one string
+	ItemError  = 3
+	ItemExit   = 4
+	ItemHist   = 5 // aux: global; payload: the bucket counts
+	ItemSystem = 6 // one string, the command of system()
 
 	StrToNUL = 0xffff // length of a string that ends with its first NUL
 )

@@ -78,9 +78,21 @@ const (
 )
 
 // StatShape says which fields an aggregate keeps. Count is always kept.
-// Variance is the sample variance in integers: (Σv² − (Σv)²/n) / (n−1), with
-// 128-bit sums, 0 for n < 2, computed on values shifted left by VarShift and
-// shifted back.
+// Variance is the sample variance as SystemTap computes it, in 64-bit integers
+// that wrap, on values shifted left by VarShift. Each CPU updates, for a value v
+// (shifted), after counting it:
+//
+//	first value:  Mean = v, M2 = 0
+//	else:         d = v - Mean; Mean += d / count; M2 += d * (v - Mean)
+//
+// The result over the CPUs i that have values, all divisions truncating:
+//
+//	mean = (sum << VarShift) / count
+//	S1   = Σ count_i * (Mean_i - mean)²
+//	S2   = Σ (count_i - 1) * (M2_i / (count_i - 1))       count_i > 1
+//	(S1 + S2) / (count - 1) >> 2*VarShift, 0 for count < 2
+//
+// The truncation of Mean makes it inexact without a shift: of 1…10 it is 48.
 type StatShape struct {
 	Sum, Min, Max, Variance bool
 	VarShift                int

@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"fmt"
+
 	"stapkit/diag"
 	"stapkit/format"
 	"stapkit/ir"
@@ -69,6 +71,70 @@ func (pl *planner) widths() {
 	}
 	for i := range p.Globals {
 		finish(p.Globals[i].Keys)
+	}
+	pl.formats()
+}
+
+// formats records the types of the arguments that each format gets: a string
+// directive takes ordinary or deferred text, and a format that gets now this and
+// now that is split.
+func (pl *planner) formats() {
+	p := pl.p
+	byTypes := map[string]int{}
+	typed := func(f *int, args []ir.Expr) {
+		types := make([]ir.Type, len(args))
+		for i, a := range args {
+			types[i] = a.Type()
+		}
+		key := fmt.Sprint(*f, types)
+		if n, ok := byTypes[key]; ok {
+			*f = n
+			return
+		}
+		n := *f
+		if p.Formats[n].Args != nil {
+			n = len(p.Formats)
+			p.Formats = append(p.Formats, p.Formats[*f])
+		}
+		p.Formats[n].Args = types
+		byTypes[key] = n
+		*f = n
+	}
+	stmt := func(s ir.Stmt) {
+		if s, ok := s.(*ir.Print); ok {
+			typed(&s.Format, s.Args)
+		}
+	}
+	expr := func(x ir.Expr) {
+		switch x := x.(type) {
+		case *ir.Sprintf:
+			typed(&x.Format, x.Args)
+		case *ir.MakeText:
+			if x.Kind == ir.TextFormat {
+				typed(&x.Format, x.Args)
+			}
+		}
+	}
+	for _, f := range p.Funcs {
+		ir.Walk(f.Body, stmt, expr)
+	}
+	for _, h := range p.Handlers {
+		h.Walk(stmt, expr)
+	}
+	for _, h := range p.Regions {
+		h.Walk(stmt, expr)
+	}
+	for i := range p.Formats { // of code that nothing reaches
+		if f := &p.Formats[i]; f.Args == nil {
+			f.Args = []ir.Type{}
+			for _, t := range f.Parsed.ArgTypes() {
+				if t == format.String {
+					f.Args = append(f.Args, ir.TStr(0))
+				} else {
+					f.Args = append(f.Args, ir.TInt)
+				}
+			}
+		}
 	}
 }
 

@@ -104,6 +104,8 @@ var funcs = map[string][]int{
 	"read_stopwatch_us":    {10},
 	"registers_valid":      {1},
 	"return_str":           {4},
+	"returnstr":            {4},
+	"returnval":            {4},
 	"sid":                  {1},
 	"signal_str":           {4},
 	"start_stopwatch":      {10},

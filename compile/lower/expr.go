@@ -111,6 +111,12 @@ func (b *body) expr(x syntax.Expr) ir.Expr {
 		}
 		l := b.expr(x.X)
 		r := b.expr(x.Y)
+		if c, ok := r.(*ir.IntConst); ok && (op == ir.OpShl || op == ir.OpShr) {
+			if _, ok := l.(*ir.IntConst); ok {
+				// SystemTap folds constants with the count cut to 0…64.
+				c.V = min(max(c.V, 0), 64)
+			}
+		}
 		t := ir.TInt
 		if op == ir.OpConcat {
 			t = ir.Type{Kind: ir.Str}
@@ -355,14 +361,21 @@ func (b *body) formatOf(p *syntax.PrintExpr) (int, []ir.Expr) {
 		f = format.Join(types, delim, p.Newline)
 	}
 	args := b.exprs(p.Args)
+	return b.format(f), args
+}
+
+// format enters a format in the program's table. Package plan adds the types of
+// the arguments.
+func (l *lowerer) format(f format.Format) int {
 	text := f.String()
-	if i, ok := b.formats[text]; ok {
-		return i, args
+	if i, ok := l.formats[text]; ok {
+		return i
 	}
-	i := len(b.out.Formats)
-	b.out.Formats = append(b.out.Formats, ir.Format{Text: text, Parsed: f})
-	b.formats[text] = i
-	return i, args
+	out := ir.Format{Text: text, Parsed: f}
+	i := len(l.out.Formats)
+	l.out.Formats = append(l.out.Formats, out)
+	l.formats[text] = i
+	return i
 }
 
 func (b *body) print(p *syntax.PrintExpr, out *[]ir.Stmt) {

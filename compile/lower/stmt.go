@@ -74,6 +74,9 @@ func (b *body) nested(s syntax.Stmt) []ir.Stmt {
 }
 
 func (b *body) stmt(s syntax.Stmt, out *[]ir.Stmt) {
+	if b.src.Elided[s] {
+		return
+	}
 	add := func(s ir.Stmt) { *out = append(*out, s) }
 	switch s := s.(type) {
 	case *syntax.Block:

@@ -88,7 +88,7 @@ func (b *body) path(x syntax.Expr, acc *sema.Access, cur ir.Expr) ir.Expr {
 		}
 		if bits := acc.Path.Bits; last && load && bits != nil {
 			f.Size, f.Signed = int(bits.Storage), bits.Signed
-			f.BitOff, f.BitSize = int(bits.Bit-8*hop.Offset), int(bits.Bits)
+			f.BitOff, f.BitSize = int(bits.Bit), int(bits.Bits)
 		}
 		if len(hop.Dynamic) == 0 {
 			cur = f
@@ -249,7 +249,7 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 		}
 		t := v.Access.Type
 		if !ctype.IsScalar(t) {
-			t = &ctype.Pointer{Elem: &ctype.Void{}}
+			t = &ctype.Pointer{Elem: &ctype.Void{}, Bytes: 8}
 		}
 		members = append(members, ctype.Member{Name: v.Name, Type: t, Bit: int64(64 * i)})
 		mt.Args = append(mt.Args, val)

@@ -3,8 +3,6 @@ package interp
 import (
 	"encoding/binary"
 	"math"
-	"math/big"
-	"math/bits"
 
 	"stapkit/ir"
 )
@@ -12,11 +10,16 @@ import (
 // Stat is the content of an aggregate. Which fields besides Count are kept
 // follows from the global's ir.StatShape; the others stay zero.
 type Stat struct {
-	Count, Sum     int64
-	Min, Max       int64 // meaningful if Count > 0
-	SumSqHi, SumSq uint64
-	Hist           []int64 // a count per bucket, nil until there is one
+	Count, Sum int64
+	Min, Max   int64 // meaningful if Count > 0
+	// Parts are what each CPU contributes to the variance. New values go to
+	// the first.
+	Parts []Part
+	Hist  []int64 // a count per bucket, nil until there is one
 }
+
+// Part is one CPU's share of a variance, see ir.StatShape.
+type Part struct{ Count, Mean, M2 int64 }
 
 // Add puts v into the aggregate.
 func (s *Stat) Add(shape *ir.StatShape, v int64) {
@@ -31,12 +34,10 @@ func (s *Stat) Add(shape *ir.StatShape, v int64) {
 		s.Sum += v
 	}
 	if shape.Variance {
-		m := uint64(v)
-		if v < 0 {
-			m = -m
+		if len(s.Parts) == 0 {
+			s.Parts = make([]Part, 1)
 		}
-		hi, lo := bits.Mul64(m, m)
-		s.addSquare(hi, lo)
+		s.Parts[0].add(v << shape.VarShift)
 	}
 	if h, ok := shape.Histogram(); ok {
 		if s.Hist == nil {
@@ -46,10 +47,15 @@ func (s *Stat) Add(shape *ir.StatShape, v int64) {
 	}
 }
 
-func (s *Stat) addSquare(hi, lo uint64) {
-	var carry uint64
-	s.SumSq, carry = bits.Add64(s.SumSq, lo, 0)
-	s.SumSqHi, _ = bits.Add64(s.SumSqHi, hi, carry)
+func (p *Part) add(v int64) {
+	p.Count++
+	if p.Count == 1 {
+		p.Mean, p.M2 = v, 0
+		return
+	}
+	d := v - p.Mean
+	p.Mean += d / p.Count
+	p.M2 += d * (v - p.Mean)
 }
 
 // Merge adds what o holds, an aggregate of the same shape: another CPU's part.
@@ -64,7 +70,7 @@ func (s *Stat) Merge(o *Stat) {
 	}
 	s.Count += o.Count
 	s.Sum += o.Sum
-	s.addSquare(o.SumSqHi, o.SumSq)
+	s.Parts = append(s.Parts, o.Parts...)
 	if o.Hist != nil {
 		if s.Hist == nil {
 			s.Hist = make([]int64, len(o.Hist))
@@ -98,19 +104,26 @@ func (s *Stat) Get(shape *ir.StatShape, fn ir.StatFn) (int64, *Error) {
 	return s.variance(shape.VarShift), nil
 }
 
+// deviation is S1 + S2 of ir.StatShape.
+func (s *Stat) deviation(shift int) int64 {
+	mean := (s.Sum << shift) / s.Count
+	var sum int64
+	for _, p := range s.Parts {
+		d := p.Mean - mean
+		sum += p.Count * d * d
+		if p.Count > 1 {
+			sum += (p.Count - 1) * (p.M2 / (p.Count - 1))
+		}
+	}
+	return sum
+}
+
 // variance is the sample variance as ir.StatShape defines it.
 func (s *Stat) variance(shift int) int64 {
 	if s.Count < 2 {
 		return 0
 	}
-	sq := new(big.Int).SetUint64(s.SumSqHi)
-	sq.Lsh(sq, 64).Or(sq, new(big.Int).SetUint64(s.SumSq))
-	sum := big.NewInt(s.Sum)
-	sum.Mul(sum, sum)
-	sq.Lsh(sq, uint(2*shift))
-	sum.Lsh(sum, uint(2*shift)).Quo(sum, big.NewInt(s.Count))
-	sq.Sub(sq, sum).Quo(sq, big.NewInt(s.Count-1)).Rsh(sq, uint(2*shift))
-	return int64(sq.And(sq, new(big.Int).SetUint64(math.MaxUint64)).Uint64())
+	return s.deviation(shift) / (s.Count - 1) >> (2 * shift)
 }
 
 // Load sets s from an aggregate in a map, laid out as ir.StatLayoutOf says. It
@@ -132,8 +145,8 @@ func (s *Stat) Load(shape *ir.StatShape, b []byte) bool {
 		return true
 	}
 	s.Min, s.Max = word(l.Min), word(l.Max)
-	if l.SumSq >= 0 {
-		s.SumSq, s.SumSqHi = uint64(word(l.SumSq)), uint64(word(l.SumSq+8))
+	if l.Mean >= 0 {
+		s.Parts = []Part{{s.Count, word(l.Mean), word(l.M2)}}
 	}
 	if l.Hist >= 0 {
 		s.Hist = make([]int64, l.Buckets)
@@ -161,9 +174,15 @@ func (s *Stat) Store(shape *ir.StatShape, b []byte) {
 	put(l.Sum, s.Sum)
 	put(l.Min, lo)
 	put(l.Max, hi)
-	if l.SumSq >= 0 {
-		put(l.SumSq, int64(s.SumSq))
-		put(l.SumSq+8, int64(s.SumSqHi))
+	if l.Mean >= 0 && s.Count > 0 {
+		// One CPU's place takes all parts: their joint mean, and as M2 what
+		// they deviate from it.
+		p := Part{Count: s.Count, Mean: (s.Sum << shape.VarShift) / s.Count, M2: s.deviation(shape.VarShift)}
+		if len(s.Parts) == 1 {
+			p = s.Parts[0]
+		}
+		put(l.Mean, p.Mean)
+		put(l.M2, p.M2)
 	}
 	for i := range l.Buckets {
 		var n int64

@@ -152,7 +152,7 @@ func Stat(g *ir.Global, s *interp.Stat) string {
 		out += fmt.Sprintf(" max %d", s.Max)
 	}
 	if g.Stat.Variance {
-		out += fmt.Sprintf(" squares %x:%x", s.SumSqHi, s.SumSq)
+		out += fmt.Sprintf(" parts %v", s.Parts)
 	}
 	for i, n := range s.Hist {
 		if n != 0 {
