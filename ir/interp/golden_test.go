@@ -89,7 +89,7 @@ func TestRecorded(t *testing.T) {
 			return b.body(nil, b.printf("%d\\n", stat(ir.StatMin, st)))
 		},
 		"agg_variance_bitshift": func() *builder {
-			b := newBuilder(scalarStat(squares))
+			b := newBuilder(scalarStat(ir.StatShape{Sum: true, Min: true, Max: true, Variance: true, VarShift: 4}))
 			return b.body(nil, add(st, num(1)), add(st, num(2)), add(st, num(4)),
 				b.printf("%d\\n", stat(ir.StatVariance, st)), b.printf("%d\\n", stat(ir.StatVariance, st)))
 		},
