@@ -14,9 +14,9 @@ import (
 
 // Names of the maps in the object. Arrays of the script are MapArray(i).
 const (
-	MapSession = "stap_sess"    // ARRAY, 1 element, memory-mapped: session block, lock words, scalar Int globals
+	MapSession = ".data.sess"   // data section, memory-mapped: session block, lock words, scalar Int globals
 	MapScratch = "stap_scratch" // ARRAY, scratch slots
-	MapStrings = "stap_str"     // ARRAY, 1 element: scalar Str and Deferred globals
+	MapStrings = ".data.str"    // data section: scalar Str and Deferred globals
 	MapStats   = "stap_stat"    // PERCPU_ARRAY, 1 element: scalar aggregates
 	MapRing    = "stap_ring"    // RINGBUF
 	MapConst   = ".rodata"      // data section, frozen by whoever loads the object: constant strings and tables
