@@ -1,0 +1,162 @@
+package ebpf
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"stapkit/ir"
+)
+
+// arch is what differs between architectures: struct pt_regs as BPF programs see
+// it (arch/*/include/uapi/asm/ptrace.h) and the calling convention.
+type arch struct {
+	args          []int // offsets of the registers that carry integer arguments
+	ret, ip, size int
+	// userMode tests whether the registers at base+off are of user mode: it
+	// leaves 0 or 1 in dst, which may be base.
+	userMode func(s *stream, dst, base asm.Register, off int)
+	// storesInOrder: no store is seen before an earlier one.
+	storesInOrder bool
+}
+
+var arches = map[string]*arch{
+	"amd64": {
+		args: []int{112, 104, 96, 88, 72, 64}, // di si dx cx r8 r9
+		ret:  80, ip: 128, size: 168,
+		userMode: func(s *stream, dst, base asm.Register, off int) {
+			s.load(dst, base, off+136) // cs
+			s.emit(asm.And.Imm(dst, 3))
+			end := s.label()
+			s.jimm(asm.JEq, dst, 0, end)
+			s.imm(dst, 1)
+			s.place(end)
+		},
+		storesInOrder: true,
+	},
+	"arm64": {
+		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
+		ret:  0, ip: 256, size: 272,
+		userMode: func(s *stream, dst, base asm.Register, off int) {
+			s.load(dst, base, off+264) // pstate: the mode bits are 0 at EL0
+			s.emit(asm.And.Imm(dst, 15))
+			s.bool(dst, asm.JEq, 0)
+		},
+	},
+}
+
+// bool sets r to whether the comparison with v holds.
+func (s *stream) bool(r asm.Register, op asm.JumpOp, v int64) {
+	yes, end := s.label(), s.label()
+	s.jimm(op, r, v, yes)
+	s.imm(r, 0)
+	s.ja(end)
+	s.place(yes)
+	s.imm(r, 1)
+	s.place(end)
+}
+
+// hasRegs reports whether the context is, or starts with, the registers of the
+// probed place.
+func (p *prog) hasRegs() bool { return p.h.Ctx == ir.CtxKprobe || p.h.Ctx == ir.CtxPerf }
+
+// register evaluates the intrinsics about registers.
+func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
+	a := p.g.arch
+	noContext := func() {
+		p.raises(ir.ErrNoContext)
+		p.raise(ir.ErrNoContext, e.Site, noArg, 0)
+	}
+	reg := func(off int) {
+		p.usesCtx = true
+		p.load(dst, rCtx, off)
+	}
+	switch e.ID {
+	case ir.IHasRegs:
+		p.imm(dst, b2i(p.hasRegs()))
+	case ir.IUserMode:
+		if !p.hasRegs() {
+			p.imm(dst, 0)
+			return
+		}
+		p.usesCtx = true
+		a.userMode(p.stream, dst, rCtx, 0)
+	case ir.IFuncIP:
+		switch {
+		case p.hasRegs() && p.h.Return, p.h.Ctx == ir.CtxFentry, p.h.Ctx == ir.CtxFexit:
+			p.usesCtx = true
+			p.mov(asm.R1, rCtx)
+			p.emit(asm.FnGetFuncIp.Call())
+			p.mov(dst, asm.R0)
+		case p.hasRegs():
+			reg(a.ip)
+		default:
+			p.imm(dst, 0)
+		}
+	case ir.IReg, ir.IUReg:
+		off, ok := literal(e.Args[0])
+		if !ok || off < 0 || off >= int64(a.size) || off%8 != 0 {
+			p.internal(e.Site, "register offset %d", off)
+			return
+		}
+		if e.ID == ir.IUReg {
+			p.userReg(int(off), e.Site, dst)
+			return
+		}
+		if !p.hasRegs() {
+			noContext()
+			return
+		}
+		reg(int(off))
+	case ir.IArg:
+		n, ok := literal(e.Args[0])
+		switch {
+		case !ok:
+			p.unsupported(e.Site, "the number of a probe's argument must be a literal here")
+		case p.h.Ctx == ir.CtxFentry || p.h.Ctx == ir.CtxFexit:
+			if n < 1 || n > 12 {
+				noContext()
+				return
+			}
+			reg(int(8 * (n - 1)))
+		case !p.hasRegs() || n < 1:
+			noContext()
+		case int(n) <= len(a.args):
+			reg(a.args[n-1])
+		default:
+			p.g.errorf(e.Site, eContext, "argument %d of the function is not in a register", n)
+		}
+	case ir.IRetval:
+		switch {
+		case p.h.Ctx == ir.CtxFexit:
+			m := p.mark()
+			buf := p.alloc(8)
+			p.usesCtx = true
+			p.memImm(buf, 0)
+			p.mov(asm.R1, rCtx)
+			p.memAddr(asm.R2, buf)
+			p.emit(asm.FnGetFuncRet.Call())
+			p.memLoad(dst, buf)
+			p.release(m)
+		case p.hasRegs():
+			reg(a.ret)
+		default:
+			noContext()
+		}
+	}
+}
+
+// userReg reads a register of the current task as it was in user mode.
+func (p *prog) userReg(off, site int, dst asm.Register) {
+	m := p.mark()
+	defer p.release(m)
+	buf := p.alloc(8)
+	p.emit(asm.FnGetCurrentTaskBtf.Call())
+	p.mov(asm.R1, asm.R0)
+	p.emit(asm.FnTaskPtRegs.Call())
+	p.mov(asm.R3, asm.R0)
+	p.addImm(asm.R3, int64(off))
+	p.memAddr(asm.R1, buf)
+	p.imm(asm.R2, 8)
+	p.emit(asm.FnProbeReadKernel.Call())
+	p.jimm(asm.JNE, asm.R0, 0, p.errConst(ir.ErrNoContext, site, 0))
+	p.memLoad(dst, buf)
+}

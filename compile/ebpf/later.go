@@ -1,0 +1,33 @@
+package ebpf
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"stapkit/ir"
+)
+
+type indexUse struct{}
+
+func (g *generator) addIndex()                             {}
+func (g *generator) addRing(i int, gl *ir.Global, key int) {}
+func (p *prog) createWrapped(g int, key, value text, site int, found label) {
+	p.unsupported(site, "wrap arrays")
+}
+func (p *prog) sliceIn(e *ir.IndexIn, dst asm.Register)   { p.unsupported(p.site, "slices") }
+func (p *prog) delMany(l *ir.LValue, site int)            { p.unsupported(site, "delete of many") }
+func (p *prog) unlink(g int, key text)                    {}
+func (p *prog) delStat(l *ir.LValue, site int)            { p.unsupported(site, "delete of stat") }
+func (p *prog) ngroups(e *ir.Intrinsic, dst asm.Register) { p.unsupported(e.Site, "regex") }
+func (p *prog) match(e *ir.Match, want bool, to label)    { p.unsupported(e.Site, "regex") }
+func (p *prog) matched(e *ir.Intrinsic, dst text)         { p.unsupported(e.Site, "regex") }
+func (p *prog) sprintf(e *ir.Sprintf, dst text)           { p.unsupported(e.Site, "sprintf") }
+func (p *prog) makeText(e *ir.MakeText, dst text)         { p.unsupported(e.Site, "text") }
+func (p *prog) tableLookup(e *ir.Lookup, dst text)        { p.unsupported(p.site, "table") }
+func (p *prog) statAdd(e *ir.StatAdd)                     { p.unsupported(e.Site, "stat") }
+func (p *prog) statGet(e *ir.StatGet, dst asm.Register)   { p.unsupported(e.Site, "stat") }
+func (p *prog) histGet(e *ir.HistGet, dst asm.Register)   { p.unsupported(e.Site, "stat") }
+func (p *prog) printHist(st *ir.PrintHist)                { p.unsupported(st.Site, "stat") }
+func (p *prog) foreach(st *ir.Foreach)                    { p.unsupported(st.Site, "foreach") }
+func (p *prog) foreachHist(st *ir.ForeachHist)            { p.unsupported(st.Site, "foreach") }
+func (p *prog) catchText(st *ir.Try)                      { p.unsupported(0, "catch text") }
+func (g *generator) deleteLoops(l *ir.LValue) bool        { return true }

@@ -1,0 +1,177 @@
+package ebpf
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"stapkit/ir"
+)
+
+// atomics are the operators that one atomic instruction does: without, and with
+// the old value as result.
+var atomics = map[ir.Op][2]asm.AtomicOp{
+	ir.OpAdd: {asm.AddAtomic, asm.FetchAdd}, ir.OpSub: {asm.AddAtomic, asm.FetchAdd},
+	ir.OpAnd: {asm.AndAtomic, asm.FetchAnd}, ir.OpOr: {asm.OrAtomic, asm.FetchOr},
+	ir.OpXor: {asm.XorAtomic, asm.FetchXor},
+}
+
+// update makes an assignment. The value it yields is in R0, if it is used; of
+// text the memory is returned.
+func (p *prog) update(e *ir.Update, used bool) text {
+	p.at(e.Site)
+	m := p.mark()
+	defer p.release(m)
+	gl := (*ir.Global)(nil)
+	if e.L.Global {
+		gl = &p.g.p.Globals[e.L.ID]
+	}
+	if e.L.T.Kind != ir.Int {
+		return p.updateText(e, gl)
+	}
+	switch {
+	case gl == nil:
+		p.updateLocal(e, used)
+	case len(e.L.Keys) == 0:
+		p.updateScalar(e, gl, used)
+	default:
+		p.updateElement(e, gl, used)
+	}
+	return text{}
+}
+
+// updateAt applies e's operator to the number at base+off and leaves the result
+// in R0. y is the right side. Base must not be R0 to R3 unless keepBase is not
+// needed.
+func (p *prog) modify(e *ir.Update, base asm.Register, off int, used bool) {
+	// R3: old and new value; R1: right side; R5: old value to be yielded.
+	p.load(asm.R3, base, off)
+	if used && e.Old {
+		p.mov(asm.R5, asm.R3)
+	}
+	if c, ok := literal(e.R); ok {
+		p.aluImm(e.Op, asm.R3, c, e.Site)
+	} else {
+		p.alu(e.Op, asm.R3, asm.R1, e.Site)
+	}
+	p.store(base, off, asm.R3)
+	switch {
+	case used && e.Old:
+		p.mov(asm.R0, asm.R5)
+	case used:
+		p.mov(asm.R0, asm.R3)
+	}
+}
+
+func (p *prog) updateLocal(e *ir.Update, used bool) {
+	m := p.scope.locals[e.L.ID]
+	if e.Op == ir.OpSet {
+		if c, ok := literal(e.R); ok && !used {
+			p.memImm(m, c)
+			return
+		}
+		old := used && e.Old
+		if old {
+			p.int(e.R, asm.R1)
+			p.memLoad(asm.R0, m)
+			p.memStore(m, asm.R1)
+			return
+		}
+		p.int(e.R, asm.R0)
+		p.memStore(m, asm.R0)
+		return
+	}
+	if _, ok := literal(e.R); !ok {
+		p.int(e.R, asm.R1)
+	}
+	p.modify(e, p.base(), m.off, used)
+}
+
+func (p *prog) updateScalar(e *ir.Update, gl *ir.Global, used bool) {
+	off := p.g.p.ScalarOff(gl.Slot)
+	at, atomic := atomics[e.Op]
+	switch {
+	case e.Op == ir.OpSet && !(used && e.Old):
+		p.int(e.R, asm.R0)
+		p.session(asm.R1, off)
+		p.store(asm.R1, 0, asm.R0)
+	case atomic && gl.Lock < 0:
+		p.int(e.R, asm.R0)
+		p.session(asm.R1, off)
+		p.atomic(e, at, asm.R1, 0, used)
+	default:
+		if _, ok := literal(e.R); !ok {
+			p.int(e.R, asm.R1)
+		}
+		p.session(asm.R4, off)
+		p.modify(e, asm.R4, 0, used)
+	}
+}
+
+// atomic applies a commutative operator to the number at base+off, with the
+// right side in R0. Base is R1 or a register that holds a value.
+func (p *prog) atomic(e *ir.Update, at [2]asm.AtomicOp, base asm.Register, off int, used bool) {
+	p.mov(asm.R2, asm.R0)
+	if e.Op == ir.OpSub {
+		p.emit(asm.Neg.Imm(asm.R2, 0))
+	}
+	if !used {
+		p.emit(at[0].Mem(base, asm.R2, asm.DWord, int16(off)))
+		return
+	}
+	p.emit(at[1].Mem(base, asm.R2, asm.DWord, int16(off)))
+	if !e.Old {
+		p.alu(e.Op, asm.R2, asm.R0, e.Site)
+	}
+	p.mov(asm.R0, asm.R2)
+}
+
+// updateElement changes a number in an array.
+func (p *prog) updateElement(e *ir.Update, gl *ir.Global, used bool) {
+	g := e.L.ID
+	off, _ := gl.ValueLayout()
+	key := p.key(g, e.L.Keys, e.R)
+	v := p.hold(e.R)
+	found, done, missing := p.label(), p.label(), p.label()
+	p.lookup(g, key)
+	p.jimm(asm.JEq, asm.R0, 0, missing)
+	p.place(found)
+	at, atomic := atomics[e.Op]
+	switch {
+	case e.Op == ir.OpSet:
+		p.get(asm.R1, v)
+		if used && e.Old {
+			p.load(asm.R2, asm.R0, off)
+			p.store(asm.R0, off, asm.R1)
+			p.mov(asm.R0, asm.R2)
+		} else {
+			p.store(asm.R0, off, asm.R1)
+			p.mov(asm.R0, asm.R1)
+		}
+	case atomic && gl.Lock < 0:
+		p.mov(asm.R1, asm.R0)
+		p.get(asm.R0, v)
+		p.atomic(e, at, asm.R1, off, used)
+	default:
+		p.mov(asm.R4, asm.R0)
+		p.get(asm.R1, v)
+		p.modify(e, asm.R4, off, used)
+	}
+	p.place(done)
+	p.later(func() {
+		p.place(missing)
+		// The new element's value is what the operator makes of 0.
+		val := p.elementBuffer(gl)
+		p.get(asm.R1, v)
+		p.imm(asm.R3, 0)
+		p.alu(e.Op, asm.R3, asm.R1, e.Site)
+		p.memStore(mem{val.off + off, 8}, asm.R3)
+		p.create(g, key, p.frameText(val), e.Site, found)
+		if used {
+			if e.Old {
+				p.imm(asm.R0, 0)
+			} else {
+				p.memLoad(asm.R0, mem{val.off + off, 8})
+			}
+		}
+		p.ja(done)
+	})
+}
