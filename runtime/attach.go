@@ -241,15 +241,6 @@ func attachEvent(s *session, rows []row) (io.Closer, error) {
 	return l, nil
 }
 
-func cutEvent(s string) (group, name string, ok bool) {
-	for i := range len(s) {
-		if s[i] == '/' || s[i] == ':' {
-			return s[:i], s[i+1:], i > 0 && i+1 < len(s)
-		}
-	}
-	return "", "", false
-}
-
 // Kernel functions.
 
 func checkTracing(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return h.checkTrampoline() }

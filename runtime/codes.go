@@ -61,3 +61,8 @@ func (e *Error) Unwrap() error { return e.Err }
 func errorf(code diag.Code, cause error, format string, args ...any) *Error {
 	return &Error{Code: code, Lines: []string{fmt.Sprintf(format, args...)}, Err: cause}
 }
+
+// ForKernel reports whether another kernel could run what this one cannot.
+func (e *Error) ForKernel() bool {
+	return e.Code == codeKernel || e.Code == codeBTF || e.Code == codeAttach
+}

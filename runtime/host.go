@@ -29,15 +29,19 @@ type host struct {
 
 var theHost = &host{answers: map[string]error{}}
 
-// once returns f's answer to the question of that name.
+// once returns f's answer to the question of that name. Two may ask at the same
+// time, who then do the work twice; f may ask further questions.
 func (h *host) once(name string, f func() error) error {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	if err, ok := h.answers[name]; ok {
+	err, ok := h.answers[name]
+	h.mu.Unlock()
+	if ok {
 		return err
 	}
-	err := f()
+	err = f()
+	h.mu.Lock()
 	h.answers[name] = err
+	h.mu.Unlock()
 	return err
 }
 

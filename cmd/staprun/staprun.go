@@ -1,0 +1,237 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"stapkit/bundle"
+	"stapkit/bundle/trust"
+	"stapkit/ir"
+	loader "stapkit/runtime"
+)
+
+const usage = `Usage: staprun [options] BUNDLE [GLOBAL=VALUE ...]   Verify and run a bundle.
+   or: staprun --verify BUNDLE                      Say whether it is to be trusted.
+   or: staprun --inspect [--json] BUNDLE            Say what is in it.
+   or: staprun --dry-run [--target FILE] BUNDLE     Say whether its probes are on this host.
+   or: staprun --describe FILE                      Describe this host for stapc --target.
+
+Options:
+`
+
+// Exit statuses besides those of a run and of the verdicts (see package trust).
+const (
+	exitFailed = 1 // the bundle cannot be read or run
+	exitUsage  = 2
+)
+
+type options struct {
+	loader.Options
+	verify, inspect, json, dryRun bool
+	describe, target              string
+	allowUnsigned                 bool
+	timeout                       float64
+	help, version                 bool
+	bundle                        string
+}
+
+func parse(args []string) (*options, *pflag.FlagSet, error) {
+	o := &options{}
+	fs := pflag.NewFlagSet("staprun", pflag.ContinueOnError)
+	fs.SortFlags = false
+	fs.SetOutput(io.Discard)
+	fs.CountVarP(&o.Verbose, "verbose", "v", "say more; twice: with the kernel's log where it refuses a program")
+	fs.StringVarP(&o.Command, "cmd", "c", "", "run `COMMAND` as the target and end with it")
+	fs.IntVarP(&o.PID, "pid", "x", 0, "process `PID` is the target")
+	fs.StringVarP(&o.Output, "output", "o", "", "write the output to `FILE`, in which conversions of strftime stand for the time")
+	fs.IntVarP(&o.BufferMB, "buffer", "b", 0, "buffer of `MB` megabytes for output (default 4)")
+	fs.Float64VarP(&o.timeout, "timeout", "T", 0, "end after `SECONDS`")
+	fs.BoolVarP(&o.Timing, "timing", "t", false, "print how often and how long each probe ran")
+	fs.BoolVarP(&o.NoWarnings, "no-warnings", "w", false, "show no warnings")
+	fs.BoolVar(&o.SuppressErrors, "suppress-handler-errors", false, "go on after errors in handlers; they are only counted")
+	fs.BoolVar(&o.NoGlobalDisplay, "no-global-var-display", false, "do not show globals that are written but never read")
+	fs.BoolVar(&o.verify, "verify", false, "verify the bundle and run nothing")
+	fs.BoolVar(&o.inspect, "inspect", false, "show what is in the bundle and run nothing")
+	fs.BoolVar(&o.json, "json", false, "with --inspect, --verify and --dry-run: as JSON")
+	fs.BoolVar(&o.dryRun, "dry-run", false, "look for every probe's place and run nothing")
+	fs.StringVar(&o.target, "target", "", "with --dry-run: on the host that `FILE` describes (a description or BTF)")
+	fs.StringVar(&o.describe, "describe", "", "write a description of this host to `FILE`")
+	fs.BoolVar(&o.allowUnsigned, "allow-unsigned", false, "run a bundle that nobody has signed (root only)")
+	fs.BoolVarP(&o.help, "help", "h", false, "show this help")
+	fs.BoolVarP(&o.version, "version", "V", false, "show the version")
+	if err := fs.Parse(args); err != nil {
+		return nil, fs, err
+	}
+	if o.help || o.version {
+		return o, fs, nil
+	}
+	modes := 0
+	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.describe != ""} {
+		if m {
+			modes++
+		}
+	}
+	rest := fs.Args()
+	switch {
+	case modes > 1:
+		return nil, fs, errors.New("--verify, --inspect, --dry-run and --describe exclude each other")
+	case o.describe != "" && len(rest) > 0:
+		return nil, fs, errors.New("--describe takes no bundle")
+	case o.describe == "" && len(rest) == 0:
+		return nil, fs, errors.New("a bundle must be given")
+	case o.Command != "" && o.PID != 0:
+		return nil, fs, errors.New("-c and -x exclude each other")
+	case o.PID < 0:
+		return nil, fs, fmt.Errorf("-x %d is no process", o.PID)
+	case o.timeout < 0 || o.BufferMB < 0:
+		return nil, fs, errors.New("a time or size must not be negative")
+	case o.target != "" && !o.dryRun:
+		return nil, fs, errors.New("--target belongs to --dry-run")
+	}
+	o.Timeout = time.Duration(o.timeout * float64(time.Second))
+	if o.describe != "" {
+		return o, fs, nil
+	}
+	o.bundle = rest[0]
+	o.Globals = map[string]string{}
+	for _, a := range rest[1:] {
+		name, value, ok := strings.Cut(a, "=")
+		if !ok || name == "" {
+			return nil, fs, fmt.Errorf("%q is no GLOBAL=VALUE", a)
+		}
+		o.Globals[name] = value
+	}
+	return o, fs, nil
+}
+
+// staprun is the command. It returns the exit status.
+func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	o, fs, err := parse(args)
+	if err != nil {
+		fmt.Fprintf(stderr, "staprun: %v (--help tells the options)\n", err)
+		return exitUsage
+	}
+	switch {
+	case o.help:
+		fmt.Fprint(stdout, usage, fs.FlagUsages())
+		return 0
+	case o.version:
+		fmt.Fprintf(stdout, "staprun: bundle format %d.%d, program format %d.%d\n", bundle.Major, bundle.Minor, ir.EncodingMajor, ir.EncodingMinor)
+		return 0
+	case o.describe != "":
+		if err := describe(o.describe, stderr); err != nil {
+			fmt.Fprintf(stderr, "staprun: %v\n", err)
+			return exitFailed
+		}
+		return 0
+	}
+	data, err := readBundle(o.bundle)
+	if err != nil {
+		fmt.Fprintf(stderr, "staprun: %v\n", err)
+		return exitFailed
+	}
+	v := verify(data)
+	if o.verify {
+		return showVerdict(o, v, stdout, stderr)
+	}
+	if o.inspect {
+		return inspect(o, v, stdout, stderr)
+	}
+	refuse := func() int {
+		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
+		return v.Kind.ExitCode()
+	}
+	img, err := image(v.Bundle)
+	if o.dryRun {
+		// Looking is allowed whoever made the bundle, if it is whole.
+		if v.Bundle == nil {
+			return refuse()
+		}
+		if err != nil {
+			fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
+			return exitFailed
+		}
+		return dryRun(o, img, stdout, stderr)
+	}
+	switch {
+	case v.Kind == trust.OK:
+		if o.Verbose > 0 {
+			fmt.Fprintf(stderr, "staprun: %s: signed by %s (%s, %s)\n", o.bundle, v.Principal, v.Key, v.Source)
+		}
+	case v.Kind == trust.Unsigned && o.allowUnsigned && os.Geteuid() == 0:
+	default:
+		if v.Kind == trust.Unsigned && o.allowUnsigned {
+			v.Reason = "--allow-unsigned is for root only"
+		}
+		return refuse()
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
+		return exitFailed
+	}
+	o.Stdout, o.Stderr, o.Signals = stdout, stderr, true
+	status, err := loader.Run(ctx, img, o.Options)
+	if err != nil {
+		var le *loader.Error
+		if errors.As(err, &le) && le.ForKernel() {
+			v = v.ForKernel(le.Error())
+			return refuse()
+		}
+		fmt.Fprintf(stderr, "ERROR: %v\n", err)
+		return exitFailed
+	}
+	return status
+}
+
+// readBundle reads a file once and whole: what is verified is what is run.
+func readBundle(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, bundle.MaxSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > bundle.MaxSize {
+		return nil, fmt.Errorf("%s: longer than the %d bytes that a bundle may have", name, bundle.MaxSize)
+	}
+	return data, nil
+}
+
+func verify(data []byte) trust.Verdict {
+	store, err := trust.Load(trust.LoadOptions{})
+	if err != nil {
+		return trust.Refuse(err)
+	}
+	return trust.Verify(data, store, time.Now())
+}
+
+// image takes the program out of a bundle, of which nothing is believed.
+func image(b *bundle.Bundle) (loader.Image, error) {
+	if b == nil {
+		return loader.Image{}, errors.New("not a bundle")
+	}
+	enc, ok := b.Sections[".stap.ir"]
+	if !ok {
+		return loader.Image{}, errors.New("there is no program in it (section .stap.ir)")
+	}
+	p, err := ir.Decode(enc)
+	if err != nil {
+		return loader.Image{}, err
+	}
+	if err := ir.Check(p); err != nil {
+		return loader.Image{}, fmt.Errorf("the program in it is not well-formed: %w", err)
+	}
+	return loader.Image{Program: p, ELF: b.ELF}, nil
+}

@@ -1,0 +1,199 @@
+package loader
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
+
+	"stapkit/ir"
+	"stapkit/target"
+)
+
+// ProbeState is what DryRun says of one probe.
+type ProbeState struct {
+	Point    string   `json:"point"`
+	Optional bool     `json:"optional,omitempty"`
+	State    State    `json:"state"`
+	Carrier  string   `json:"carrier,omitempty"` // the one that would be used
+	Why      []string `json:"why,omitempty"`     // what is wrong with those before it
+}
+
+// State is the state of a probe on a host.
+type State string
+
+// The states.
+const (
+	StateOK       State = "ok"       // the first choice
+	StateFallback State = "fallback" // a later one
+	StateMissing  State = "missing"  // none
+)
+
+// DryRun says of every probe of the image whether the target has what it is to be
+// attached to and the structure members that its handler reads. It loads nothing
+// into the kernel and needs no privilege. An error says that the image or the
+// target cannot be read.
+func DryRun(img Image, tgt *target.Target) ([]ProbeState, error) {
+	var spec *ebpf.CollectionSpec
+	var err error
+	if len(img.ELF) > 0 {
+		if spec, err = ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF)); err != nil {
+			return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+		}
+	}
+	d := &dryRun{p: img.Program, spec: spec, tgt: tgt, done: map[int]error{}}
+	var list []ProbeState
+	for i := range img.Program.Probes {
+		list = append(list, d.probe(&img.Program.Probes[i]))
+	}
+	return list, nil
+}
+
+type dryRun struct {
+	p    *ir.Program
+	spec *ebpf.CollectionSpec
+	tgt  *target.Target
+	btf  *btf.Spec
+	done map[int]error // by handler: whether its relocations can be made
+}
+
+func (d *dryRun) probe(p *ir.Probe) ProbeState {
+	st := ProbeState{Point: p.Point, Optional: p.Optional, State: StateMissing}
+	for i := range p.Attach {
+		a := &p.Attach[i]
+		err := d.place(a)
+		if err == nil && a.Carrier != "loader" {
+			err = d.relocate(a.Handler)
+		}
+		if err != nil {
+			st.Why = append(st.Why, fmt.Sprintf("%s: %v", a.Carrier, err))
+			continue
+		}
+		st.Carrier, st.State = a.Carrier, StateOK
+		if i > 0 {
+			st.State = StateFallback
+		}
+		return st
+	}
+	return st
+}
+
+// place looks for what the row is attached to. What the target does not tell is
+// taken to be there.
+func (d *dryRun) place(a *ir.Attach) error {
+	switch a.Carrier {
+	case "raw_tp", "tp_btf":
+		if _, err := d.tgt.BTF(); err != nil {
+			if a.Carrier == "tp_btf" {
+				return err
+			}
+			return nil
+		}
+		list, err := d.tgt.Tracepoints(a.Module, a.Target)
+		if err == nil && len(list) == 0 {
+			err = fmt.Errorf("there is no tracepoint %s", a.Target)
+		}
+		return err
+	case "tracepoint":
+		group, name, _ := cutEvent(a.Target)
+		if len(d.tgt.Events("*")) > 0 && len(d.tgt.Events(group+":"+name)) == 0 {
+			return fmt.Errorf("there is no event %s", a.Target)
+		}
+	case "fentry", "fexit", "lsm":
+		if _, err := d.tgt.BTF(); err != nil {
+			return err
+		}
+		list, err := d.tgt.Functions(a.Module, a.Target)
+		if err == nil && len(list) == 0 {
+			err = fmt.Errorf("there is no function %s", a.Target)
+		}
+		return err
+	case "kprobe", "kretprobe", "kprobe_multi", "kretprobe_multi":
+		if syms, err := d.tgt.Symbols(); err == nil && len(syms.ByName(a.Target)) == 0 {
+			return fmt.Errorf("there is no function %s", a.Target)
+		}
+		if no, known := d.tgt.Denied(a.Target); known && no {
+			return fmt.Errorf("the kernel lets nobody probe %s", a.Target)
+		}
+	}
+	return nil
+}
+
+// relocate tries the CO-RE relocations of a handler's program.
+func (d *dryRun) relocate(h int) error {
+	if err, ok := d.done[h]; ok {
+		return err
+	}
+	err := d.tryRelocate(h)
+	d.done[h] = err
+	return err
+}
+
+func (d *dryRun) tryRelocate(h int) error {
+	name := d.p.Handlers[h].Name
+	if d.spec == nil || d.spec.Programs[name] == nil {
+		return fmt.Errorf("the object has no program %s", name)
+	}
+	var relos []*btf.CORERelocation
+	var insns []asm.Instruction
+	for _, ins := range d.spec.Programs[name].Instructions {
+		if r := btf.CORERelocationMetadata(&ins); r != nil {
+			relos = append(relos, r)
+			insns = append(insns, ins)
+		}
+	}
+	if len(relos) == 0 {
+		return nil
+	}
+	if d.btf == nil {
+		s, err := d.tgt.BTF()
+		if err != nil {
+			return err
+		}
+		if d.btf, err = btf.LoadSpecFromReader(bytes.NewReader(s.Raw())); err != nil {
+			return err
+		}
+	}
+	fixups, err := btf.CORERelocate(relos, []*btf.Spec{d.btf}, d.spec.ByteOrder, func(btf.Type) (btf.TypeID, error) { return 0, nil })
+	if err != nil {
+		return err
+	}
+	for _, r := range relos {
+		if strings.Contains(r.String(), "exists") {
+			// The program asks first; what is missing is not reached.
+			return nil
+		}
+	}
+	for i := range fixups {
+		ins := insns[i]
+		if err := fixups[i].Apply(&ins); err != nil {
+			return err
+		}
+		// A member that is missing makes the instruction a call of no function.
+		if ins.IsBuiltinCall() && ins.Constant == btf.COREBadRelocationSentinel {
+			return fmt.Errorf("%s: no such member or type: %v", place(&insns[i]), relos[i])
+		}
+	}
+	return nil
+}
+
+// place is the line of the script that an instruction comes from.
+func place(ins *asm.Instruction) string {
+	if l, ok := ins.Source().(*btf.Line); ok {
+		return fmt.Sprintf("%s:%d", l.FileName(), l.LineNumber())
+	}
+	return "unknown line"
+}
+
+// cutEvent takes the name of an event apart: "group/name" or "group:name".
+func cutEvent(s string) (group, name string, ok bool) {
+	for i := range len(s) {
+		if s[i] == '/' || s[i] == ':' {
+			return s[:i], s[i+1:], i > 0 && i+1 < len(s)
+		}
+	}
+	return "", "", false
+}

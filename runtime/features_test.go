@@ -1,0 +1,34 @@
+//go:build linux
+
+package loader
+
+import (
+	"os"
+	"testing"
+)
+
+func needRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root")
+	}
+	if err := theHost.checkBPF(); err != nil {
+		t.Skip("no BPF here: ", err)
+	}
+}
+
+func TestFeatures(t *testing.T) {
+	needRoot(t)
+	f, err := Features()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"carrier:raw_tp", "helper:bpf_loop", "prog:syscall", "map:ringbuf", "helper:bpf_ringbuf_output"} {
+		if !f[name] {
+			t.Errorf("%s: no", name)
+		}
+	}
+	for n, v := range f {
+		t.Log(n, v)
+	}
+}
