@@ -452,7 +452,7 @@ func (b *bodyState) variableAccess(x *syntax.TargetVar, addr bool) (*Access, *fa
 	if base.BaseType == nil {
 		base.BaseType = v.typ
 	}
-	return b.follow(&base, x.Access, x, addr)
+	return b.follow(&base, x.Access, x, addr, v.prefix...)
 }
 
 func openAccess(name string, text bool) *Access {
@@ -489,7 +489,7 @@ func (b *bodyState) varsAccess(x *syntax.TargetVar) (*Access, *fail) {
 			if base.BaseType == nil {
 				base.BaseType = v.typ
 			}
-			if a, f := b.follow(&base, syntax.Access{Pretty: x.Pretty}, x, v.composite() && x.Pretty == syntax.NoPretty); f == nil {
+			if a, f := b.follow(&base, syntax.Access{Pretty: x.Pretty}, x, v.composite() && x.Pretty == syntax.NoPretty, v.prefix...); f == nil {
 				e.Access = a
 			}
 		}
@@ -536,7 +536,7 @@ func (v *ctxVar) composite() bool {
 
 // follow goes from a base along accessors. The base's BaseType says what it is: a
 // value of that type, or with BaseAddr the address of one.
-func (b *bodyState) follow(base *Access, a syntax.Access, node syntax.Expr, addr bool) (*Access, *fail) {
+func (b *bodyState) follow(base *Access, a syntax.Access, node syntax.Expr, addr bool, prefix ...ctype.Step) (*Access, *fail) {
 	acc := *base
 	acc.Pretty, acc.Deep = a.Pretty, a.Pretty == syntax.PrettyDeep
 	root := acc.BaseType
@@ -545,6 +545,11 @@ func (b *bodyState) follow(base *Access, a syntax.Access, node syntax.Expr, addr
 	if acc.BaseAddr {
 		root = &ctype.Pointer{Elem: acc.BaseType, Bytes: 8}
 		steps = append(steps, ctype.Step{Kind: ctype.StepDeref})
+		nodes = append(nodes, nil)
+		acc.Index = append(acc.Index, nil)
+	}
+	for _, s := range prefix {
+		steps = append(steps, s)
 		nodes = append(nodes, nil)
 		acc.Index = append(acc.Index, nil)
 	}

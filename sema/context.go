@@ -71,6 +71,8 @@ type ctxVar struct {
 	typ   ctype.Type
 	acc   Access
 	local bool // of the function's body, not a parameter
+	// prefix is the way from acc to the value.
+	prefix []ctype.Step
 	// hidden: not shown by $$vars and -L.
 	hidden bool
 	// why the value cannot be had although the name exists; "" if it can.

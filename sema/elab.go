@@ -18,6 +18,8 @@ type Options struct {
 	Target *target.Target
 	// Library is where names are looked up that the script does not declare.
 	Library *Library
+	// Binaries are the programs that process probes name; nil opens them anew.
+	Binaries *Binaries
 	// Guru is -g: target variables may be written, functions that do harm called.
 	Guru bool
 	// Privilege is --privilege: "stapusr", "stapsys", or "" and "stapdev" for all.
@@ -61,11 +63,14 @@ type elab struct {
 	shared  map[string][]*bodyState
 
 	firstType map[typeSlot]place
+	list      bool            // for -l or -L
 	listing   bool            // handlers do not matter
 	learned   int             // types
 	seen      map[string]bool // diagnostics given
 	// unresolved: something is taken on trust.
 	unresolved bool
+	// untyped: an error about an unknown type was given.
+	untyped bool
 	// broken: the parser found errors, so that what is left may look useless.
 	broken   bool
 	noted    map[string]bool
@@ -97,6 +102,9 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 }
 
 func newElab(files []*syntax.File, opt Options) *elab {
+	if opt.Binaries == nil {
+		opt.Binaries = &Binaries{}
+	}
 	e := &elab{
 		opt: &opt, prog: &Program{Files: append([]*syntax.File(nil), files...)},
 		units: map[*syntax.File]*unit{}, globals: map[string]*Global{}, funcs: map[string][]*Func{},

@@ -28,7 +28,65 @@ func patterns() []pattern {
 
 	add(famTrace, "kernel.trace(string)", "module(string).trace(string)")
 	add(famTracepoint, "kernel.tracepoint(string)", "module(string).tracepoint(string)")
+	add(famSyscall, "kernel.syscall(string)", "kernel.syscall(string).return")
+
+	for _, where := range []string{"kernel", "module(string)"} {
+		for _, spec := range []string{"(string)", "(number)"} {
+			fn := where + ".function" + spec
+			add(famFunction, fn, fn+".call", fn+".exported", fn+".return", fn+".return.maxactive(number)")
+			st := where + ".statement" + spec
+			add(famStatement, st, st+".nearest")
+		}
+		fn := where + ".function(string)"
+		add(famFunction, fn+".inline", fn+".label(string)", fn+".callees", fn+".callees(number)",
+			fn+".callee(string)", fn+".callee(string).call", fn+".callee(string).return")
+	}
+	add(famStatement, "kernel.statement(number).absolute")
+	for _, where := range []string{"kprobe", "kprobe.module(string)"} {
+		fn := where + ".function(string)"
+		add(famKprobe, fn, fn+".call", fn+".return", fn+".return.maxactive(number)")
+	}
+	add(famStatement, "kprobe.statement(number).absolute")
+	for _, a := range []string{"kernel.data(number)", "kernel.data(number).length(number)", "kernel.data(string)"} {
+		add(famData, a+".write", a+".rw")
+	}
+	for _, a := range []string{"process(string).data(number)", "process(string).data(number).length(number)",
+		"process.data(number)", "process.data(number).length(number)", "process(number).data(number)", "process(number).data(number).length(number)"} {
+		add(famData, a+".write", a+".rw")
+	}
 	add(famGone, "kernel.mark(string)", "kernel.mark(string).format(string)")
+
+	for _, proc := range []string{"process", "process(string)", "process(number)"} {
+		add(famProcess, proc+".begin", proc+".end", proc+".thread.begin", proc+".thread.end")
+		add(famUSyscall, proc+".syscall", proc+".syscall.return")
+		add(famGone, proc+".insn", proc+".insn.block")
+		places := []string{proc, proc + ".library(string)"}
+		if proc == "process(number)" {
+			places = places[:1]
+		}
+		for _, where := range places {
+			for _, spec := range []string{"(string)", "(number)"} {
+				fn := where + ".function" + spec
+				add(famUFunction, fn, fn+".call", fn+".exported", fn+".return")
+				st := where + ".statement" + spec
+				add(famUStatement, st, st+".nearest")
+			}
+			fn := where + ".function(string)"
+			add(famUFunction, fn+".inline", fn+".label(string)", fn+".callees", fn+".callees(number)",
+				fn+".callee(string)", fn+".callee(string).call", fn+".callee(string).return")
+			add(famPlt, where+".plt", where+".plt.return", where+".plt(string)", where+".plt(string).return")
+			add(famMark, where+".mark(string)", where+".provider(string).mark(string)")
+		}
+	}
+	add(famGone, "process(number).statement(number).absolute", "process(number).statement(number).absolute.return")
+
+	perf := "perf.type(number).config(number)"
+	add(famPerf, perf, perf+".sample(number)", perf+".hz(number)", perf+".counter(string)",
+		perf+".process", perf+".process(string)", perf+".process(string).counter(string)", perf+".process.counter(string)",
+		perf+".sample(number).process", perf+".sample(number).process(string)", perf+".sample(number).counter(string)", perf+".hz(number).counter(string)")
+	for _, p := range []string{"netfilter.hook(string).pf(string)", "netfilter.pf(string).hook(string)"} {
+		add(famNetfilter, p, p+".priority(string)")
+	}
 
 	for _, p := range []string{"procfs", "procfs(string)"} {
 		add(famProcfs, p+".read", p+".read.maxsize(number)", p+".umask(number).read", p+".umask(number).read.maxsize(number)", p+".umask(number).write", p+".write")

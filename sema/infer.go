@@ -745,15 +745,53 @@ func (a *Access) accessor(x syntax.Expr) *syntax.Access {
 	return nil
 }
 
-// unresolvedTypes reports variables of which nothing tells the type.
+// unresolvedTypes reports variables, and functions used for their value, of which
+// nothing tells the type.
 func (b *bodyState) unresolvedTypes() {
-	hasErrors := diag.HasErrors(b.e.prog.Diags)
+	if diag.HasErrors(b.e.prog.Diags) && !b.e.untyped || b.e.unresolved {
+		return
+	}
+	report := func(n syntax.Node, name string) {
+		b.e.untyped = true
+		b.e.errorAt(codeUnresolvedType, n, "unresolved type").help("nothing tells whether '%s' is a number or a string", name)
+	}
 	for _, l := range b.body.Locals {
-		if l.Type == Unknown && l.Decl != nil && !hasErrors && !b.e.unresolved {
-			b.e.errorAt(codeUnresolvedType, l.Decl, "unresolved type").
-				help("nothing tells whether '%s' is a number or a string", l.Name)
+		if l.Type == Unknown && l.Decl != nil {
+			report(l.Decl, l.Name)
 		}
 	}
+	if b.e.untyped {
+		return // what follows from them
+	}
+	w := &walker{b: b}
+	w.stmt = func(s syntax.Stmt) bool {
+		if f, ok := s.(*syntax.ForeachStmt); ok {
+			if g := b.globalOf(f.Array); g != nil && g.Type == Unknown {
+				report(f.Array, g.Name)
+			}
+		}
+		return true
+	}
+	w.expr = func(x syntax.Expr, used bool) {
+		if !used || b.body.Types[x] != Unknown || b.body.bad[x] {
+			return
+		}
+		switch x := x.(type) {
+		case *syntax.Call:
+			if len(b.body.Calls[x]) > 0 {
+				report(x.Name, x.Name.Name)
+			}
+		case *syntax.Ident:
+			if g, ok := b.body.Idents[x].(*Global); ok && g.Type == Unknown {
+				report(x, g.Name)
+			}
+		case *syntax.Index:
+			if g := b.globalOf(x.X); g != nil && g.Type == Unknown {
+				report(x.X, g.Name)
+			}
+		}
+	}
+	w.body()
 }
 
 // late reports an error that a listing of the elaborated script does not have.

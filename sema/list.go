@@ -78,7 +78,7 @@ func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagno
 	}
 	opt.Unoptimized = true
 	e := newElab([]*syntax.File{f}, opt)
-	e.listing = !vars
+	e.list, e.listing = true, !vars
 	e.include(f, false)
 	e.resolveProbes(f, false)
 	if vars {

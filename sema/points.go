@@ -156,6 +156,27 @@ type tnode struct {
 	build   *family
 	pattern string
 	aliases []libAlias
+	dynamic *dynamicNode
+}
+
+// dynamicNode stands for branches whose names the target knows.
+type dynamicNode struct {
+	family  *family
+	pattern string
+	names   func(r *resolver) []string
+}
+
+// exists reports whether there is a branch of that name; without a target there may be.
+func (d *dynamicNode) exists(r *resolver, name string) bool {
+	if r.e.opt.Target == nil {
+		return true
+	}
+	for _, n := range d.names(r) {
+		if n == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (n *tnode) child(k key) *tnode {
@@ -219,6 +240,7 @@ var builtins = func() *tnode {
 		}
 		n.build, n.pattern = p.family, p.text
 	}
+	root.grow(key{name: "lsm"}).dynamic = &dynamicNode{famLSM, "lsm.*", (*resolver).lsmHooks}
 	return root
 }()
 
@@ -237,6 +259,9 @@ func (c cursor) at(k key) (next cursor, ok bool) {
 	} else {
 		for i, t := range c.trees {
 			next.trees[i] = t.child(k)
+		}
+		if t := c.trees[0]; t != nil && t.dynamic != nil && k.arg == noArg && next.trees[0] == nil && t.dynamic.exists(c.r, k.name) {
+			next.trees[0] = &tnode{build: t.dynamic.family, pattern: t.dynamic.pattern}
 		}
 	}
 	return next, next.trees != [3]*tnode{}
@@ -261,6 +286,11 @@ func (c cursor) keys() []key {
 	} else {
 		for _, t := range c.trees {
 			add(t)
+		}
+		if t := c.trees[0]; t != nil && t.dynamic != nil {
+			for _, name := range t.dynamic.names(c.r) {
+				seen[key{name: name}] = true
+			}
 		}
 	}
 	out := make([]key, 0, len(seen))

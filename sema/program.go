@@ -376,9 +376,10 @@ type Location struct {
 	Index  int // second register that is added, scaled by Scale; -1 for none
 	Scale  int
 	Offset int64
+	Shift  int // the value lies this many bits above bit 0 of Reg
 	// Expr is a DWARF expression that needs more than that.
 	Expr []byte
-	Size int // of the value: 1, 2, 4, 8; negative Size of USDT arguments is Signed
+	Size int // of the value: 1, 2, 4, 8
 	// Signed tells how a USDT argument widens.
 	Signed bool
 }
@@ -494,7 +495,7 @@ type Cond struct {
 type Carrier struct {
 	// Kind is "raw_tp", "tp_btf", "tracepoint", "fentry", "fexit", "kprobe",
 	// "kretprobe", "kprobe_multi", "kretprobe_multi", "uprobe", "uretprobe", "usdt",
-	// "perf", "breakpoint", "lsm" or "netfilter".
+	// "perf", "breakpoint", "lsm" or "netfilter"; in listings also "none".
 	Kind      string
 	Target    string // tracepoint ("sched_switch", or "syscalls/sys_enter_openat" of a classic one), function, hook, path of a binary
 	Module    string // kernel module

@@ -1,9 +1,645 @@
 package sema
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+
 	"stapkit/syntax"
+	"stapkit/target"
 	"stapkit/target/ctype"
+	"stapkit/target/elf"
 )
+
+// Binaries are the programs and libraries that scripts probe, opened once each. It
+// is safe for concurrent use; one can serve many elaborations.
+type Binaries struct {
+	// Search says where programs, libraries and debug files are.
+	Search elf.Search
+
+	mu    sync.Mutex
+	files map[string]*userFile
+}
+
+// userFile is one program or library.
+type userFile struct {
+	path string
+	elf  *elf.File
+	err  error
+}
+
+// file opens a program once.
+func (b *Binaries) file(path string) *userFile {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f, ok := b.files[path]; ok {
+		return f
+	}
+	if b.files == nil {
+		b.files = map[string]*userFile{}
+	}
+	u := &userFile{path: path}
+	u.elf, u.err = elf.Open(path)
+	b.files[path] = u
+	return u
+}
+
+// Close closes all files.
+func (b *Binaries) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var errs []error
+	for _, f := range b.files {
+		if f.elf != nil {
+			errs = append(errs, f.elf.Close())
+		}
+	}
+	b.files = nil
+	return errors.Join(errs...)
+}
+
+// where says which programs a process probe is about.
+type where struct {
+	files []*userFile
+	// process is the program whose library is probed, "" when files are programs.
+	process   string
+	pid       int
+	targetSet bool
+	// head is the part of the point before the function, by file.
+	head func(f *userFile) string
+}
+
+// programs finds the programs of a process probe.
+func (r *resolver) programs(in *request) (*where, *fail) {
+	b := r.e.opt.Binaries
+	c := in.comps[0]
+	w := &where{}
+	open := func(path string) *fail {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		f := b.file(path)
+		if f.err != nil {
+			if errors.Is(f.err, fs.ErrNotExist) {
+				return failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", path)
+			}
+			return failf(codeNoMatch, nil, "no match: %s cannot be read: %v", path, f.err)
+		}
+		w.files = append(w.files, f)
+		return nil
+	}
+	switch {
+	case c.arg == numArg:
+		w.pid = int(c.num)
+		if f := open("/proc/" + strconv.Itoa(w.pid) + "/exe"); f != nil {
+			return nil, failf(codeNoMatch, nil, "no match: there is no process %d, or its program cannot be read", w.pid)
+		}
+	case c.arg == noArg || c.str == "":
+		if r.e.opt.Command == "" && r.e.opt.PID == 0 {
+			return nil, needProcess()
+		}
+		w.pid, w.targetSet = r.e.opt.PID, true
+		path := r.e.opt.Command
+		if path == "" {
+			path = "/proc/" + strconv.Itoa(w.pid) + "/exe"
+		} else if found, err := b.Search.Executable(path); err == nil {
+			path = found
+		}
+		if f := open(path); f != nil {
+			return nil, f
+		}
+	default:
+		paths, f := r.paths(c.str)
+		if f != nil {
+			return nil, f
+		}
+		for _, p := range paths {
+			if f := open(p); f != nil {
+				if len(paths) == 1 {
+					return nil, f
+				}
+			}
+		}
+		if len(w.files) == 0 {
+			return nil, failf(codeNoMatch, nil, "no match: no program fits %q", c.str)
+		}
+	}
+	w.head = func(f *userFile) string { return fmt.Sprintf("process(%q)", f.path) }
+	lib := in.arg("library")
+	if lib == nil {
+		return w, nil
+	}
+	// The library is one that the program loads, or any of that name.
+	main := w.files[0]
+	w.process = main.path
+	w.files = nil
+	paths, _, err := b.Search.Needed(main.elf)
+	if err != nil {
+		return nil, failf(codeNoMatch, nil, "no match: the libraries of %s are not known: %v", main.path, err)
+	}
+	for _, p := range paths {
+		if target.Match(lib.str, p) || target.Match(lib.str, filepath.Base(p)) {
+			if f := open(p); f != nil {
+				return nil, f
+			}
+		}
+	}
+	if len(w.files) == 0 {
+		more, f := r.paths(lib.str)
+		if f != nil {
+			return nil, failf(codeNoMatch, nil, "no match: %s loads no library %q", main.path, lib.str)
+		}
+		for _, p := range more {
+			if f := open(p); f != nil {
+				return nil, f
+			}
+		}
+	}
+	w.head = func(f *userFile) string { return fmt.Sprintf("process(%q).library(%q)", w.process, f.path) }
+	return w, nil
+}
+
+// paths finds the files that a name in a process probe means: a path, a pattern of
+// paths, a library as the dynamic linker finds it, or a program in $PATH.
+func (r *resolver) paths(name string) ([]string, *fail) {
+	s := &r.e.opt.Binaries.Search
+	if strings.Contains(name, "/") {
+		if !target.IsPattern(name) {
+			return []string{name}, nil
+		}
+		found, err := filepath.Glob(name)
+		if err != nil || len(found) == 0 {
+			return nil, failf(codeNoMatch, nil, "no match: no file fits %q", name)
+		}
+		return found, nil
+	}
+	if strings.HasPrefix(name, "lib") && strings.Contains(name, ".so") {
+		found, err := s.Libraries(func(base string) bool { return target.Match(name, base) })
+		if err == nil && len(found) > 0 {
+			return found, nil
+		}
+	}
+	if target.IsPattern(name) {
+		return nil, failf(codeNoMatch, nil, "no match: a pattern of programs needs their directory").withHelp("as in process(\"/usr/bin/%s\")", name)
+	}
+	p, err := s.Executable(name)
+	if err != nil {
+		return nil, failf(codeNoMatch, nil, "no match").withHelp("%v", err)
+	}
+	return []string{p}, nil
+}
+
+// tail writes the components of a point behind the function, mark or statement.
+func tail(in *request, name string) string {
+	s, on := "", false
+	for _, c := range in.comps {
+		if on {
+			s += "." + c.String()
+		}
+		on = on || c.name == name
+	}
+	return s
+}
+
+// carrier fills in what all carriers in a program share.
+func (w *where) carrier(c Carrier, f *userFile) Carrier {
+	c.Target = f.path
+	c.Process, c.PID, c.TargetSet = w.process, w.pid, w.targetSet
+	return c
+}
+
+var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
+	fn := in.arg("function")
+	if in.unknown() {
+		return r.open(FamUFunction, in, "function "+fn.str), nil
+	}
+	w, f := r.programs(in)
+	if f != nil {
+		return nil, f
+	}
+	for _, part := range []string{"inline", "label", "callee", "callees"} {
+		if in.has(part) {
+			return nil, needUserDWARF(w.files[0].path, "."+part)
+		}
+	}
+	if _, file, ok := strings.Cut(fn.str, "@"); ok && strings.ContainsAny(file, "./:") {
+		return nil, needUserDWARF(w.files[0].path, fmt.Sprintf("a source file (%q)", file))
+	}
+	var out []*Probe
+	for _, file := range w.files {
+		if fn.arg == numArg {
+			p, f := r.userAddress(in, w, file, FamUFunction, "function", uint64(fn.num))
+			if f != nil {
+				return nil, f
+			}
+			out = append(out, p)
+			continue
+		}
+		got, f := r.userFunctions(in, w, file, fn.str)
+		if f != nil {
+			return nil, f
+		}
+		out = append(out, got...)
+	}
+	if len(out) == 0 {
+		var names []string
+		for _, file := range w.files {
+			names = append(names, functionNames(file)...)
+		}
+		msg := "no match"
+		if s := ctype.Similar(fn.str, names, 5); len(s) > 0 {
+			msg += " (similar functions: " + strings.Join(s, ", ") + ")"
+		}
+		return nil, failf(codeNoMatch, nil, "%s", msg)
+	}
+	return out, nil
+}}
+
+// needUserDWARF refuses what a symbol table cannot tell.
+func needUserDWARF(path, what string) *fail {
+	return failf(codeNeedDebuginfo, nil, "%s needs the debug information of %s; its symbols tell names and addresses only", what, path).
+		withHelp("compile with -g, or install the package with its debug symbols")
+}
+
+// functionNames lists the functions of a program for suggestions.
+func functionNames(f *userFile) []string {
+	syms, err := f.elf.Symbols()
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, s := range syms {
+		if s.Kind == elf.Func {
+			out = append(out, s.Name)
+		}
+	}
+	sort.Strings(out)
+	return compact(out)
+}
+
+// userFunctions finds functions by name or pattern in the symbol table.
+func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern string) ([]*Probe, *fail) {
+	var syms []elf.Symbol
+	var err error
+	if target.IsPattern(pattern) {
+		var all []elf.Symbol
+		all, err = file.elf.Symbols()
+		for _, s := range all {
+			if target.Match(pattern, s.Name) {
+				syms = append(syms, s)
+			}
+		}
+	} else {
+		syms, err = file.elf.Lookup(pattern)
+	}
+	if err != nil {
+		return nil, failf(codeNoMatch, nil, "no match: the symbols of %s cannot be read: %v", file.path, err)
+	}
+	exported := in.has("exported")
+	byName := map[string]int{}
+	for _, s := range syms {
+		if s.Kind == elf.Func || s.Kind == elf.Indirect {
+			byName[s.Name]++
+		}
+	}
+	var out []*Probe
+	seen := map[uint64]bool{}
+	for _, s := range syms {
+		if s.Kind != elf.Func && s.Kind != elf.Indirect || seen[s.Addr] && !target.IsPattern(pattern) || exported && !s.Global {
+			continue
+		}
+		if !file.elf.Executable(s.Addr) {
+			continue
+		}
+		seen[s.Addr] = true
+		p, f := r.userFunction(in, w, file, s, byName[s.Name] > 1)
+		if f != nil {
+			return nil, f
+		}
+		out = append(out, p)
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Point < out[j].Point })
+	return out, nil
+}
+
+// userFunction makes the probe of one function.
+func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Symbol, ambiguous bool) (*Probe, *fail) {
+	p := in.make(FamUFunction, fmt.Sprintf("%s.function(%q)%s", w.head(file), s.Name, tail(in, "function")))
+	p.Func, p.Binary = s.Name, file.path
+	p.Return = in.has("return")
+	c := Carrier{Kind: "uprobe", Symbol: s.Name, Reason: "a breakpoint at the function's entry; bound by its symbol"}
+	if p.Return {
+		if file.elf.IsGo() {
+			return nil, failf(codeRefused, nil, "a return probe kills Go programs such as %s: their stacks move", file.path).
+				withHelp("probe the entry, or the lines of its return statements")
+		}
+		c.Kind, c.Reason = "uretprobe", "the return address is replaced while the function runs"
+	}
+	if ambiguous || s.Version != "" && len(p.Func) == 0 {
+		off, ok := file.elf.Offset(s.Addr)
+		if !ok {
+			return nil, failf(codeNoMatch, nil, "no match: function %s has no place in the file", s.Name)
+		}
+		c.Symbol, c.Offset, c.BuildID = "", off, file.elf.BuildID
+		c.Reason = "several functions have this name, so it is bound by its place in this build"
+	}
+	p.Carriers = []Carrier{w.carrier(c, file)}
+	p.makeCtx = func() *context { return r.userContext(p, file, s.Addr) }
+	return p, nil
+}
+
+// userContext offers what is known of a place in a program without debug
+// information: the return value as a number.
+func (r *resolver) userContext(p *Probe, file *userFile, addr uint64) *context {
+	what := p.Func
+	if what == "" {
+		what = fmt.Sprintf("%#x", addr)
+	}
+	c := &context{what: what, space: UserSpace, binary: file.path}
+	if p.Return {
+		return &context{what: what, space: UserSpace, binary: file.path, entry: c,
+			ret: &ctxVar{name: "return", acc: Access{Base: BaseReturn, Size: 8, Signed: true, Space: UserSpace, Binary: file.path}}}
+	}
+	return c
+}
+
+// userAddress makes the probe of an address in a program.
+func (r *resolver) userAddress(in *request, w *where, file *userFile, fam Family, word string, addr uint64) (*Probe, *fail) {
+	off, ok := file.elf.Offset(addr)
+	if !ok || !file.elf.Executable(addr) {
+		return nil, failf(codeNoMatch, nil, "no match").withHelp("%#x is no address of code in %s", addr, file.path)
+	}
+	p := in.make(fam, fmt.Sprintf("%s.%s(%d)%s", w.head(file), word, addr, tail(in, word)))
+	p.Binary = file.path
+	p.Return = in.has("return")
+	if s, o, ok := file.elf.At(addr); ok && o == 0 {
+		p.Func = s.Name
+	}
+	c := Carrier{Kind: "uprobe", Offset: off, BuildID: file.elf.BuildID, Reason: "an address binds to one build of the program"}
+	if p.Return {
+		c.Kind = "uretprobe"
+	}
+	p.Carriers = []Carrier{w.carrier(c, file)}
+	p.makeCtx = func() *context { return r.userContext(p, file, addr) }
+	return p, nil
+}
+
+var famUStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
+	st := in.arg("statement")
+	if in.unknown() {
+		return r.open(FamUStatement, in, "statement "+st.str), nil
+	}
+	w, f := r.programs(in)
+	if f != nil {
+		return nil, f
+	}
+	if st.arg == strArg {
+		return nil, needUserDWARF(w.files[0].path, "a statement")
+	}
+	var out []*Probe
+	for _, file := range w.files {
+		p, f := r.userAddress(in, w, file, FamUStatement, "statement", uint64(st.num))
+		if f != nil {
+			return nil, f
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}}
+
+var famPlt = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
+	if in.unknown() {
+		return r.open(FamUFunction, in, "PLT entry"), nil
+	}
+	w, f := r.programs(in)
+	if f != nil {
+		return nil, f
+	}
+	pattern := in.str("plt")
+	if pattern == "" {
+		pattern = "*"
+	}
+	var out []*Probe
+	var names []string
+	for _, file := range w.files {
+		list, err := file.elf.PLT()
+		if err != nil {
+			return nil, failf(codeNoMatch, nil, "no match: the PLT of %s cannot be read: %v", file.path, err)
+		}
+		for _, e := range list {
+			names = append(names, e.Name)
+			off, ok := file.elf.Offset(e.Addr)
+			if !target.Match(pattern, e.Name) || !ok {
+				continue
+			}
+			p := in.make(FamUFunction, fmt.Sprintf("%s.plt(%q)%s", w.head(file), e.Name, tail(in, "plt")))
+			p.Func, p.Binary, p.Return = e.Name, file.path, in.has("return")
+			c := Carrier{Kind: "uprobe", Offset: off, BuildID: file.elf.BuildID, Reason: "the stub through which the program calls a library's function"}
+			if p.Return {
+				c.Kind = "uretprobe"
+			}
+			p.Carriers = []Carrier{w.carrier(c, file)}
+			name, addr := e.Name, e.Addr
+			p.makeCtx = func() *context {
+				c := r.userContext(p, file, addr)
+				c.consts = map[string]string{"$$name": name}
+				return c
+			}
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		return nil, failf(codeNoMatch, nil, "no match%s", similar(pattern, names))
+	}
+	return out, nil
+}}
+
+var famMark = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
+	if in.unknown() {
+		return r.open(FamMark, in, "mark"), nil
+	}
+	w, f := r.programs(in)
+	if f != nil {
+		return nil, f
+	}
+	// In names of marks a dash is written as two underscores.
+	pattern := strings.ReplaceAll(in.str("mark"), "-", "__")
+	provider := in.str("provider")
+	var out []*Probe
+	var names []string
+	for _, file := range w.files {
+		marks, err := file.elf.Marks()
+		if err != nil {
+			return nil, failf(codeNoMatch, nil, "no match: the marks of %s cannot be read: %v", file.path, err)
+		}
+		for i := range marks {
+			m := &marks[i]
+			names = append(names, m.Name)
+			if !target.Match(pattern, m.Name) || in.has("provider") && !target.Match(provider, m.Provider) {
+				continue
+			}
+			p, f := r.mark(in, w, file, m)
+			if f != nil {
+				return nil, f
+			}
+			out = append(out, p)
+		}
+	}
+	if len(out) == 0 {
+		sort.Strings(names)
+		fl := failf(codeNoMatch, nil, "no match%s", similar(pattern, compact(names)))
+		if len(names) == 0 {
+			fl.help = w.files[0].path + " has no marks"
+		}
+		return nil, fl
+	}
+	return out, nil
+}}
+
+// mark makes the probe of one place of a mark.
+func (r *resolver) mark(in *request, w *where, file *userFile, m *elf.Mark) (*Probe, *fail) {
+	prov := ""
+	if in.has("provider") {
+		prov = fmt.Sprintf(".provider(%q)", m.Provider)
+	}
+	p := in.make(FamMark, fmt.Sprintf("%s%s.mark(%q)", w.head(file), prov, m.Name))
+	p.Func, p.Binary, p.Provider = m.Name, file.path, m.Provider
+	off, ok := file.elf.Offset(m.Addr)
+	if !ok {
+		return nil, failf(codeNoMatch, nil, "no match: mark %s has no place in the file", m.Name)
+	}
+	c := Carrier{Kind: "usdt", Symbol: m.Provider + ":" + m.Name, Offset: off, Reason: "a mark in the program; found again in the host's copy"}
+	if m.Semaphore != 0 {
+		if c.Semaphore, ok = file.elf.Offset(m.Semaphore); !ok {
+			return nil, failf(codeNoMatch, nil, "no match: the semaphore of mark %s has no place in the file", m.Name)
+		}
+	}
+	p.Carriers = []Carrier{w.carrier(c, file)}
+	p.makeCtx = func() *context {
+		c := &context{what: "mark " + m.Name, space: UserSpace, binary: file.path,
+			consts: map[string]string{"$$name": m.Name, "$$provider": m.Provider}}
+		for i := range m.Args {
+			c.vars = append(c.vars, markArg(i, &m.Args[i], file.path))
+		}
+		return c
+	}
+	return p, nil
+}
+
+// markArg makes the variable of an argument of a mark.
+func markArg(i int, a *elf.Arg, path string) ctxVar {
+	v := ctxVar{name: fmt.Sprintf("arg%d", i+1), acc: Access{
+		Base: BaseLocation, N: i, Size: a.Bytes, Signed: a.Signed, Space: UserSpace, Binary: path}}
+	l := &Location{Reg: a.Reg, Index: a.Index, Scale: a.Scale, Offset: a.Disp, Shift: a.Shift, Size: a.Bytes, Signed: a.Signed}
+	switch a.Kind {
+	case elf.ArgConst:
+		l.Kind = "const"
+	case elf.ArgReg:
+		l.Kind = "reg"
+	case elf.ArgMem:
+		l.Kind = "mem"
+	case elf.ArgAddr:
+		l.Kind = "addr"
+	default:
+		v.why = fmt.Sprintf("the place of '$arg%d' (%q) is not understood", i+1, a.Text)
+	}
+	if a.Float {
+		v.why = fmt.Sprintf("'$arg%d' is a floating-point number, which cannot be read", i+1)
+	}
+	v.acc.Location = l
+	return v
+}
+
+// processFilter says whose events a process probe without a place wants.
+func (r *resolver) processFilter(in *request) (c Carrier, head string, f *fail) {
+	a := in.comps[0]
+	switch {
+	case a.arg == numArg:
+		c.PID = int(a.num)
+		return c, fmt.Sprintf("process(%d)", a.num), nil
+	case a.arg == noArg || a.str == "":
+		// All processes, or with -c and -x those of the target.
+		if r.e.opt.Command != "" || r.e.opt.PID != 0 {
+			c.PID, c.TargetSet = r.e.opt.PID, true
+		}
+		return c, "process", nil
+	}
+	if target.IsPattern(a.str) {
+		return c, "", failf(codePointArg, nil, "a pattern cannot stand for the program of this kind of probe")
+	}
+	paths, f := r.paths(a.str)
+	if f != nil {
+		return c, "", f
+	}
+	c.Process = paths[0]
+	if real, err := filepath.EvalSymlinks(paths[0]); err == nil {
+		c.Process = real
+	} else {
+		return c, "", failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", paths[0])
+	}
+	return c, fmt.Sprintf("process(%q)", c.Process), nil
+}
+
+var famProcess = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
+	if in.unknown() {
+		return r.open(FamProcess, in, "process"), nil
+	}
+	c, head, f := r.processFilter(in)
+	if f != nil {
+		return nil, f
+	}
+	what := strings.TrimPrefix(pointText(in.comps[1:]), ".")
+	p := in.make(FamProcess, head+"."+what)
+	p.Func, p.Binary = what, c.Process
+	c.Kind = "tp_btf"
+	switch what {
+	case "begin":
+		c.Target, c.Reason = "sched_process_exec", "a process begins when it executes a program; the loader runs it once for each that is there already"
+	case "thread.begin":
+		c.Target, c.Reason = "task_newtask", "threads begin when they are created"
+	case "end", "thread.end":
+		c.Target, c.Reason = "sched_process_exit", "the task ends"
+	}
+	raw := c
+	raw.Kind = "raw_tp"
+	p.Carriers = []Carrier{c, raw}
+	p.ctx = &context{what: "process." + what, space: UserSpace, binary: c.Process}
+	return []*Probe{p}, nil
+}}
+
+var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
+	if in.unknown() {
+		return r.open(FamUSyscall, in, "system call"), nil
+	}
+	c, head, f := r.processFilter(in)
+	if f != nil {
+		return nil, f
+	}
+	p := in.make(FamUSyscall, head+"."+pointText(in.comps[1:]))
+	p.Return, p.Binary = in.has("return"), c.Process
+	c.Kind, c.Target, c.Reason = "tp_btf", "sys_enter", "all system calls, narrowed to the process"
+	if p.Return {
+		c.Target = "sys_exit"
+	}
+	raw := c
+	raw.Kind = "raw_tp"
+	p.Carriers = []Carrier{c, raw}
+	ctx := &context{what: "process.syscall", binary: c.Process}
+	ctx.vars = append(ctx.vars, ctxVar{name: "syscall", acc: Access{Base: BaseSyscallNr, Size: 8, Signed: true}})
+	for i := range 6 {
+		ctx.vars = append(ctx.vars, ctxVar{name: fmt.Sprintf("arg%d", i+1), hidden: p.Return, acc: Access{Base: BaseSyscallArg, N: i, Size: 8, Signed: true}})
+	}
+	if p.Return {
+		ctx.ret = &ctxVar{name: "return", acc: Access{Base: BaseSyscallReturn, Size: 8, Signed: true}}
+	}
+	p.ctx = ctx
+	return []*Probe{p}, nil
+}}
 
 // userType finds a type in the debug information of a program.
 func (e *elab) userType(path, name string) (ctype.Type, bool) {

@@ -1,0 +1,71 @@
+package sema
+
+import (
+	_ "embed" // syscalls.txt
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+//go:generate go run stapkit/internal/gen/syscalls
+
+//go:embed syscalls.txt
+var syscallText string
+
+// syscallTable gives the numbers of system calls by architecture and name.
+var syscallTable = sync.OnceValue(func() map[string]map[string]int {
+	out := map[string]map[string]int{}
+	var columns []string
+	for line := range strings.Lines(syscallText) {
+		f := strings.Fields(line)
+		switch {
+		case len(f) == 0 || f[0] == "#":
+			continue
+		case f[0] == "name":
+			columns = f[1:]
+			for _, c := range columns {
+				out[c] = map[string]int{}
+			}
+			continue
+		}
+		for i, nr := range f[1:] {
+			if n, err := strconv.Atoi(nr); err == nil && i < len(columns) {
+				out[columns[i]][f[0]] = n
+			}
+		}
+	}
+	return out
+})
+
+// Syscalls lists the system calls of an architecture by SystemTap's name of it,
+// sorted; nil for one that is not known.
+func Syscalls(arch string) []string { return sortedKeys(syscallTable()[arch]) }
+
+// SyscallNumber is the number of a system call on an architecture.
+func SyscallNumber(arch, name string) (int, bool) {
+	nr, ok := syscallTable()[arch][name]
+	return nr, ok
+}
+
+// SyscallName is the name of a system call by its number.
+func SyscallName(arch string, nr int) (string, bool) {
+	var found []string
+	for name, n := range syscallTable()[arch] {
+		if n == nr {
+			found = append(found, name)
+		}
+	}
+	sort.Strings(found)
+	if len(found) == 0 {
+		return "", false
+	}
+	return found[0], true
+}
+
+// syscallEvents are the calls whose kernel function, and so trace event, has
+// another name.
+var syscallEvents = map[string]string{
+	"stat": "newstat", "lstat": "newlstat", "fstat": "newfstat", "uname": "newuname",
+	"umount2": "umount", "sendfile": "sendfile64",
+}
