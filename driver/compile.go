@@ -101,7 +101,7 @@ func (f *Frontend) Translate() (*Compiled, *object.Spec, error) {
 	if err := ir.Check(out.Program); err != nil {
 		return nil, nil, fmt.Errorf("internal error: the lowered program is not well-formed: %w", err)
 	}
-	spec, report, ds := ebpf.Generate(out.Program, ebpf.Options{Source: f.Source})
+	spec, report, ds := ebpf.Generate(out.Program, ebpf.Options{Line: f.line, Arch: c.goarch()})
 	out.Report = report
 	out.Diags = append(out.Diags, ds...)
 	if diag.HasErrors(out.Diags) {
@@ -196,4 +196,30 @@ func (f *Frontend) Bundle(c *Compiled) ([]byte, error) {
 		Script: f.Config.Scripts[0].Name, ScriptSHA256: sha256.Sum256(f.Config.Scripts[0].Text),
 		Tool: "stapkit " + Release,
 	})
+}
+
+// line gives a line of a script or library file, for line information.
+func (f *Frontend) line(file string, n int) string {
+	text, ok := f.lines[file]
+	if !ok {
+		if b, found := f.Source(file); found {
+			text = strings.Split(string(b), "\n")
+		}
+		if f.lines == nil {
+			f.lines = map[string][]string{}
+		}
+		f.lines[file] = text
+	}
+	if n < 1 || n > len(text) {
+		return ""
+	}
+	return strings.TrimSpace(text[n-1])
+}
+
+// goarch is the target's architecture by Go's names, "" for amd64.
+func (c *Config) goarch() string {
+	if c.Target != nil && c.Target.Arch() == "arm64" {
+		return "arm64"
+	}
+	return ""
 }

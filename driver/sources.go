@@ -133,6 +133,7 @@ type Frontend struct {
 	LibraryFiles int
 
 	texts map[string][]byte
+	lines map[string][]string
 }
 
 // Source returns the text of a file that diagnostics may point into.
@@ -177,7 +178,9 @@ func (f *Frontend) library(opt syntax.Options) (*syntax.MacroSet, error) {
 	set := &syntax.MacroSet{}
 	addMacros := func(name string, text []byte) {
 		f.texts[name] = text
-		for _, d := range syntax.ParseMacros(name, text, opt, set).Diags {
+		opt.Macros = set
+		file := syntax.ParseMacros(name, text, opt)
+		for _, d := range append(file.Diags, set.Add(file)...) {
 			if d.Severity == diag.Error {
 				f.Diags = append(f.Diags, d)
 			}

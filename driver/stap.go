@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"stapkit/compile/ebpf"
 	"stapkit/diag"
 	"stapkit/ir"
 	"stapkit/sema"
@@ -117,7 +116,7 @@ func (s *stap) run(ctx context.Context) int {
 		if err := ir.Dump(s.stdout, c.Program); err != nil {
 			return s.fail(err)
 		}
-		return s.failed(ebpf.Dump(s.stdout, spec))
+		return s.failed(dumpPrograms(s.stdout, spec))
 	}
 	start = time.Now()
 	if err := f.Object(c, spec); err != nil {
@@ -294,7 +293,18 @@ func (s *stap) pass1() int {
 			opt.View = syntax.SourceView
 			file = syntax.ParseFile(o.Scripts[i].Name, o.Scripts[i].Text, opt)
 		}
-		if err := syntax.Dump(s.stdout, file, o.Dump, o.JSON); err != nil {
+		var err error
+		switch o.Dump {
+		case "":
+			err = syntax.DumpP1(s.stdout, file)
+		case "tokens":
+			err = syntax.DumpTokens(s.stdout, file, o.JSON)
+		case "source", "expanded":
+			err = syntax.DumpTree(s.stdout, file, o.JSON)
+		default:
+			err = fmt.Errorf("--dump=%s: use tokens, source or expanded", o.Dump)
+		}
+		if err != nil {
 			return s.fail(err)
 		}
 	}

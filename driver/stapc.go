@@ -109,7 +109,7 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 1
 	}
 	if *explain {
-		if err := c.Report.Write(stdout); err != nil {
+		if err := c.Explain(stdout); err != nil {
 			return fail(err)
 		}
 	}

@@ -106,6 +106,8 @@ func TestMerge(t *testing.T) {
 				}
 				merged.Merge(&p)
 			}
+			// One CPU that saw all values deviates otherwise than several.
+			merged.Parts, all.Parts = nil, nil
 			if !reflect.DeepEqual(merged, all) {
 				t.Fatalf("%+v, want %+v", merged, all)
 			}
