@@ -1,0 +1,442 @@
+// Package elf reads user programs and libraries: their symbols, build-ids,
+// USDT marks and PLT entries, where addresses lie in the file, and where the
+// dynamic linker and debuggers look for files.
+//
+// Files are opened as given, possibly made by whoever is traced: no content
+// makes the package panic or read without bound.
+package elf
+
+import (
+	"bytes"
+	"cmp"
+	"debug/elf"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// File is an ELF executable or library. It is safe for concurrent use.
+type File struct {
+	// Path is the file's name as it was opened.
+	Path    string
+	Machine elf.Machine
+	Class   elf.Class
+	Type    elf.Type
+	Order   binary.ByteOrder
+	// BuildID is the GNU build-id in hexadecimal, "" if there is none.
+	BuildID string
+	// Interp is the dynamic linker that the program asks for, "" if none.
+	Interp string
+
+	f      *elf.File
+	closer io.Closer
+
+	symOnce sync.Once
+	syms    []Symbol // sorted by address, then as preferred
+	byName  map[string][]int
+	symErr  error
+}
+
+// Open opens an ELF file.
+func Open(path string) (*File, error) {
+	r, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	f, err := New(path, r)
+	if err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	f.closer = r
+	return f, nil
+}
+
+// New reads an ELF file from r, which is used until Close. path names it.
+func New(path string, r io.ReaderAt) (*File, error) {
+	f := &File{Path: path}
+	err := guard(path, func() error {
+		ef, err := elf.NewFile(r)
+		if err != nil {
+			return err
+		}
+		f.f = ef
+		f.Machine, f.Class, f.Type, f.Order = ef.Machine, ef.Class, ef.Type, ef.ByteOrder
+		for _, p := range ef.Progs {
+			switch p.Type {
+			case elf.PT_INTERP:
+				data, err := bounded(p.Open(), p.Filesz, 4096)
+				if err != nil {
+					return err
+				}
+				f.Interp = cstring(data)
+			case elf.PT_NOTE:
+				if f.BuildID == "" {
+					if err := f.buildID(p.Open(), p.Filesz, p.Align); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		// Separate debug files have the section but no segment with it.
+		if s := ef.Section(".note.gnu.build-id"); s != nil && f.BuildID == "" && s.Type == elf.SHT_NOTE {
+			return f.buildID(s.Open(), s.Size, s.Addralign)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// guard runs code over debug/elf, which is known to panic on some malformed
+// files, and names the file in the error.
+func guard(path string, f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%s: malformed ELF file: %v", path, p)
+		}
+	}()
+	if err := f(); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// bounded reads size bytes, which must be at most limit.
+func bounded(r io.Reader, size, limit uint64) ([]byte, error) {
+	if size > limit {
+		return nil, fmt.Errorf("part of %d bytes is larger than the limit of %d", size, limit)
+	}
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(io.LimitReader(r, int64(size))); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+func cstring(b []byte) string {
+	if i := bytes.IndexByte(b, 0); i >= 0 {
+		b = b[:i]
+	}
+	return string(b)
+}
+
+const maxNotes = 16 << 20
+
+func (f *File) buildID(r io.Reader, size, align uint64) error {
+	data, err := bounded(r, size, maxNotes)
+	if err != nil {
+		return err
+	}
+	f.notes(data, align, func(name string, typ uint32, desc []byte) {
+		if name == "GNU" && typ == 3 && f.BuildID == "" { // NT_GNU_BUILD_ID
+			f.BuildID = hex.EncodeToString(desc)
+		}
+	})
+	return nil
+}
+
+// notes calls each for the notes in data, as far as they are whole.
+func (f *File) notes(data []byte, align uint64, each func(name string, typ uint32, desc []byte)) {
+	if align != 8 {
+		align = 4
+	}
+	up := func(n uint64) uint64 { return (n + align - 1) &^ (align - 1) }
+	for len(data) >= 12 {
+		nameLen, descLen := uint64(f.Order.Uint32(data)), uint64(f.Order.Uint32(data[4:]))
+		typ := f.Order.Uint32(data[8:])
+		descAt := up(12 + nameLen)
+		end := descAt + descLen
+		if end > uint64(len(data)) {
+			return
+		}
+		each(cstring(data[12:12+nameLen]), typ, data[descAt:end])
+		data = data[min(up(end), uint64(len(data))):]
+	}
+}
+
+// Close closes the file. What was read before stays valid.
+func (f *File) Close() error {
+	if f.closer == nil {
+		return nil
+	}
+	return f.closer.Close()
+}
+
+// ELF is the file as the standard library has it, for readers of other
+// sections. Code that uses it has to expect panics on malformed files.
+func (f *File) ELF() *elf.File { return f.f }
+
+// PointerBytes is the size of the program's pointers.
+func (f *File) PointerBytes() int64 {
+	if f.Class == elf.ELFCLASS32 {
+		return 4
+	}
+	return 8
+}
+
+// Offset gives the place in the file of the byte that is loaded at a virtual
+// address (as symbols have it). Probes of user programs attach to it.
+func (f *File) Offset(addr uint64) (off uint64, ok bool) {
+	for _, p := range f.f.Progs {
+		if p.Type == elf.PT_LOAD && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return addr - p.Vaddr + p.Off, true
+		}
+	}
+	return 0, false
+}
+
+// Addr gives the virtual address at which a byte of the file is loaded; an
+// executable segment is preferred where several have it.
+func (f *File) Addr(off uint64) (addr uint64, ok bool) {
+	for _, p := range f.f.Progs {
+		if p.Type != elf.PT_LOAD || off < p.Off || off-p.Off >= p.Filesz {
+			continue
+		}
+		addr, ok = off-p.Off+p.Vaddr, true
+		if p.Flags&elf.PF_X != 0 {
+			break
+		}
+	}
+	return addr, ok
+}
+
+// Executable reports whether an address lies in code.
+func (f *File) Executable(addr uint64) bool {
+	for _, p := range f.f.Progs {
+		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
+			return true
+		}
+	}
+	return false
+}
+
+// Bytes reads n bytes at a virtual address, fewer at the end of a segment.
+func (f *File) Bytes(addr uint64, n int) []byte {
+	for _, p := range f.f.Progs {
+		if p.Type != elf.PT_LOAD || addr < p.Vaddr || addr-p.Vaddr >= p.Filesz {
+			continue
+		}
+		at := addr - p.Vaddr
+		buf := make([]byte, min(uint64(n), p.Filesz-at))
+		if k, err := p.ReadAt(buf, int64(at)); err != nil && k < len(buf) {
+			return buf[:k]
+		}
+		return buf
+	}
+	return nil
+}
+
+// Kind is the kind of a symbol.
+type Kind uint8
+
+// The kinds of symbol.
+const (
+	Func     Kind = iota
+	Indirect      // a function that returns the function to use (STT_GNU_IFUNC)
+	Object        // a variable
+	TLS           // a thread-local variable
+	Other
+)
+
+// Symbol is a defined symbol.
+type Symbol struct {
+	Name    string
+	Version string // such as "GLIBC_2.2.5", "" if none
+	Addr    uint64
+	Size    uint64
+	Kind    Kind
+	Global  bool // global or weak, as opposed to local
+}
+
+// maxSymbolTable bounds the symbol and string tables that are read; the
+// largest programs have some hundred megabytes.
+const maxSymbolTable = 1 << 30
+
+// Symbols lists the defined symbols of the file's symbol tables, by address;
+// of several at one address, global functions first. A file without symbols
+// has none, which is no error.
+func (f *File) Symbols() ([]Symbol, error) {
+	f.symOnce.Do(func() { f.symErr = guard(f.Path, f.readSymbols) })
+	return f.syms, f.symErr
+}
+
+func (f *File) readSymbols() error {
+	for _, s := range f.f.Sections {
+		switch s.Type {
+		case elf.SHT_SYMTAB, elf.SHT_DYNSYM, elf.SHT_STRTAB:
+			if s.Size > maxSymbolTable || s.FileSize > maxSymbolTable {
+				return fmt.Errorf("section %s of %d bytes is too large", s.Name, s.Size)
+			}
+		}
+	}
+	type key struct {
+		name, version string
+		addr          uint64
+	}
+	seen := map[key]int{}
+	add := func(syms []elf.Symbol) {
+		for _, s := range syms {
+			kind := Other
+			switch elf.ST_TYPE(s.Info) {
+			case elf.STT_FUNC:
+				kind = Func
+			case elf.STT_GNU_IFUNC:
+				kind = Indirect
+			case elf.STT_OBJECT:
+				kind = Object
+			case elf.STT_TLS:
+				kind = TLS
+			case elf.STT_NOTYPE:
+			default:
+				continue // sections and files
+			}
+			if s.Section == elf.SHN_UNDEF || s.Section == elf.SHN_ABS || s.Section == elf.SHN_COMMON || s.Name == "" {
+				continue
+			}
+			sym := Symbol{Name: s.Name, Version: s.Version, Addr: s.Value, Size: s.Size, Kind: kind, Global: elf.ST_BIND(s.Info) != elf.STB_LOCAL}
+			if name, version, ok := strings.Cut(sym.Name, "@"); ok && name != "" {
+				sym.Name, sym.Version = name, strings.TrimPrefix(version, "@")
+			}
+			k := key{sym.Name, sym.Version, sym.Addr}
+			if _, dup := seen[k]; dup {
+				continue
+			}
+			// The static table knows no versions of what the dynamic one,
+			// read after it, has with one or several.
+			bare := key{sym.Name, "", sym.Addr}
+			if i, dup := seen[bare]; dup {
+				f.syms[i].Version = sym.Version
+				delete(seen, bare)
+				seen[k] = i
+				continue
+			}
+			seen[k] = len(f.syms)
+			f.syms = append(f.syms, sym)
+		}
+	}
+	syms, err := f.f.Symbols()
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		return err
+	}
+	add(syms)
+	dyn, err := f.f.DynamicSymbols()
+	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+		return err
+	}
+	add(dyn)
+	rank := func(s Symbol) int {
+		r := 0
+		if s.Kind != Func && s.Kind != Indirect {
+			r += 2
+		}
+		if !s.Global {
+			r++
+		}
+		return r
+	}
+	slices.SortStableFunc(f.syms, func(a, b Symbol) int {
+		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(rank(a), rank(b)))
+	})
+	f.byName = make(map[string][]int, len(f.syms))
+	for i, s := range f.syms {
+		f.byName[s.Name] = append(f.byName[s.Name], i)
+	}
+	return nil
+}
+
+// Lookup gives the symbols of a name, by address. "name@VERSION" selects a
+// version.
+func (f *File) Lookup(name string) ([]Symbol, error) {
+	syms, err := f.Symbols()
+	if err != nil {
+		return nil, err
+	}
+	bare, version, _ := strings.Cut(name, "@")
+	version = strings.TrimPrefix(version, "@")
+	var out []Symbol
+	for _, i := range f.byName[bare] {
+		if version == "" || syms[i].Version == version {
+			out = append(out, syms[i])
+		}
+	}
+	return out, nil
+}
+
+// At names a virtual address: the function or variable that it is in, or,
+// when none reaches an address in code, the nearest symbol before it if that
+// has no size. off is the distance from its start.
+func (f *File) At(addr uint64) (s Symbol, off uint64, ok bool) {
+	syms, err := f.Symbols()
+	if err != nil {
+		return Symbol{}, 0, false
+	}
+	i, _ := slices.BinarySearchFunc(syms, addr, func(s Symbol, a uint64) int {
+		if s.Addr <= a {
+			return -1
+		}
+		return 1
+	})
+	// Sizes may nest (an alias inside a function): look a little further back
+	// for one that reaches the address.
+	const back = 64
+	best := -1
+	for j := i - 1; j >= 0 && j >= i-back; j-- {
+		s := &syms[j]
+		switch {
+		case addr-s.Addr < s.Size || s.Size == 0 && addr == s.Addr:
+			if best < 0 || s.Addr == syms[best].Addr {
+				best = j // the first at its address is preferred
+			}
+		case best >= 0 && s.Addr < syms[best].Addr:
+			return syms[best], addr - syms[best].Addr, true
+		}
+	}
+	if best < 0 && i > 0 && syms[i-1].Size == 0 && syms[i-1].Kind != Object && f.Executable(addr) {
+		best = i - 1
+		for best > 0 && syms[best-1].Addr == syms[best].Addr {
+			best--
+		}
+	}
+	if best < 0 {
+		return Symbol{}, 0, false
+	}
+	return syms[best], addr - syms[best].Addr, true
+}
+
+// IsGo reports whether the program was made by the Go compiler. A return probe
+// by trampoline kills such a program.
+func (f *File) IsGo() bool {
+	for _, s := range f.f.Sections {
+		switch s.Name {
+		case ".go.buildinfo", ".gopclntab", ".data.rel.ro.gopclntab":
+			return true
+		}
+	}
+	return false
+}
+
+// DebugLink is the name and CRC of a separate debug file, from .gnu_debuglink.
+func (f *File) DebugLink() (name string, crc uint32, ok bool) {
+	s := f.f.Section(".gnu_debuglink")
+	if s == nil || s.Type == elf.SHT_NOBITS {
+		return "", 0, false
+	}
+	data, err := bounded(s.Open(), s.FileSize, 4096)
+	if err != nil {
+		return "", 0, false
+	}
+	name = cstring(data)
+	at := (len(name) + 4) &^ 3
+	if name == "" || at+4 > len(data) || strings.Contains(name, "/") {
+		return "", 0, false
+	}
+	return name, f.Order.Uint32(data[at:]), true
+}
