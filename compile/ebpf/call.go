@@ -324,7 +324,9 @@ func (p *prog) callOutlined(e *ir.Call, id int, held []mem, result *mem, end lab
 func (p *prog) rethrow() {
 	code := mem{p.errRec.off + ir.RecHeader + itemHeader, 8}
 	caught, uncaught := p.target(ir.ErrUser), p.target(ir.ErrMaxAction)
-	p.raises(ir.ErrUser)
+	for _, c := range allCodes {
+		p.raises(c)
+	}
 	p.raises(ir.ErrMaxAction)
 	p.raises(errSkip)
 	p.memLoad(asm.R1, code)

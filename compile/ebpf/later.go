@@ -29,5 +29,4 @@ func (p *prog) histGet(e *ir.HistGet, dst asm.Register)   { p.unsupported(e.Site
 func (p *prog) printHist(st *ir.PrintHist)                { p.unsupported(st.Site, "stat") }
 func (p *prog) foreach(st *ir.Foreach)                    { p.unsupported(st.Site, "foreach") }
 func (p *prog) foreachHist(st *ir.ForeachHist)            { p.unsupported(st.Site, "foreach") }
-func (p *prog) catchText(st *ir.Try)                      { p.unsupported(0, "catch text") }
 func (g *generator) deleteLoops(l *ir.LValue) bool        { return true }

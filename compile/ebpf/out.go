@@ -259,6 +259,9 @@ func (p *prog) target(code ir.ErrCode) *try {
 func (p *prog) raises(code ir.ErrCode) {
 	if t := p.target(code); t != nil {
 		t.outs = append(t.outs, p.outAt)
+		if t.codes != nil {
+			t.codes[code] = true
+		}
 		return
 	}
 	if catchable(code) || code == ir.ErrMaxAction {

@@ -74,6 +74,7 @@ type prog struct {
 
 	scope                   *scope
 	cold                    []func() // code to be placed behind the body
+	lastCold                []func() // the same, to be made behind all other
 	states                  []label  // by state number
 	outl                    map[int]*outlined
 	queue                   []*outlined
@@ -115,10 +116,11 @@ type loop struct {
 type try struct {
 	outer *try
 	catch label
-	text  bool      // the catch block wants the error's text
-	lock  int       // lock word held around it
-	outs  []int     // outAt where errors were raised inside
-	fn    *outlined // boundary: errors go to the function's caller
+	text  bool                // the catch block wants the error's text
+	codes map[ir.ErrCode]bool // raised inside
+	lock  int                 // lock word held around it
+	outs  []int               // outAt where errors were raised inside
+	fn    *outlined           // boundary: errors go to the function's caller
 }
 
 // handler makes the program of h, the index-th handler or the id-th region.
@@ -240,9 +242,12 @@ func (p *prog) later(f func()) {
 }
 
 func (p *prog) flushCold() {
-	for len(p.cold) > 0 {
+	for len(p.cold)+len(p.lastCold) > 0 {
 		list := p.cold
 		p.cold = nil
+		if len(list) == 0 {
+			list, p.lastCold = p.lastCold, nil
+		}
 		for _, f := range list {
 			f()
 		}

@@ -133,7 +133,7 @@ func (p *prog) next() {
 
 // tryStmt makes a try block. Errors jump to its catch label.
 func (p *prog) tryStmt(st *ir.Try) {
-	t := &try{outer: p.tries, catch: p.label(), text: st.Var >= 0, lock: p.lock}
+	t := &try{outer: p.tries, catch: p.label(), text: st.Var >= 0, lock: p.lock, codes: map[ir.ErrCode]bool{}}
 	end := p.label()
 	p.tries = t
 	p.stmts(st.Body)
@@ -148,7 +148,7 @@ func (p *prog) tryStmt(st *ir.Try) {
 		}
 	}
 	if st.Var >= 0 {
-		p.catchText(st)
+		p.catchText(st, t)
 	}
 	p.stmts(st.Catch)
 	p.place(end)

@@ -341,11 +341,22 @@ func (v *analyzer) stmt(st ir.Stmt) {
 		}
 	}
 	exprs, bodies := parts(st)
+	out, ticks := v.a.out, v.a.ticks
 	for _, e := range exprs {
 		v.expr(e)
 	}
 	for _, b := range bodies {
 		v.list(b)
+	}
+	switch st.(type) {
+	case *ir.While, *ir.Foreach, *ir.ForeachHist:
+		// Any number of times.
+		if v.a.out > out {
+			v.a.out = huge
+		}
+		if v.a.ticks > ticks {
+			v.a.ticks = huge
+		}
 	}
 }
 

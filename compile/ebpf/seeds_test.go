@@ -1,0 +1,33 @@
+package ebpf
+
+import (
+	"os"
+	"strconv"
+	"testing"
+
+	"stapkit/ir/irgen"
+)
+
+// TestSeeds compares both executions of many random programs. STAPKIT_SEEDS sets
+// how many, STAPKIT_SEED the first.
+func TestSeeds(t *testing.T) {
+	needKernel(t)
+	n, first := 40, 1000
+	if s, err := strconv.Atoi(os.Getenv("STAPKIT_SEEDS")); err == nil {
+		n = s
+	}
+	if s, err := strconv.Atoi(os.Getenv("STAPKIT_SEED")); err == nil {
+		first = s
+	}
+	features := fuzzFeatures
+	if s, err := strconv.ParseUint(os.Getenv("STAPKIT_FEATURES"), 0, 32); err == nil {
+		features = irgen.Feature(s)
+	}
+	for i := range n {
+		seed := uint64(first + i)
+		t.Run(strconv.Itoa(int(seed)), func(t *testing.T) {
+			p := irgen.New(seed, irgen.Options{Features: features, Kernel: true})
+			compare(t, p, 2, 1, -5, 1<<40, int64(seed))
+		})
+	}
+}
