@@ -92,7 +92,8 @@ func tool(t *testing.T, name string, args ...string) string {
 		t.Skipf("%s is not installed", name)
 	}
 	out, err := exec.Command(name, args...).Output()
-	if err != nil {
+	// readelf fails, its output done, when it misses a file of debug links.
+	if err != nil && (name != "readelf" || len(out) == 0) {
 		t.Fatalf("%s %v: %v", name, args, err)
 	}
 	return string(out)
