@@ -28,6 +28,7 @@ package ebpf
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 
 	cebpf "github.com/cilium/ebpf"
@@ -108,6 +109,9 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 			g.handler(h, -1, id)
 		}
 	}
+	g.findMaps()
+	g.mention(ir.MapSession, g.p.SessionSize())
+	g.mention(ir.MapStrings, g.strSize)
 	g.addMaps()
 	g.spec.Functions = append(g.spec.Functions, g.functions...)
 	sort.SliceStable(g.spec.Functions, func(i, j int) bool { return g.spec.Functions[i].Name < g.spec.Functions[j].Name })
@@ -308,10 +312,39 @@ func (g *generator) addArray(i int, gl *ir.Global) {
 	}
 }
 
-// use notes that the programs refer to a map, and returns its name.
-func (g *generator) use(name string) string {
+// findMaps finds the maps that the code in the end refers to.
+func (g *generator) findMaps() {
+	clear(g.maps)
+	note := func(insns asm.Instructions) {
+		for i := range insns {
+			if insns[i].IsLoadFromMap() {
+				g.maps[insns[i].Reference()] = true
+			}
+		}
+	}
+	for i := range g.spec.Programs {
+		note(g.spec.Programs[i].Insns)
+	}
+	for i := range g.functions {
+		note(g.functions[i].Insns)
+	}
+}
+
+// mention makes a program refer to a data section that the loader wants to see:
+// loaders leave out sections that nothing refers to.
+func (g *generator) mention(name string, size int) {
+	if size == 0 || g.maps[name] || len(g.spec.Programs) == 0 {
+		return
+	}
+	p := &g.spec.Programs[0]
+	last := len(p.Insns) - 2 // r0 = 0; exit
+	load := asm.LoadMapValue(asm.R0, 0, 0).WithReference(name)
 	g.maps[name] = true
-	return name
+	if sym := p.Insns[last].Symbol(); sym != "" {
+		load = load.WithSymbol(sym)
+		p.Insns[last] = p.Insns[last].WithSymbol("")
+	}
+	p.Insns = slices.Insert(p.Insns, last, load)
 }
 
 // section returns the section of a handler's program, as libbpf names it.

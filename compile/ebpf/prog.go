@@ -284,17 +284,17 @@ func (p *prog) memAddr(r asm.Register, m mem) {
 
 // session sets r to an address in the session block.
 func (p *prog) session(r asm.Register, off int) {
-	p.emit(asm.LoadMapValue(r, 0, uint32(off)).WithReference(p.g.use(ir.MapSession)))
+	p.emit(asm.LoadMapValue(r, 0, uint32(off)).WithReference(ir.MapSession))
 }
 
 // constant sets r to an address in the constant data.
 func (p *prog) constant(r asm.Register, off int) {
-	p.emit(asm.LoadMapValue(r, 0, uint32(off)).WithReference(p.g.use(ir.MapConst)))
+	p.emit(asm.LoadMapValue(r, 0, uint32(off)).WithReference(ir.MapConst))
 }
 
 // mapPtr sets r to a map.
 func (p *prog) mapPtr(r asm.Register, name string) {
-	p.emit(asm.LoadMapPtr(r, 0).WithReference(p.g.use(name)))
+	p.emit(asm.LoadMapPtr(r, 0).WithReference(name))
 }
 
 // count adds one to a counter of the session block.

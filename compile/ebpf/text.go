@@ -47,7 +47,7 @@ func (p *prog) addr(r asm.Register, t text) {
 	case inConst:
 		p.constant(r, t.off)
 	case inMap:
-		p.emit(asm.LoadMapValue(r, 0, uint32(t.off)).WithReference(p.g.use(t.name)))
+		p.emit(asm.LoadMapValue(r, 0, uint32(t.off)).WithReference(t.name))
 	}
 }
 
@@ -253,33 +253,55 @@ func (p *prog) storeConst(dst text, s string) {
 	}
 }
 
-// updateText assigns text and returns where the value now is.
-func (p *prog) updateText(e *ir.Update, gl *ir.Global) text {
-	switch {
-	case gl == nil:
-		dst := p.frameText(p.scope.locals[e.L.ID])
+// updateText assigns text and returns where the value now is, or, if the old one
+// is wanted, where that is.
+func (p *prog) updateText(e *ir.Update, gl *ir.Global, used bool) text {
+	if len(e.L.Keys) > 0 {
+		return p.updateTextElement(e, gl, used)
+	}
+	dst := text{}
+	if gl == nil {
+		dst = p.frameText(p.scope.locals[e.L.ID])
+	} else {
+		dst = p.globalText(e.L.ID)
+	}
+	if used && e.Old {
+		right := p.frameText(p.alloc(storage(e.R.Type())))
+		p.textInto(e.R, right)
+		old := p.frameText(p.alloc(dst.width))
+		p.copyText(old, dst)
+		p.assignGlobal(dst, e.Op, right)
+		return old
+	}
+	if gl == nil {
 		p.assignText(e, dst, func(x ir.Expr) bool { return readsLocal(x, e.L.ID) })
 		return dst
-	case len(e.L.Keys) == 0:
-		dst := p.globalText(e.L.ID)
-		// A reader on another CPU sees the old or the new value where
-		// possible, so the value is made first and then copied.
-		if t, ok := p.plainText(e); ok {
-			p.copyText(dst, t)
-			return dst
-		}
-		tmp := p.frameText(p.alloc(dst.width))
-		if e.Op == ir.OpConcat {
-			right := p.text(e.R)
-			p.copyText(tmp, dst)
-			p.appendTexts(tmp, false, right)
-		} else {
-			p.textInto(e.R, tmp)
-		}
-		p.copyText(dst, tmp)
+	}
+	// A reader on another CPU sees the old or the new value where possible,
+	// so the value is made first and then copied.
+	if t, ok := p.plainText(e); ok {
+		p.copyText(dst, t)
 		return dst
 	}
-	return p.updateTextElement(e, gl)
+	p.assignGlobal(dst, e.Op, p.text(e.R))
+	return dst
+}
+
+// assignGlobal assigns text that has been evaluated.
+func (p *prog) assignGlobal(dst text, op ir.Op, right text) {
+	if op != ir.OpConcat {
+		p.copyText(dst, right)
+		return
+	}
+	tmp := dst
+	if dst.kind != inFrame {
+		tmp = p.frameText(p.alloc(dst.width))
+		p.copyText(tmp, dst)
+	}
+	p.appendTexts(tmp, false, right)
+	if dst.kind != inFrame {
+		p.copyText(dst, tmp)
+	}
 }
 
 // plainText returns the right side of an assignment if it needs no evaluation.
@@ -502,7 +524,7 @@ func (p *prog) indexText(e *ir.IndexGet, dst text) {
 }
 
 // updateTextElement assigns to an array of strings. The value is replaced whole.
-func (p *prog) updateTextElement(e *ir.Update, gl *ir.Global) text {
+func (p *prog) updateTextElement(e *ir.Update, gl *ir.Global, used bool) text {
 	g := e.L.ID
 	off, size := gl.ValueLayout()
 	key := p.key(g, e.L.Keys, e.R)
@@ -515,13 +537,21 @@ func (p *prog) updateTextElement(e *ir.Update, gl *ir.Global) text {
 	if e.Op == ir.OpSet {
 		p.textInto(e.R, val)
 	}
-	found, done, missing := p.label(), p.label(), p.label()
-	if e.Op == ir.OpSet && !gl.Ordered && !gl.Wrap {
+	old := used && e.Old
+	var before text
+	if old {
+		before = p.frameText(p.alloc(size - off))
+	}
+	put := func() {
 		p.arrayMap(asm.R1, g)
 		p.addr(asm.R2, key)
 		p.memAddr(asm.R3, buf)
 		p.imm(asm.R4, updateAny)
 		p.emit(asm.FnMapUpdateElem.Call())
+	}
+	found, done, missing := p.label(), p.label(), p.label()
+	if e.Op == ir.OpSet && !old && !gl.Ordered && !gl.Wrap {
+		put()
 		p.jimm32(asm.JEq, asm.R0, 0, done)
 		p.jimm32(asm.JEq, asm.R0, -e2BIG, p.errConst(ir.ErrArrayFull, e.Site, int32(gl.MaxEntries)))
 		p.ja(p.skipTo(ir.SkipMap))
@@ -535,30 +565,40 @@ func (p *prog) updateTextElement(e *ir.Update, gl *ir.Global) text {
 		p.load(asm.R1, asm.R0, 0) // keeps its place in the order
 		p.memStore(mem{buf.off, 8}, asm.R1)
 	}
-	if e.Op == ir.OpConcat {
-		n := gl.Value.Width
-		p.memAddr(asm.R1, val.mem)
-		p.imm(asm.R2, int64(n))
+	if e.Op == ir.OpConcat || old {
+		dst := val
+		if e.Op != ir.OpConcat {
+			dst = before
+		}
+		p.memAddr(asm.R1, dst.mem)
+		p.imm(asm.R2, int64(dst.width))
 		p.mov(asm.R3, asm.R0)
 		p.emit(asm.Add.Imm(asm.R3, int32(off)))
 		p.emit(asm.FnProbeReadKernel.Call())
-		p.appendTexts(val, false, right)
+		if e.Op == ir.OpConcat {
+			if old {
+				p.copyText(before, val)
+			}
+			p.appendTexts(val, false, right)
+		}
 	}
-	p.arrayMap(asm.R1, g)
-	p.addr(asm.R2, key)
-	p.memAddr(asm.R3, buf)
-	p.imm(asm.R4, updateAny)
-	p.emit(asm.FnMapUpdateElem.Call())
+	put()
 	p.jimm32(asm.JNE, asm.R0, 0, p.skipTo(ir.SkipMap))
 	p.place(done)
 	p.later(func() {
 		p.place(missing)
+		if old {
+			p.zero(before)
+		}
 		if e.Op == ir.OpConcat {
 			p.copyText(val, right)
 		}
 		p.create(g, key, p.frameText(buf), e.Site, found)
 		p.ja(done)
 	})
+	if old {
+		return before
+	}
 	return val
 }
 

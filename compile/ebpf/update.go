@@ -18,15 +18,15 @@ var atomics = map[ir.Op][2]asm.AtomicOp{
 // text the memory is returned.
 func (p *prog) update(e *ir.Update, used bool) text {
 	p.at(e.Site)
-	m := p.mark()
-	defer p.release(m)
 	gl := (*ir.Global)(nil)
 	if e.L.Global {
 		gl = &p.g.p.Globals[e.L.ID]
 	}
 	if e.L.T.Kind != ir.Int {
-		return p.updateText(e, gl)
+		return p.updateText(e, gl, used) // may lie in memory reserved here
 	}
+	m := p.mark()
+	defer p.release(m)
 	switch {
 	case gl == nil:
 		p.updateLocal(e, used)

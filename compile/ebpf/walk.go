@@ -198,15 +198,25 @@ func readsLocal(e ir.Expr, id int) bool {
 
 // setsGlobal reports whether evaluating e can change scalar global id.
 func setsGlobal(e ir.Expr, id int) bool {
-	return anyExpr(e, func(x ir.Expr) bool {
-		switch x := x.(type) {
-		case *ir.Update:
-			return x.L.Global && x.L.ID == id
-		case *ir.Call:
-			return true
-		}
-		return false
-	})
+	found := false
+	w := walker{
+		expr: func(x ir.Expr) bool {
+			switch x := x.(type) {
+			case *ir.Update:
+				found = found || x.L.Global && x.L.ID == id
+			case *ir.Call:
+				found = true
+			}
+			return !found
+		},
+		stmt: func(st ir.Stmt) bool {
+			d, ok := st.(*ir.Delete)
+			found = found || ok && d.L.Global && d.L.ID == id
+			return !found
+		},
+	}
+	w.walk(e)
+	return found
 }
 
 // huge bounds what is counted.
