@@ -78,7 +78,7 @@ func (f *Frontend) Translate() (*Compiled, *object.Spec, error) {
 		out.Name = f.defaultName()
 	}
 	opt := lower.Options{
-		Name: out.Name, Limits: limits, NoGlobalDisplay: c.NoGlobalDisplay, SuppressErrors: c.SuppressErrors,
+		Name: out.Name, Limits: limits, Arch: c.goarch(), NoGlobalDisplay: c.NoGlobalDisplay, SuppressErrors: c.SuppressErrors,
 	}
 	if c.Target != nil {
 		if hz, ok := c.Target.Config("CONFIG_HZ"); ok {

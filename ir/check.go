@@ -3,6 +3,7 @@ package ir
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"stapkit/format"
 	"stapkit/ir/regex"
@@ -16,6 +17,9 @@ const (
 	maxPayload     = 1 << 16
 	maxHandlerName = 63
 	maxTick        = 1 << 30
+	maxPattern     = MaxStrWidth
+	maxPatterns    = 1000
+	maxText        = 16 << 20 // bytes of formats, patterns and the like, all together
 )
 
 // Check reports the first thing that is wrong with p: an index out of range, a
@@ -34,6 +38,7 @@ func Check(p *Program) error {
 type checker struct {
 	p      *Program
 	err    error
+	text   int // bytes of text looked at, see maxText
 	where  string
 	locals []Type
 	fn     *Func    // in a function
@@ -55,6 +60,15 @@ func (c *checker) index(what string, i, n int) bool {
 		return false
 	}
 	return true
+}
+
+// parsed counts text that has to be parsed, and tells whether there may be so
+// much: a hostile file may name one long string many times.
+func (c *checker) parsed(s string) bool {
+	if c.text += len(s) + 64; c.text > maxText {
+		c.fail("too much text")
+	}
+	return c.err == nil
 }
 
 func (c *checker) site(i int) { c.index("site", i, max(len(c.p.Sites), 1)) }
@@ -82,7 +96,9 @@ func (c *checker) program() {
 	}
 	for i := range p.Regexps {
 		c.where = fmt.Sprintf("regular expression %d", i)
-		if _, err := regex.Compile(p.Regexps[i].Pattern); err != nil {
+		if s := p.Regexps[i].Pattern; len(s) > maxPattern || i > maxPatterns {
+			c.fail("%d bytes", len(s))
+		} else if _, err := regex.Compile(s); err != nil {
 			c.fail("%v", err)
 		}
 	}
@@ -152,7 +168,11 @@ func (c *checker) global(g *Global) {
 // typ checks that t is well-formed and of one of the kinds.
 func (c *checker) typ(t Type, kinds ...Kind) {
 	if !slices.Contains(kinds, t.Kind) {
-		c.fail("type of kind %s where %s is wanted", t.Kind, kinds)
+		names := make([]string, len(kinds))
+		for i, k := range kinds {
+			names[i] = k.String()
+		}
+		c.fail("type of kind %s where %s is wanted", t.Kind, strings.Join(names, " or "))
 		return
 	}
 	switch t.Kind {
@@ -171,6 +191,9 @@ func (c *checker) typ(t Type, kinds ...Kind) {
 }
 
 func (c *checker) format(f *Format) {
+	if !c.parsed(f.Text) {
+		return
+	}
 	parsed, err := format.Parse(f.Text)
 	if err != nil {
 		c.fail("%v", err)
@@ -203,6 +226,9 @@ func (c *checker) table(t *Table) {
 		if t.Entries[i-1].Value >= t.Entries[i].Value {
 			c.fail("entries are not in order")
 		}
+	}
+	if !c.parsed(t.Default) {
+		return
 	}
 	def, err := format.Parse(t.Default)
 	if err != nil {
@@ -242,7 +268,7 @@ func (c *checker) handler(h *Handler, names map[string]bool, region bool) {
 		c.fail("missing")
 		return
 	}
-	if !isIdent(h.Name) || len(h.Name) > maxHandlerName {
+	if len(h.Name) > maxHandlerName || !isIdent(h.Name) {
 		c.fail("name %q is not a C identifier of at most %d bytes", h.Name, maxHandlerName)
 	}
 	c.where += " (" + h.Name + ")"
@@ -637,6 +663,9 @@ func isSize(n int) bool { return n == 1 || n == 2 || n == 4 || n == 8 }
 
 // isAccess reports whether s is numbers joined by colons.
 func isAccess(s string) bool {
+	if len(s) > 1024 {
+		return false
+	}
 	digits := 0
 	for i := 0; i < len(s); i++ {
 		switch {
@@ -655,13 +684,10 @@ func (c *checker) exprNode(x Expr) {
 	switch x := x.(type) {
 	case *IntConst:
 	case *StrConst:
-		for i := 0; i < len(x.S); i++ {
-			if x.S[i] == 0 {
-				c.fail("NUL in a string")
-			}
-		}
 		if len(x.S) >= MaxStrWidth {
 			c.fail("string of %d bytes", len(x.S))
+		} else if strings.IndexByte(x.S, 0) >= 0 {
+			c.fail("NUL in a string")
 		}
 	case *Local:
 		if c.index("local", x.ID, len(c.locals)) && x.T != c.locals[x.ID] {
@@ -785,9 +811,11 @@ func (c *checker) memory(size int, space Space) {
 
 func (c *checker) field(x *Field) {
 	c.want(x.Base, Int)
-	c.index("type", x.TypeID, len(c.p.Types))
-	if !isAccess(x.Access) {
-		c.fail("access string %q", x.Access)
+	if x.TypeID >= 0 { // else at a fixed offset
+		c.index("type", x.TypeID, len(c.p.Types))
+		if !isAccess(x.Access) {
+			c.fail("access string %q", x.Access)
+		}
 	}
 	if x.Off < 0 || x.Off > 1<<30 {
 		c.fail("offset %d", x.Off)

@@ -239,7 +239,8 @@ type Load struct {
 // Field is an access through a structure type of the target: Base is the
 // address of an object of type Program.Types[TypeID]; Access is the CO-RE
 // access string (member indices, "0:1:3"). The loader replaces the offset by
-// the one of the running kernel.
+// the one of the running kernel. TypeID -1 means that the offset is fixed (user
+// programs, saved registers).
 //
 // With AddrOnly it yields the member's address. Otherwise it loads the integer
 // of Size bytes (or the bit-field of BitSize bits) there. A fault raises

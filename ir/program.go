@@ -205,6 +205,8 @@ type Probe struct {
 	Attach     []Attach
 	Optional   bool
 	Sufficient bool
+	// Hidden: of our own making, such as the entry of a return probe.
+	Hidden bool
 }
 
 // Attach is one way to attach a probe. Which fields count depends on Carrier.

@@ -107,11 +107,10 @@ func (r *resolver) kernelFunctions(in *request, name string) ([]*Probe, *fail) {
 			return got, nil
 		}
 	}
-	msg := "no match"
-	if s := t.SimilarFunctions(module, name, 5); len(s) > 0 && !target.IsPattern(name) {
-		msg += " (similar functions: " + strings.Join(s, ", ") + ")"
+	f := failf(codeNoMatch, nil, "no match")
+	if !target.IsPattern(name) {
+		f.suggesting("similar functions", func() []string { return t.SimilarFunctions(module, name, 5) })
 	}
-	f := failf(codeNoMatch, nil, "%s", msg)
 	if module != "" && !target.IsPattern(module) {
 		if _, err := t.ModuleBTF(module); err != nil {
 			f.help = fmt.Sprintf("module %s is not loaded on %s, or has no type information", module, t.Name())
@@ -449,11 +448,11 @@ var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 		}
 	}
 	if len(out) == 0 {
-		msg := "no match"
-		if s := t.SimilarFunctions(module, name, 5); len(s) > 0 && !target.IsPattern(name) {
-			msg += " (similar functions: " + strings.Join(s, ", ") + ")"
+		f := failf(codeNoMatch, nil, "no match")
+		if !target.IsPattern(name) {
+			f.suggesting("similar functions", func() []string { return t.SimilarFunctions(module, name, 5) })
 		}
-		return nil, failf(codeNoMatch, nil, "%s", msg)
+		return nil, f
 	}
 	return out, nil
 }}
@@ -543,11 +542,7 @@ var famPerf = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 // famSyscall is the ground of the library's syscall.* aliases.
 var famSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	name := in.str("syscall")
-	t := r.e.opt.Target
-	arch := "x86_64"
-	if t != nil && t.Arch() != "" {
-		arch = t.Arch()
-	}
+	arch := r.e.arch()
 	table := syscallTable()[arch]
 	if table == nil {
 		return nil, failf(codeNoMatch, nil, "the system calls of architecture %s are not known", arch)
@@ -563,7 +558,8 @@ var famSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 		names = []string{name}
 	}
 	if len(names) == 0 {
-		return nil, failf(codeNoMatch, nil, "no match: %s has no system call '%s'%s", arch, name, similar(name, Syscalls(arch)))
+		return nil, failf(codeNoMatch, nil, "no match: %s has no system call '%s'", arch, name).
+			suggesting("similar", func() []string { return ctype.Similar(name, Syscalls(arch), 5) })
 	}
 	var out []*Probe
 	for _, n := range names {
@@ -622,6 +618,8 @@ func (r *resolver) syscall(in *request, name string, nr int) *Probe {
 		c.vars = append(c.vars, ctxVar{name: "syscall", hidden: true, acc: Access{Base: BaseSyscallNr, Size: 8, Signed: true}})
 		args(c) // the argument registers are still there at the return
 		if p.Return {
+			c.entry = &context{what: c.what, consts: c.consts}
+			args(c.entry)
 			c.ret = &ctxVar{name: "return", acc: Access{Base: BaseSyscallReturn, Size: 8, Signed: true}}
 		}
 		return c
@@ -743,7 +741,8 @@ var famLSM = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	}
 	funcs, err := r.e.opt.Target.Functions("", lsmPrefix+hook)
 	if err != nil || len(funcs) == 0 {
-		return nil, failf(codeNoMatch, nil, "no match: the kernel has no LSM hook '%s'%s", hook, similar(hook, r.lsmHooks()))
+		return nil, failf(codeNoMatch, nil, "no match: the kernel has no LSM hook '%s'", hook).
+			suggesting("similar", func() []string { return ctype.Similar(hook, r.lsmHooks(), 5) })
 	}
 	f := funcs[0]
 	p := in.make(FamLSM, pointText(in.comps))

@@ -30,6 +30,8 @@ type Options struct {
 	SuppressErrors bool
 	// HZ is the target's CONFIG_HZ, for timer.jiffies; 0 means 250.
 	HZ int64
+	// Arch is the target's architecture, as GOARCH names it; "" means amd64.
+	Arch string
 }
 
 // Program lowers an elaborated program. The diagnostics are those of
@@ -204,11 +206,12 @@ func (l *lowerer) probe(p *sema.Probe) {
 	}
 	index := len(l.out.Probes)
 	if p.InLoader() {
-		h := l.handler(p, index, false, ir.CtxNone)
+		h := l.handler(p, index, false, ir.CtxNone, nil)
 		row.Attach = []ir.Attach{{Carrier: "loader", Handler: h}}
 		l.out.Probes = append(l.out.Probes, row)
 		return
 	}
+	entries := l.entryMaps(p, index)
 	byContext := map[ir.Context]int{}
 	for _, c := range p.Carriers {
 		ctx, ok := contexts[c.Kind]
@@ -216,19 +219,129 @@ func (l *lowerer) probe(p *sema.Probe) {
 			l.errorf(p.Written, "E2001", "the carrier %q of %s has no code generator", c.Kind, p.Point)
 			continue
 		}
+		if len(entries) > 0 && ctx == ir.CtxFexit {
+			continue // a kretprobe tells the stack pointer, which names the call
+		}
 		h, ok := byContext[ctx]
 		if !ok {
-			h = l.handler(p, index, true, ctx)
+			h = l.handler(p, index, true, ctx, entries)
 			byContext[ctx] = h
 		}
-		row.Attach = append(row.Attach, ir.Attach{
-			Carrier: c.Kind, Handler: h, Target: c.Target, Module: c.Module, Symbol: c.Symbol,
-			Offset: c.Offset, BuildID: c.BuildID, Semaphore: c.Semaphore, Type: c.Type, Config: c.Config,
-			Address: c.Address, Length: c.Length, Write: c.WriteOnly, Process: c.Process, PID: c.PID,
-			TargetSet: c.TargetSet, Needs: c.Needs,
-		})
+		row.Attach = append(row.Attach, attach(c, h))
+	}
+	if len(row.Attach) == 0 && p.Written != nil && !diag.HasErrors(l.diags) {
+		l.errorf(p.Written, "E2001", "no carrier of %s can keep values from the entry", p.Point)
 	}
 	l.out.Probes = append(l.out.Probes, row)
+	if len(entries) > 0 {
+		l.entryProbe(p, &row, entries)
+	}
+}
+
+func attach(c sema.Carrier, handler int) ir.Attach {
+	return ir.Attach{
+		Carrier: c.Kind, Handler: handler, Target: c.Target, Module: c.Module, Symbol: c.Symbol,
+		Offset: c.Offset, BuildID: c.BuildID, Semaphore: c.Semaphore, Type: c.Type, Config: c.Config,
+		Address: c.Address, Length: c.Length, Write: c.WriteOnly, Process: c.Process, PID: c.PID,
+		TargetSet: c.TargetSet, Needs: c.Needs,
+	}
+}
+
+// maxEntries bounds the calls that can be between entry and return at a time.
+const maxEntries = 8192
+
+// entryMaps makes the arrays that keep a return probe's @entry values, keyed by
+// thread and stack pointer.
+func (l *lowerer) entryMaps(p *sema.Probe, probe int) []int {
+	if p.Body == nil {
+		return nil
+	}
+	var maps []int
+	for i, e := range p.Body.Entries {
+		maps = append(maps, len(l.out.Globals))
+		l.out.Globals = append(l.out.Globals, ir.Global{
+			Name: fmt.Sprintf("__entry_%d_%d", probe, i), Keys: []ir.Type{ir.TInt, ir.TInt}, Value: irType(e.Type),
+			MaxEntries: maxEntries, Lock: -1, Library: true,
+		})
+	}
+	return maps
+}
+
+// entryCarriers are the carriers at the entry for those at the return.
+var entryCarriers = map[string]string{
+	"kretprobe": "kprobe", "kretprobe_multi": "kprobe_multi", "uretprobe": "uprobe", "tracepoint": "tracepoint",
+	"raw_tp": "raw_tp", "tp_btf": "tp_btf",
+}
+
+// entryProbe makes the row and handler that take @entry values.
+func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, maps []int) {
+	row := *ret
+	row.Point += " (entry)"
+	row.Attach = nil
+	row.Hidden = true
+	index := len(l.out.Probes)
+	byContext := map[ir.Context]int{}
+	for _, c := range p.Carriers {
+		kind, ok := entryCarriers[c.Kind]
+		if !ok {
+			continue
+		}
+		c.Kind = kind
+		c.Target = strings.Replace(c.Target, "sys_exit", "sys_enter", 1)
+		ctx := contexts[kind]
+		h, ok := byContext[ctx]
+		if !ok {
+			hd := &ir.Handler{Kernel: true, Ctx: ctx, Probe: index, MaxActions: l.opt.Limits.MaxAction}
+			hd.Name = l.handlerName(p, index)
+			for i, e := range p.Body.Entries {
+				b := l.newBody(e.Body, p.Lib)
+				b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
+				b.ctx, b.kernel = ctx, true
+				x := b.expr(e.X)
+				g := maps[i]
+				hd.Locals = b.locals
+				hd.Body = append(hd.Body, &ir.Eval{X: &ir.Update{
+					L: ir.LValue{Global: true, ID: g, T: l.out.Globals[g].Value,
+						Keys: []ir.Expr{&ir.Intrinsic{ID: ir.ITid, T: ir.TInt}, l.stackPointer(ctx, false)}},
+					Op: ir.OpSet, R: x, Site: l.site(e.X),
+				}})
+			}
+			l.filterSyscall(p, hd, ctx, false)
+			h = len(l.out.Handlers)
+			l.out.Handlers = append(l.out.Handlers, hd)
+			byContext[ctx] = h
+		}
+		row.Attach = append(row.Attach, attach(c, h))
+	}
+	l.out.Probes = append(l.out.Probes, row)
+}
+
+// stackPointer names a call in a thread: the stack pointer at its entry. System
+// calls do not nest in a thread.
+func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
+	if ctx != ir.CtxKprobe {
+		return &ir.IntConst{}
+	}
+	r := l.regs()
+	var sp ir.Expr = &ir.CtxField{Off: r.sp, Size: 8}
+	if ret && r.entrySP != 0 {
+		sp = &ir.Binary{Op: ir.OpSub, X: sp, Y: &ir.IntConst{V: r.entrySP}, T: ir.TInt}
+	}
+	return sp
+}
+
+// filterSyscall makes a handler on a raw tracepoint run for its system call only.
+func (l *lowerer) filterSyscall(p *sema.Probe, h *ir.Handler, ctx ir.Context, ret bool) {
+	if p.Family != sema.FamSyscall || p.SyscallNr < 0 || ctx != ir.CtxRawTP && ctx != ir.CtxBTFTP {
+		return
+	}
+	b := &body{lowerer: l, ctx: ctx, ret: ret, kernel: true}
+	nr, _ := b.syscall(&sema.Access{Base: sema.BaseSyscallNr}, 0)
+	var c ir.Expr = &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: int64(p.SyscallNr)}, T: ir.TInt}
+	if h.Cond != nil {
+		c = &ir.Logical{And: true, X: c, Y: h.Cond}
+	}
+	h.Cond = c
 }
 
 var families = map[sema.Family]struct {
@@ -255,7 +368,7 @@ var contexts = map[string]ir.Context{
 }
 
 // handler lowers the body of a probe for one context and returns its index.
-func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context) int {
+func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context, entries []int) int {
 	h := &ir.Handler{Kernel: kernel, Ctx: ctx, Probe: probe, Return: p.Return}
 	h.MaxActions = l.opt.Limits.MaxAction
 	if !kernel {
@@ -265,6 +378,7 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context)
 	b := l.newBody(p.Body, p.Lib)
 	b.ctx = ctx
 	b.kernel = kernel
+	b.ret = p.Return
 	for _, c := range p.Conds {
 		cb := l.newBody(c.Body, p.Lib)
 		x := cb.expr(c.X)
@@ -282,7 +396,12 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context)
 	for _, blk := range p.Blocks {
 		stmts = append(stmts, blk.Stmts...)
 	}
-	h.Body = b.block(stmts)
+	var pre []ir.Stmt
+	if len(entries) > 0 {
+		pre = b.entryFetch(entries, l.stackPointer(ctx, true))
+	}
+	h.Body = append(pre, b.block(stmts)...)
+	l.filterSyscall(p, h, ctx, p.Return)
 	if l.opt.SuppressErrors {
 		h.Body = []ir.Stmt{&ir.Try{Body: h.Body, Var: -1, Catch: []ir.Stmt{&ir.Next{}}}}
 	}

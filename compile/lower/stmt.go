@@ -14,6 +14,9 @@ type body struct {
 	library bool
 	ctx     ir.Context
 	kernel  bool
+	ret     bool    // return probe
+	entries []int   // locals with the @entry values
+	shift   int     // added to the numbers of the source's locals
 	result  ir.Type // of a function
 	ticks   int     // statements since the last Tick
 	tickAt  syntax.Node

@@ -2,6 +2,7 @@ package lower
 
 import (
 	"encoding/hex"
+	"sort"
 	"strings"
 
 	"stapkit/ir"
@@ -14,11 +15,20 @@ import (
 func (b *body) access(x syntax.Expr, acc *sema.Access) ir.Expr {
 	switch acc.Result {
 	case sema.ResultString:
-		if acc.Base == sema.BaseConst {
+		switch acc.Base {
+		case sema.BaseConst:
 			return &ir.StrConst{S: b.clip(acc.Const.Str)}
+		case sema.BaseEntry:
+			e, ok := b.base(x, acc)
+			if !ok {
+				return &ir.StrConst{}
+			}
+			return e
 		}
 	case sema.ResultVars:
 		return b.vars(x, acc)
+	case sema.ResultEnumName:
+		return b.enumName(x, acc)
 	case sema.ResultPretty:
 		return b.pretty(x, acc)
 	case sema.ResultInt, sema.ResultAddr:
@@ -30,28 +40,6 @@ func (b *body) access(x syntax.Expr, acc *sema.Access) ir.Expr {
 	}
 	b.errorf(x, "E2018", "%s cannot be read from a handler here", acc.Name)
 	return zero(b.src.Types[x])
-}
-
-// base lowers what an access starts from: its value, or with acc.BaseAddr its
-// address.
-func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
-	switch acc.Base {
-	case sema.BaseArg, sema.BaseReturn:
-		size, signed := int64(8), false
-		if t := acc.BaseType; t != nil && ctype.IsScalar(t) {
-			size, signed = t.Size(), ctype.IsSigned(t)
-		}
-		if size != 1 && size != 2 && size != 4 {
-			size = 8
-		}
-		return &ir.CtxArg{N: acc.N, Size: int(size), Signed: signed}, true
-	case sema.BaseExpr:
-		return b.expr(acc.X), true
-	case sema.BaseConst:
-		return &ir.IntConst{V: acc.Const.Int}, true
-	}
-	b.errorf(x, "E2018", "%s cannot be read from a handler here", acc.Name)
-	return nil, false
 }
 
 func space(s sema.Space) ir.Space {
@@ -259,4 +247,30 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 	mt.Size = 8 * len(mt.Args)
 	mt.T = ir.Type{Kind: ir.Deferred, Text: ir.TextParms, Width: 8 + mt.Size}
 	return mt
+}
+
+// enumName lowers @enumname: a look-up of the value among the type's enumerators.
+func (b *body) enumName(x syntax.Expr, acc *sema.Access) ir.Expr {
+	base, ok := b.base(x, acc)
+	enum, isEnum := ctype.Strip(acc.Type).(*ctype.Enum)
+	if !ok || !isEnum {
+		return &ir.StrConst{}
+	}
+	name := "enum " + enum.Name
+	i, ok := b.tables[name]
+	if !ok {
+		t := ir.Table{Name: name}
+		seen := map[int64]bool{}
+		for _, e := range enum.Values() {
+			if !seen[e.Value] {
+				seen[e.Value] = true
+				t.Entries = append(t.Entries, ir.TableEntry{Value: e.Value, Name: e.Name})
+			}
+		}
+		sort.Slice(t.Entries, func(i, j int) bool { return t.Entries[i].Value < t.Entries[j].Value })
+		i = len(b.out.Tables)
+		b.out.Tables = append(b.out.Tables, t)
+		b.tables[name] = i
+	}
+	return &ir.Lookup{Table: i, X: base, T: ir.Type{Kind: ir.Str}}
 }

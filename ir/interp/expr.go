@@ -985,7 +985,10 @@ func (c *compiler) load(addr intFn, size int, signed bool, space ir.Space, site 
 func (c *compiler) field(e *ir.Field) intFn {
 	base, space, site := c.intExpr(e.Base), e.Space, e.Site
 	at := Member{Off: e.Off, Size: e.Size, Signed: e.Signed, BitOff: e.BitOff, BitSize: e.BitSize}
-	mem, ok := c.m.env.Member(e.TypeID, e.Access)
+	mem, ok := Member{KeepCompiled: true}, true
+	if e.TypeID >= 0 {
+		mem, ok = c.m.env.Member(e.TypeID, e.Access)
+	}
 	if !ok {
 		return func(f *frame) (int64, *Error) {
 			_, err := base(f)

@@ -1,0 +1,234 @@
+package lower
+
+import (
+	"stapkit/ir"
+	"stapkit/sema"
+	"stapkit/syntax"
+	"stapkit/target/ctype"
+)
+
+// regs tells where an architecture's struct pt_regs keeps what handlers ask for,
+// as byte offsets (arch/*/include/asm/ptrace.h), and its calling conventions.
+type regs struct {
+	dwarf   []int // by DWARF register number, -1 where there is none
+	args    []int // function arguments
+	call    []int // system call arguments
+	nr      int   // system call number
+	ret     int   // return value
+	sp      int
+	entrySP int64 // what the stack pointer grows by when a function returns
+}
+
+var archRegs = map[string]*regs{
+	"amd64": {
+		dwarf: []int{80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128},
+		args:  []int{112, 104, 96, 88, 72, 64},
+		call:  []int{112, 104, 96, 56, 72, 64},
+		nr:    120, ret: 80, sp: 152, entrySP: 8,
+	},
+	"arm64": {
+		dwarf: []int{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160,
+			168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248},
+		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
+		call: []int{272, 8, 16, 24, 32, 40}, // orig_x0 outlives the call
+		nr:   280, ret: 0, sp: 248,
+	},
+}
+
+func (l *lowerer) regs() *regs {
+	if r := archRegs[l.opt.Arch]; r != nil {
+		return r
+	}
+	return archRegs["amd64"]
+}
+
+// narrow gives a register's value the width of its C type.
+func narrow(t ctype.Type) (size int, signed bool) {
+	if t == nil || !ctype.IsScalar(t) {
+		return 8, true
+	}
+	switch n := t.Size(); n {
+	case 1, 2, 4:
+		return int(n), ctype.IsSigned(t)
+	}
+	return 8, ctype.IsSigned(t)
+}
+
+// base lowers what an access starts from: its value, or with acc.BaseAddr its
+// address.
+func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
+	r := b.regs()
+	site := b.site(x)
+	switch acc.Base {
+	case sema.BaseExpr:
+		return b.expr(acc.X), true
+	case sema.BaseConst:
+		return &ir.IntConst{V: acc.Const.Int}, true
+	case sema.BaseArg:
+		size, signed := narrow(acc.BaseType)
+		switch b.ctx {
+		case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxFentry, ir.CtxFexit, ir.CtxLSM:
+			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed}, true
+		case ir.CtxKprobe:
+			if acc.N < len(r.args) {
+				return &ir.CtxField{Off: r.args[acc.N], Size: size, Signed: signed}, true
+			}
+		}
+	case sema.BaseReturn:
+		size, signed := narrow(acc.BaseType)
+		switch b.ctx {
+		case ir.CtxFexit, ir.CtxLSM:
+			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed}, true
+		case ir.CtxKprobe:
+			return &ir.CtxField{Off: r.ret, Size: size, Signed: signed}, true
+		}
+	case sema.BaseSyscallArg, sema.BaseSyscallNr, sema.BaseSyscallReturn:
+		return b.syscall(acc, site)
+	case sema.BaseRegs:
+		switch b.ctx {
+		case ir.CtxRawTP, ir.CtxBTFTP:
+			return &ir.CtxArg{N: 0, Size: 8}, true
+		}
+	case sema.BaseField:
+		if b.ctx == ir.CtxTracepoint {
+			return &ir.CtxField{Off: acc.N, Size: acc.Size, Signed: acc.Signed}, true
+		}
+	case sema.BaseRegister:
+		if acc.N < len(r.dwarf) && r.dwarf[acc.N] >= 0 {
+			if acc.Space == sema.UserSpace {
+				return b.intrinsic(ir.IUReg, ir.TInt, site, &ir.IntConst{V: int64(r.dwarf[acc.N])}), true
+			}
+			return b.intrinsic(ir.IReg, ir.TInt, site, &ir.IntConst{V: int64(r.dwarf[acc.N])}), true
+		}
+	case sema.BaseLocation:
+		return b.location(x, acc, site)
+	case sema.BaseEntry:
+		if acc.N < len(b.entries) {
+			return &ir.Local{ID: b.entries[acc.N], T: b.locals[b.entries[acc.N]]}, true
+		}
+	}
+	what := acc.Name
+	if what == "" {
+		what = "this"
+	}
+	b.errorf(x, "E2018", "%s cannot be read from a handler here", what)
+	return nil, false
+}
+
+func (b *body) intrinsic(id ir.IntrinsicID, t ir.Type, site int, args ...ir.Expr) ir.Expr {
+	return &ir.Intrinsic{ID: id, Args: args, T: t, Site: site}
+}
+
+// syscall reads an argument, the number or the result of a system call.
+func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
+	r := b.regs()
+	var arg0 ir.Expr // the task's registers in raw tracepoints
+	if b.ctx == ir.CtxRawTP || b.ctx == ir.CtxBTFTP {
+		arg0 = &ir.CtxArg{N: 0, Size: 8}
+	}
+	saved := func(off int) ir.Expr {
+		if arg0 == nil {
+			return b.intrinsic(ir.IUReg, ir.TInt, site, &ir.IntConst{V: int64(off)})
+		}
+		return &ir.Field{Base: arg0, TypeID: -1, Off: off, Size: 8, Trusted: b.ctx == ir.CtxBTFTP, Site: site}
+	}
+	switch acc.Base {
+	case sema.BaseSyscallArg:
+		if b.ctx == ir.CtxTracepoint && !b.ret {
+			return &ir.CtxField{Off: 16 + 8*acc.N, Size: 8}, true
+		}
+		return saved(r.call[acc.N]), true
+	case sema.BaseSyscallNr:
+		if b.ctx == ir.CtxTracepoint {
+			return &ir.CtxField{Off: 8, Size: 8, Signed: true}, true
+		}
+		if b.ret {
+			return saved(r.nr), true
+		}
+		return &ir.CtxArg{N: 1, Size: 8}, true
+	}
+	if b.ctx == ir.CtxTracepoint {
+		return &ir.CtxField{Off: 16, Size: 8, Signed: true}, true
+	}
+	return &ir.CtxArg{N: 1, Size: 8}, true
+}
+
+// location reads where DWARF or a USDT note says.
+func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, bool) {
+	r := b.regs()
+	loc := acc.Location
+	if b.ctx != ir.CtxKprobe || loc == nil {
+		b.errorf(x, "E2018", "%s cannot be read from a handler here", acc.Name)
+		return nil, false
+	}
+	reg := func(n int) (ir.Expr, bool) {
+		if n < 0 || n >= len(r.dwarf) || r.dwarf[n] < 0 {
+			b.errorf(x, "E2018", "%s lies in register %d, which handlers cannot read", acc.Name, n)
+			return nil, false
+		}
+		return &ir.CtxField{Off: r.dwarf[n], Size: 8, Signed: true}, true
+	}
+	add := func(a, c ir.Expr) ir.Expr { return &ir.Binary{Op: ir.OpAdd, X: a, Y: c, T: ir.TInt, Site: site} }
+	size := loc.Size
+	if size == 0 {
+		size = acc.Size
+	}
+	if size != 1 && size != 2 && size != 4 {
+		size = 8
+	}
+	signed := loc.Signed || acc.Signed
+	switch loc.Kind {
+	case "const":
+		return &ir.IntConst{V: loc.Offset}, true
+	case "reg":
+		if loc.Reg < 0 || loc.Reg >= len(r.dwarf) || r.dwarf[loc.Reg] < 0 {
+			break
+		}
+		if loc.Shift > 0 {
+			// %ah and its like: the second byte
+			return &ir.CtxField{Off: r.dwarf[loc.Reg] + loc.Shift/8, Size: size, Signed: signed}, true
+		}
+		return &ir.CtxField{Off: r.dwarf[loc.Reg], Size: size, Signed: signed}, true
+	case "mem":
+		addr, ok := reg(loc.Reg)
+		if !ok {
+			return nil, false
+		}
+		if loc.Index >= 0 && loc.Scale != 0 {
+			idx, ok := reg(loc.Index)
+			if !ok {
+				return nil, false
+			}
+			addr = add(addr, &ir.Binary{Op: ir.OpMul, X: idx, Y: &ir.IntConst{V: int64(loc.Scale)}, T: ir.TInt, Site: site})
+		}
+		if loc.Offset != 0 {
+			addr = add(addr, &ir.IntConst{V: loc.Offset})
+		}
+		if acc.BaseAddr {
+			return addr, true
+		}
+		return &ir.Load{Addr: addr, Size: size, Signed: signed, Space: space(acc.Space), Site: site}, true
+	}
+	b.errorf(x, "E2018", "the place of %s cannot be read from a handler", acc.Name)
+	return nil, false
+}
+
+// entryFilter builds the start of a return handler with @entry values: they are
+// taken out of the map that the handler at the entry filled. An invocation whose
+// entry was not seen does not run.
+func (b *body) entryFetch(maps []int, sp ir.Expr) []ir.Stmt {
+	var out []ir.Stmt
+	keys := func() []ir.Expr { return []ir.Expr{&ir.Intrinsic{ID: ir.ITid, T: ir.TInt}, ir.CloneExpr(sp)} }
+	out = append(out, &ir.If{
+		C:    &ir.Unary{Op: ir.OpNot, X: &ir.IndexIn{G: maps[0], Keys: keys()}},
+		Then: []ir.Stmt{&ir.Next{}},
+	})
+	for i, g := range maps {
+		t := b.out.Globals[g].Value
+		b.entries = append(b.entries, b.temp(t))
+		out = append(out,
+			&ir.Eval{X: &ir.Update{L: ir.LValue{ID: b.entries[i], T: t}, Op: ir.OpSet, R: &ir.IndexGet{G: g, Keys: keys(), T: t}}},
+			&ir.Delete{L: ir.LValue{Global: true, ID: g, Keys: keys(), T: t}})
+	}
+	return out
+}
