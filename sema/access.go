@@ -73,11 +73,11 @@ func (b *bodyState) targetFailed(x syntax.Expr, f *fail) {
 	if b.e.opt.SkipBadVars && f.code != codeNeedGuru {
 		if _, ok := x.(*syntax.TargetVar); ok {
 			b.body.Consts[x] = longConst(0)
-			b.e.errorAt(codeBadVar, x, "Bad $context variable being substituted with literal 0").related(node, f.message)
+			b.e.errorAt(codeBadVar, x, "Bad $context variable being substituted with literal 0").related(node, f.text())
 			return
 		}
 	}
-	bd := b.error(f.code, node, "%s", f.message)
+	bd := b.error(f.code, node, "%s", f.text())
 	if f.help != "" {
 		bd.help("%s", f.help)
 	}
@@ -194,6 +194,10 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 		b.body.Targets[x] = &Access{Base: BasePerf, Name: name, Size: 8, Path: &ctype.Path{}}
 		b.body.UsesTarget = true
 	case syntax.AtEnum, syntax.AtConst:
+		if unknownArg(x.Args) {
+			b.e.unresolved = true
+			return true
+		}
 		name, ok := str(0)
 		if !ok {
 			return true
@@ -288,6 +292,12 @@ func (b *bodyState) constant(x *syntax.AtOp, name string) {
 	if n, ok := parseNumber(name); ok {
 		b.body.Consts[x] = longConst(n)
 		return
+	}
+	if nr, ok := strings.CutPrefix(name, "__NR_"); ok && x.Op == syntax.AtConst {
+		if n, ok := SyscallNumber(b.e.arch(), nr); ok {
+			b.body.Consts[x] = longConst(int64(n))
+			return
+		}
 	}
 	t := b.e.opt.Target
 	if t == nil {
@@ -688,6 +698,11 @@ func (b *bodyState) castAccess(x *syntax.AtOp, addr bool) (*Access, *fail) {
 			return nil, failf(codeCastType, x, "@cast needs a value and a type")
 		}
 		b.expr(x.Args[0])
+		if unknownArg(x.Args[1:]) {
+			b.e.unresolved = true
+			b.walkIndexes(x.Access)
+			return openAccess("@cast", x.Pretty != syntax.NoPretty), nil
+		}
 		if !b.e.hasTypes(b, arg(2)) {
 			b.e.note("cast", x, "no target to look up the type '%s'", arg(1))
 			b.walkIndexes(x.Access)
@@ -703,6 +718,9 @@ func (b *bodyState) castAccess(x *syntax.AtOp, addr bool) (*Access, *fail) {
 		if _, ok := ctype.AsPointer(v.Type); !ok || v.pointee {
 			base.BaseType = &ctype.Pointer{Elem: v.Type, Bytes: 8}
 		}
+		if len(x.Path) == 0 && x.Pretty == syntax.NoPretty {
+			addr = false // the value itself is the address
+		}
 		if len(x.Path) == 0 && x.Pretty != syntax.NoPretty {
 			// What is printed is the object, not the pointer to it.
 			base.BaseAddr, base.BaseType = true, v.Type
@@ -715,6 +733,16 @@ func (b *bodyState) castAccess(x *syntax.AtOp, addr bool) (*Access, *fail) {
 		b.expr(a)
 	}
 	return nil, failf(codeAccess, x, "this has no address")
+}
+
+// unknownArg reports whether an argument is a script argument that nobody gave.
+func unknownArg(args []syntax.Expr) bool {
+	for _, a := range args {
+		if _, ok := a.(*syntax.ScriptArg); ok {
+			return true
+		}
+	}
+	return false
 }
 
 // typeByName finds a type for @cast: "struct foo", "foo", "foo*", in a module as

@@ -42,6 +42,7 @@ type unit struct {
 	library bool
 	globals map[string]*Global // private ones
 	funcs   map[string][]*Func
+	active  bool // its probes run
 }
 
 // elab is one elaboration.
@@ -129,8 +130,7 @@ func (e *elab) drain() {
 	}
 }
 
-// include declares what a file declares. A library file's probes are active when
-// the file is in use.
+// include declares what a file declares.
 func (e *elab) include(f *syntax.File, library bool) *unit {
 	if u, ok := e.units[f]; ok {
 		return u
@@ -138,7 +138,6 @@ func (e *elab) include(f *syntax.File, library bool) *unit {
 	u := &unit{file: f, library: library, globals: map[string]*Global{}, funcs: map[string][]*Func{}}
 	e.units[f] = u
 	if library {
-		e.prog.Files = append(e.prog.Files, f)
 		for _, d := range f.Diags {
 			if d.Severity == diag.Error {
 				e.report(d)
@@ -155,10 +154,31 @@ func (e *elab) include(f *syntax.File, library bool) *unit {
 			e.declareFunc(u, d)
 		}
 	}
-	if library {
-		e.pending = append(e.pending, func() { e.resolveProbes(f, true) })
-	}
 	return u
+}
+
+// activate has the probes of a library file run, when something that the file
+// declares is in use.
+func (e *elab) activate(f *syntax.File) {
+	u := e.units[f]
+	if u == nil || !u.library || u.active {
+		return
+	}
+	u.active = true
+	e.prog.Files = append(e.prog.Files, f)
+	e.pending = append(e.pending, func() { e.resolveProbes(f, true) })
+}
+
+// unit gives the scope of a file: of a library file whose alias is used, it is
+// declared now.
+func (e *elab) unit(f *syntax.File) *unit {
+	if f == nil {
+		return nil
+	}
+	if u := e.units[f]; u != nil {
+		return u
+	}
+	return e.include(f, true)
 }
 
 func (e *elab) declareGlobal(u *unit, v *syntax.GlobalVar, private bool) {
@@ -365,7 +385,7 @@ func (e *elab) reportFail(f *fail) {
 	if node == nil {
 		return
 	}
-	b := e.at(f.code, node, "%s", f.message).help("%s", f.help)
+	b := e.at(f.code, node, "%s", f.text()).help("%s", f.help)
 	for i, pp := range f.chain {
 		if i == 0 && f.node == nil {
 			continue
@@ -500,7 +520,7 @@ func tokenText(n syntax.Node) string {
 // functions finds the overloads that a call of a name from a file can mean,
 // whatever their arity.
 func (e *elab) functions(name string, from *syntax.File) []*Func {
-	if u := e.units[from]; u != nil && len(u.funcs[name]) > 0 {
+	if u := e.unit(from); u != nil && len(u.funcs[name]) > 0 {
 		return u.funcs[name]
 	}
 	if !e.pulled[name] {
@@ -526,7 +546,7 @@ func chain(candidates []*Func, arity int) []*Func {
 
 // global finds a global variable visible from a file; nil if there is none.
 func (e *elab) global(name string, from *syntax.File) *Global {
-	if u := e.units[from]; u != nil {
+	if u := e.unit(from); u != nil {
 		if g := u.globals[name]; g != nil {
 			return g
 		}

@@ -2,7 +2,6 @@ package sema
 
 import (
 	"fmt"
-	"strings"
 
 	"stapkit/target"
 	"stapkit/target/ctype"
@@ -45,11 +44,8 @@ func (r *resolver) tracepoints(in *request, word string, f Family) ([]*Probe, *f
 		}
 	}
 	if len(tps) == 0 {
-		msg := "no match"
-		if s := t.SimilarTracepoints(module, name, 5); len(s) > 0 {
-			msg += " (similar tracepoints: " + strings.Join(s, ", ") + ")"
-		}
-		fl := failf(codeNoMatch, nil, "%s", msg)
+		fl := failf(codeNoMatch, nil, "no match").
+			suggesting("similar tracepoints", func() []string { return t.SimilarTracepoints(module, name, 5) })
 		if module == "" {
 			fl.help = fmt.Sprintf("%s has no tracepoint %q; those of a module exist once it is loaded", t.Name(), name)
 		}

@@ -550,7 +550,9 @@ func (b *bodyState) inferCall(x *syntax.Call, want Type) Type {
 			t = t2
 		}
 		if t == Stats {
-			b.expect(a, Stats, Long)
+			if len(list) > 0 {
+				b.expect(a, Stats, Long)
+			}
 			continue
 		}
 		for _, f := range list {

@@ -126,7 +126,6 @@ type libAlias struct {
 // gives the macros and the target's answers to the preprocessor.
 func NewLibrary(opt syntax.Options, sources ...LibrarySource) *Library {
 	opt.View, opt.Library, opt.Privileged = syntax.Expanded, true, true
-	opt.Args, opt.ArgsUnknown = nil, false
 	return &Library{sources: sources, opt: opt, parsed: map[string]*syntax.File{}, trees: map[string][]libAlias{}}
 }
 

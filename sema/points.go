@@ -359,6 +359,9 @@ type fail struct {
 	node    syntax.Node
 	message string
 	help    string
+	// suggest gives names to append to the message; it may take long, so it is asked
+	// only when the failure is reported.
+	suggest func() string
 	// chain are the probe points on the way, innermost first.
 	chain []*syntax.ProbePoint
 	// hard: "?" does not forgive it.
@@ -367,6 +370,26 @@ type fail struct {
 
 func failf(code diag.Code, node syntax.Node, format string, args ...any) *fail {
 	return &fail{code: code, node: node, message: fmt.Sprintf(format, args...)}
+}
+
+// text is the message with its suggestions.
+func (f *fail) text() string {
+	if f.suggest != nil {
+		f.message += f.suggest()
+		f.suggest = nil
+	}
+	return f.message
+}
+
+// suggesting sets what suggestions are made from: a title and names.
+func (f *fail) suggesting(title string, names func() []string) *fail {
+	f.suggest = func() string {
+		if s := names(); len(s) > 0 {
+			return " (" + title + ": " + strings.Join(s, ", ") + ")"
+		}
+		return ""
+	}
+	return f
 }
 
 func (f *fail) withHelp(format string, args ...any) *fail {
@@ -533,7 +556,8 @@ func (r *resolver) walk(c cursor, p *point, done, rest []comp, proto *Probe, dep
 	if c.ends() {
 		return nil, failf(codePointSuffix, k.node, "invalid suffix for probe").withHelp("%s stands alone", pointText(done))
 	}
-	f := failf(codePointMismatch, k.node, "probe point mismatch%s", similar(k.name, c.names()))
+	f := failf(codePointMismatch, k.node, "probe point mismatch").
+		suggesting("similar", func() []string { return ctype.Similar(k.name, c.names(), 5) })
 	var forms []string
 	for _, arg := range []argKind{noArg, numArg, strArg} {
 		if _, ok := c.at(key{k.name, arg}); ok {
@@ -581,11 +605,11 @@ func (r *resolver) wildcard(c cursor, p *point, done, rest []comp, proto *Probe,
 		if r.e.unresolved && first == nil {
 			return nil, nil
 		}
-		f := failf(codePointMismatch, k.node, "probe point mismatch: didn't find any wildcard matches%s", similar(strings.ReplaceAll(k.name, "*", ""), c.names()))
-		if first != nil && first.code == codeNeedTarget {
-			f = first
+		if first != nil {
+			return nil, first // something fits, and this is why it does not work
 		}
-		return nil, f
+		return nil, failf(codePointMismatch, k.node, "probe point mismatch: didn't find any wildcard matches").
+			suggesting("similar", func() []string { return ctype.Similar(strings.ReplaceAll(k.name, "*", ""), c.names(), 5) })
 	}
 	// A branch that cannot be resolved is no error as long as another can.
 	return out, nil

@@ -118,6 +118,7 @@ func (e *elab) use(f *Func) {
 		return
 	}
 	f.used = true
+	e.activate(f.File)
 	if f.Decl.Body == nil {
 		return
 	}
@@ -315,6 +316,7 @@ func (b *bodyState) find(id *syntax.Ident) Object {
 
 // crossFile warns when a library file and the script meet at a global by accident.
 func (b *bodyState) crossFile(g *Global, id *syntax.Ident) {
+	b.e.activate(g.File)
 	u := b.e.units[id.File()]
 	if u == nil || g.File == id.File() || g.Library || !u.library {
 		return
@@ -576,6 +578,10 @@ func (b *bodyState) index(x *syntax.Index, slice bool) {
 // call resolves the function of a call.
 func (b *bodyState) call(x *syntax.Call) {
 	if x.Name == nil || b.body.Calls[x] != nil {
+		return
+	}
+	if strings.HasPrefix(x.Name.Name, "$") || strings.HasPrefix(x.Name.Name, "@") {
+		b.e.unresolved = true // a script argument that nobody gave
 		return
 	}
 	candidates := b.e.functions(x.Name.Name, x.File())

@@ -69,3 +69,11 @@ var syscallEvents = map[string]string{
 	"stat": "newstat", "lstat": "newlstat", "fstat": "newfstat", "uname": "newuname",
 	"umount2": "umount", "sendfile": "sendfile64",
 }
+
+// arch is the target's architecture; x86_64 where it is not known.
+func (e *elab) arch() string {
+	if t := e.opt.Target; t != nil && t.Arch() != "" {
+		return t.Arch()
+	}
+	return "x86_64"
+}

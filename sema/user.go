@@ -247,15 +247,13 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 		out = append(out, got...)
 	}
 	if len(out) == 0 {
-		var names []string
-		for _, file := range w.files {
-			names = append(names, functionNames(file)...)
-		}
-		msg := "no match"
-		if s := ctype.Similar(fn.str, names, 5); len(s) > 0 {
-			msg += " (similar functions: " + strings.Join(s, ", ") + ")"
-		}
-		return nil, failf(codeNoMatch, nil, "%s", msg)
+		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string {
+			var names []string
+			for _, file := range w.files {
+				names = append(names, functionNames(file)...)
+			}
+			return ctype.Similar(fn.str, names, 5)
+		})
 	}
 	return out, nil
 }}
@@ -454,7 +452,7 @@ var famPlt = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, failf(codeNoMatch, nil, "no match%s", similar(pattern, names))
+		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar", func() []string { return ctype.Similar(pattern, names, 5) })
 	}
 	return out, nil
 }}
@@ -492,7 +490,7 @@ var famMark = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 	}
 	if len(out) == 0 {
 		sort.Strings(names)
-		fl := failf(codeNoMatch, nil, "no match%s", similar(pattern, compact(names)))
+		fl := failf(codeNoMatch, nil, "no match").suggesting("similar", func() []string { return ctype.Similar(pattern, compact(names), 5) })
 		if len(names) == 0 {
 			fl.help = w.files[0].path + " has no marks"
 		}
@@ -635,6 +633,7 @@ var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fa
 		ctx.vars = append(ctx.vars, ctxVar{name: fmt.Sprintf("arg%d", i+1), hidden: p.Return, acc: Access{Base: BaseSyscallArg, N: i, Size: 8, Signed: true}})
 	}
 	if p.Return {
+		ctx.entry = &context{what: ctx.what, binary: ctx.binary, vars: ctx.vars}
 		ctx.ret = &ctxVar{name: "return", acc: Access{Base: BaseSyscallReturn, Size: 8, Signed: true}}
 	}
 	p.ctx = ctx
