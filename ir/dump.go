@@ -6,6 +6,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // Dump writes p as text for people and tests: tables first, then functions,
@@ -63,7 +64,7 @@ func (d *dumper) program() {
 		d.global(i, &p.Globals[i])
 	}
 	for i := range p.Formats {
-		d.line(0, "format %d %q%s", i, p.Formats[i].Text, typeList(p.Formats[i].Args))
+		d.line(0, "format %d %s%s", i, quoteFormat(p.Formats[i].Text), typeList(p.Formats[i].Args))
 	}
 	for i, r := range p.Regexps {
 		d.line(0, "regexp %d %q", i, r.Pattern)
@@ -95,6 +96,14 @@ func (d *dumper) program() {
 	for i := range p.Probes {
 		d.probe(i, &p.Probes[i])
 	}
+}
+
+// quoteFormat quotes the text of a format, which has its own escapes.
+func quoteFormat(s string) string {
+	if strings.IndexFunc(s, unicode.IsControl) >= 0 {
+		return strconv.Quote(s)
+	}
+	return `"` + s + `"`
 }
 
 func typeList(types []Type) string {
@@ -239,10 +248,14 @@ func (d *dumper) stmt(in int, s Stmt) {
 		if len(s.Slice) > 0 {
 			head += d.keys(s.Slice)
 		}
-		d.block(in, head+d.order(s.Sort, s.Limit)+")", s.Body)
+		value := "value"
+		if s.G >= 0 && s.G < len(d.p.Globals) && d.p.Globals[s.G].Value.Kind == Stat {
+			value = statNames[min(s.Sort.Fn, StatVariance)]
+		}
+		d.block(in, head+d.order(s.Sort, value, s.Limit)+")", s.Body)
 		d.line(in, "}")
 	case *ForeachHist:
-		d.block(in, fmt.Sprintf("foreach (%s%s in hist(%s)%s)", valueVar(s.Value), loopVar(s.Key), d.lvalue(&s.L), d.order(s.Sort, s.Limit)), s.Body)
+		d.block(in, fmt.Sprintf("foreach (%s%s in hist(%s)%s)", valueVar(s.Value), loopVar(s.Key), d.lvalue(&s.L), d.order(s.Sort, "count", s.Limit)), s.Body)
 		d.line(in, "}")
 	case *Return:
 		if s.X == nil {
@@ -291,12 +304,12 @@ func valueVar(id int) string {
 	return loopVar(id) + " = "
 }
 
-func (d *dumper) order(s Sort, limit Expr) string {
+func (d *dumper) order(s Sort, value string, limit Expr) string {
 	out := ""
 	if s.By != 0 {
 		out = " by "
 		if s.By < 0 {
-			out += statNames[min(s.Fn, StatVariance)]
+			out += value
 		} else {
 			out += "key " + strconv.Itoa(s.By)
 		}
@@ -350,7 +363,7 @@ func (d *dumper) list(args []Expr) string {
 func (d *dumper) args(f int, args []Expr) string {
 	text := fmt.Sprintf("format%d?", f)
 	if f >= 0 && f < len(d.p.Formats) {
-		text = strconv.Quote(d.p.Formats[f].Text)
+		text = quoteFormat(d.p.Formats[f].Text)
 	}
 	if len(args) == 0 {
 		return text
@@ -494,6 +507,9 @@ func (d *dumper) expr(x Expr) string {
 }
 
 func (d *dumper) member(t int, access string) string {
+	if t < 0 {
+		return "at"
+	}
 	name := fmt.Sprintf("type%d?", t)
 	if t >= 0 && t < len(d.p.Types) {
 		name = d.p.Types[t].Kind + " " + d.p.Types[t].Name
@@ -522,9 +538,16 @@ func (d *dumper) inner(list []Stmt, result Expr) string {
 	in := dumper{w: w, p: d.p}
 	in.stmts(0, list)
 	w.Flush() // to a strings.Builder: cannot fail
-	text := strings.ReplaceAll(strings.TrimSpace(b.String()), "\n", "; ")
+	text := "{"
+	for line := range strings.Lines(b.String()) {
+		line = strings.TrimSpace(line)
+		if !strings.HasSuffix(text, "{") && !strings.HasPrefix(line, "}") {
+			text += ";"
+		}
+		text += " " + line
+	}
 	if result != nil {
 		text += " => " + d.expr(result)
 	}
-	return "{ " + strings.TrimSpace(text) + " }"
+	return text + " }"
 }

@@ -71,7 +71,7 @@ func Encode(p *Program) ([]byte, error) { return EncodeAll(withoutKernel(p)) }
 
 // EncodeAll encodes p with the kernel handlers.
 func EncodeAll(p *Program) ([]byte, error) {
-	e := encoder{index: map[string]uint64{}}
+	e := encoder{index: map[string]uint64{}, slices: map[sliceKey]uint64{}}
 	e.value(reflect.ValueOf(p).Elem(), 0)
 	if e.err != nil {
 		return nil, e.err
@@ -136,10 +136,11 @@ func withoutKernel(p *Program) *Program {
 }
 
 type encoder struct {
-	b     []byte
-	strs  []string
-	index map[string]uint64
-	err   error
+	b      []byte
+	strs   []string
+	index  map[string]uint64
+	slices map[sliceKey]uint64
+	err    error
 }
 
 func (e *encoder) fail(format string, args ...any) {
@@ -156,6 +157,28 @@ func (e *encoder) string(s string) {
 		e.strs = append(e.strs, s)
 	}
 	e.b = binary.AppendUvarint(e.b, i)
+}
+
+// bytes is string for a byte slice; one that was there before, which a decoded
+// program may name often, is not looked at again.
+func (e *encoder) bytes(b []byte) {
+	if len(b) == 0 {
+		e.string("")
+		return
+	}
+	key := sliceKey{&b[0], len(b)}
+	i, ok := e.slices[key]
+	if !ok {
+		e.string(string(b))
+		e.slices[key] = e.index[string(b)]
+		return
+	}
+	e.b = binary.AppendUvarint(e.b, i)
+}
+
+type sliceKey struct {
+	first *byte
+	n     int
 }
 
 func (e *encoder) value(v reflect.Value, depth int) {
@@ -180,7 +203,7 @@ func (e *encoder) value(v reflect.Value, depth int) {
 		e.string(v.String())
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
-			e.string(string(v.Bytes()))
+			e.bytes(v.Bytes())
 			return
 		}
 		e.b = binary.AppendUvarint(e.b, uint64(v.Len()))
@@ -275,11 +298,18 @@ func Decode(b []byte) (*Program, error) {
 	if d.err == nil && len(d.b) > 0 {
 		d.fail("%d bytes behind the program", len(d.b))
 	}
+	if d.used < len(d.strs) && !d.newer {
+		d.fail("unused strings")
+	}
 	if d.err != nil {
 		return nil, d.err
 	}
+	total := 0
 	for i := range p.Formats {
 		f := &p.Formats[i]
+		if total += len(f.Text); total > maxText {
+			return nil, fmt.Errorf("ir: decode: formats of more than %d bytes", maxText)
+		}
 		parsed, err := format.Parse(f.Text)
 		if err != nil {
 			return nil, fmt.Errorf("ir: decode: format %d: %w", i, err)
@@ -289,20 +319,16 @@ func Decode(b []byte) (*Program, error) {
 	if err := Check(p); err != nil {
 		return nil, err
 	}
-	if minor == EncodingMinor {
-		// One program has one encoding: nothing hides between the lines.
-		if again, err := EncodeAll(p); err != nil || !bytes.Equal(again, b) {
-			return nil, fmt.Errorf("ir: decode: not in canonical form")
-		}
-	}
 	return p, nil
 }
 
 type decoder struct {
-	b     []byte
-	strs  []string
-	newer bool // written by a newer minor version: records may be longer
-	err   error
+	b      []byte
+	strs   []string
+	shared [][]byte // strings wanted as bytes, by their place
+	used   int      // strings used so far: they stand in the order of their first use
+	newer  bool     // written by a newer minor version: records may be longer
+	err    error
 }
 
 func (d *decoder) fail(format string, args ...any) {
@@ -313,7 +339,7 @@ func (d *decoder) fail(format string, args ...any) {
 
 func (d *decoder) uvarint() uint64 {
 	v, n := binary.Uvarint(d.b)
-	if n <= 0 {
+	if n <= 0 || n > 1 && d.b[n-1] == 0 { // a longer form than need be
 		d.fail("truncated or bad number")
 		return 0
 	}
@@ -355,19 +381,56 @@ func (d *decoder) strings() {
 	}
 	all := string(d.b[:total])
 	d.b = d.b[total:]
+	seen := make(map[string]bool, n)
 	for _, l := range lengths {
+		if seen[all[:l]] {
+			d.fail("a string occurs twice")
+			return
+		}
+		seen[all[:l]] = true
 		d.strs = append(d.strs, all[:l])
 		all = all[l:]
 	}
 }
 
-func (d *decoder) string() string {
+// place reads the place of a string.
+func (d *decoder) place() (int, bool) {
 	i := d.uvarint()
 	if i >= uint64(len(d.strs)) {
 		d.fail("string %d of %d", i, len(d.strs))
-		return ""
+		return 0, false
 	}
-	return d.strs[i]
+	if int(i) >= d.used {
+		if int(i) > d.used && !d.newer {
+			d.fail("strings out of order")
+			return 0, false
+		}
+		d.used = int(i) + 1
+	}
+	return int(i), true
+}
+
+func (d *decoder) string() string {
+	if i, ok := d.place(); ok {
+		return d.strs[i]
+	}
+	return ""
+}
+
+// bytes is string for a byte slice. Equal ones share memory, so that naming one
+// large string many times costs nothing.
+func (d *decoder) bytes() []byte {
+	i, ok := d.place()
+	if !ok || d.strs[i] == "" {
+		return nil
+	}
+	if d.shared == nil {
+		d.shared = make([][]byte, len(d.strs))
+	}
+	if d.shared[i] == nil {
+		d.shared[i] = []byte(d.strs[i])
+	}
+	return d.shared[i]
 }
 
 func (d *decoder) value(v reflect.Value, depth int) {
@@ -386,20 +449,13 @@ func (d *decoder) value(v reflect.Value, depth int) {
 		v.SetBool(d.b[0] == 1)
 		d.b = d.b[1:]
 	case reflect.Int, reflect.Int64, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		n, size := binary.Varint(d.b)
-		if size <= 0 {
-			d.fail("truncated or bad number")
-			return
-		}
-		d.b = d.b[size:]
-		d.number(v, n)
+		n := d.uvarint() // zigzag
+		d.number(v, int64(n>>1)^-int64(n&1))
 	case reflect.String:
 		v.SetString(d.string())
 	case reflect.Slice:
 		if t.Elem().Kind() == reflect.Uint8 {
-			if s := d.string(); s != "" {
-				v.SetBytes([]byte(s))
-			}
+			v.SetBytes(d.bytes())
 			return
 		}
 		n := d.length()

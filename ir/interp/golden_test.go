@@ -84,6 +84,12 @@ func TestRecorded(t *testing.T) {
 				&ir.Foreach{G: 1, Keys: []int{0}, Value: -1, Body: []ir.Stmt{b.printf("%s%d\\n", slocal(0), stat(ir.StatSum, e(slocal(0))))}},
 				&ir.Delete{L: ir.LValue{Global: true, ID: 1, T: ir.TStat}})
 		},
+		"agg_ops": func() *builder {
+			b := newBuilder(scalarStat(squares))
+			return b.body(i1, append(upTo(0, 1, 11, add(st, local(0))),
+				b.printf("%d %d %d %d %d\\n", stat(ir.StatCount, st), stat(ir.StatSum, st), stat(ir.StatMin, st), stat(ir.StatMax, st), stat(ir.StatAvg, st)),
+				b.printf("%d\\n", stat(ir.StatVariance, st)))...)
+		},
 		"agg_empty_min": func() *builder {
 			b := newBuilder(scalarStat(stats))
 			return b.body(nil, b.printf("%d\\n", stat(ir.StatMin, st)))
