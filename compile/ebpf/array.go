@@ -210,11 +210,7 @@ func (p *prog) del(st *ir.Delete) {
 }
 
 func (p *prog) delElement(l *ir.LValue, site int) {
-	gl := &p.g.p.Globals[l.ID]
 	key := p.key(l.ID, l.Keys)
-	if gl.Wrap {
-		p.unlink(l.ID, key)
-	}
 	done := p.label()
 	p.arrayMap(asm.R1, l.ID)
 	p.addr(asm.R2, key)

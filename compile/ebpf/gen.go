@@ -134,6 +134,7 @@ type generator struct {
 	funcs     []function
 	functions []object.Function
 	subs      map[string]bool // shared subprograms made
+	callbacks int
 	maps      map[string]bool // maps referred to
 	consts    pool
 	strOffs   []int
@@ -308,7 +309,7 @@ func (g *generator) addArray(i int, gl *ir.Global) {
 	}
 	g.spec.Maps = append(g.spec.Maps, m)
 	if gl.Wrap {
-		g.addRing(i, gl, key)
+		g.addRing(i, gl)
 	}
 }
 

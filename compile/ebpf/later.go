@@ -9,13 +9,6 @@ import (
 type indexUse struct{}
 
 func (g *generator) addIndex()                             {}
-func (g *generator) addRing(i int, gl *ir.Global, key int) {}
-func (p *prog) createWrapped(g int, key, value text, site int, found label) {
-	p.unsupported(site, "wrap arrays")
-}
-func (p *prog) sliceIn(e *ir.IndexIn, dst asm.Register)   { p.unsupported(p.site, "slices") }
-func (p *prog) delMany(l *ir.LValue, site int)            { p.unsupported(site, "delete of many") }
-func (p *prog) unlink(g int, key text)                    {}
 func (p *prog) delStat(l *ir.LValue, site int)            { p.unsupported(site, "delete of stat") }
 func (p *prog) ngroups(e *ir.Intrinsic, dst asm.Register) { p.unsupported(e.Site, "regex") }
 func (p *prog) match(e *ir.Match, want bool, to label)    { p.unsupported(e.Site, "regex") }
@@ -29,4 +22,3 @@ func (p *prog) histGet(e *ir.HistGet, dst asm.Register)   { p.unsupported(e.Site
 func (p *prog) printHist(st *ir.PrintHist)                { p.unsupported(st.Site, "stat") }
 func (p *prog) foreach(st *ir.Foreach)                    { p.unsupported(st.Site, "foreach") }
 func (p *prog) foreachHist(st *ir.ForeachHist)            { p.unsupported(st.Site, "foreach") }
-func (g *generator) deleteLoops(l *ir.LValue) bool        { return true }

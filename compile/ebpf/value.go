@@ -93,8 +93,6 @@ func (p *prog) splits(e ir.Expr) bool {
 			}
 		case *ir.StatGet, *ir.HistGet, *ir.Match, *ir.Seq:
 			return true
-		case *ir.IndexIn:
-			return len(nonNil(x.Keys)) != len(x.Keys)
 		}
 		return false
 	})

@@ -345,10 +345,6 @@ func (v *analyzer) stmt(st ir.Stmt) {
 	case *ir.PrintHist:
 		v.a.loops = true
 		v.item(itemHeader + 8*v.g.p.Globals[st.L.ID].Stat.Buckets())
-	case *ir.Delete:
-		if st.L.Global && v.g.deleteLoops(&st.L) {
-			v.a.loops = true
-		}
 	}
 	exprs, bodies := parts(st)
 	out, ticks := v.a.out, v.a.ticks
@@ -389,10 +385,6 @@ func (v *analyzer) expr(e ir.Expr) {
 		}
 	case *ir.StatGet, *ir.HistGet:
 		v.a.loops = true
-	case *ir.IndexIn:
-		if len(nonNil(e.Keys)) != len(e.Keys) {
-			v.a.loops = true
-		}
 	case *ir.Match:
 		v.a.loops, v.a.match = true, true
 	case *ir.Call:
