@@ -119,6 +119,14 @@ func (p *argPaster) paste(l *lexer, k Kind, off int) bool {
 			return true
 		}
 	}
+	for i := range toks {
+		switch t := &toks[i]; {
+		case t.Kind == Junk:
+			l.errorAt(codeJunk, int(use.Off), int(use.End), "the argument holds a character outside the language")
+		case t.Flags&Broken != 0 && t.Kind < Arg:
+			l.errorAt(codeOpenString, int(use.Off), int(use.End), "the argument leaves a string, comment or embedded code open")
+		}
+	}
 	p.append(l, toks, exp)
 	return true
 }

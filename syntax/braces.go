@@ -99,7 +99,7 @@ func (p *parser) badDecl() Decl {
 	bad := &BadDecl{}
 	wasFunc := p.inFunc
 	p.inFunc = true
-	for !p.atDecl() && !(p.src && (p.k == PPOpen || p.k == PPElse || p.k == PPClose)) {
+	for !p.atDecl() && !(p.src && (p.k >= PPOpen && p.k <= PPClose || p.k == AtWord && p.text(p.i) == "@define")) {
 		before := p.i
 		if p.k != RBrace {
 			p.lastErr = p.i
@@ -162,9 +162,11 @@ func (p *parser) noKeyword() Decl {
 		}
 	}
 	depth := 0
+	i, last := p.peekAt(n), p.toks[p.peekAt(n-1)].Kind
 scan:
-	for ; n < 200; n++ {
-		switch k := p.peek(n); k {
+	for ; n < 200 && p.spend(1); n++ {
+		k := p.toks[i].Kind
+		switch k {
 		case LParen:
 			depth++
 		case RParen:
@@ -183,37 +185,43 @@ scan:
 				break scan
 			}
 		default:
-			if !k.IsKeyword() || k == KwProbe || k == KwGlobal || k == KwPrivate || p.peek(n-1) != Dot {
+			if !k.IsKeyword() || k == KwProbe || k == KwGlobal || k == KwPrivate || last != Dot {
 				break scan
 			}
 		}
+		i, last = p.after(i), k
 	}
 	// "a, b" or "a = 1" at the start of a line, with a declaration or nothing behind.
 	if p.k == Name && p.atLineStart() {
-		i := 0
+		i := p.i
+		kind := func() Kind { return p.toks[i].Kind }
 		for {
-			if p.peek(i) != Name {
+			if kind() != Name || !p.spend(1) {
 				return nil
 			}
-			i++
-			if p.peek(i) == Mod {
-				i++
+			i = p.after(i)
+			if kind() == Mod {
+				i = p.after(i)
 			}
-			if p.peek(i) == LBrack && p.peek(i+1) == Number && p.peek(i+2) == RBrack {
-				i += 3
+			if kind() == LBrack && p.kindBehind(i) == Number {
+				i = p.after(p.after(i))
+				if kind() != RBrack {
+					return nil
+				}
+				i = p.after(i)
 			}
-			if p.peek(i) == Assign && (p.peek(i+1) == Number || p.peek(i+1) == String) {
-				i += 2
+			if kind() == Assign && (p.kindBehind(i) == Number || p.kindBehind(i) == String) {
+				i = p.after(p.after(i))
 			}
-			if p.peek(i) != Comma {
+			if kind() != Comma {
 				break
 			}
-			i++
+			i = p.after(i)
 		}
-		if p.peek(i) == Semi {
-			i++
+		if kind() == Semi {
+			i = p.after(i)
 		}
-		switch p.peek(i) {
+		switch kind() {
 		case EOF, KwProbe, KwGlobal, KwFunction, KwPrivate:
 			missing(KwGlobal)
 			return p.global(at, false)

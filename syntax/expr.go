@@ -248,15 +248,15 @@ func (p *parser) operand() Expr {
 			return x
 		}
 	case *MacroCall:
-		if p.k == LBrack { // an array's name?
-			m := p.mark()
+		if p.k == LBrack { // the macro may name an array
+			first := p.i
 			p.next()
 			keys := p.slots()
-			if p.k == RBrack && p.errs == m.errs && (len(keys) > 1 || len(keys) == 1 && isStar(keys[0])) {
-				p.next()
+			p.closeParen(RBrack)
+			if len(keys) != 1 || isStar(keys[0]) {
 				return &Index{p.span(at), x, keys}
 			}
-			p.reset(m)
+			x.Path = append(x.Path, &Accessor{span: p.span(first), Index: keys[0]})
 		}
 		p.access(&x.Access)
 		x.span = p.span(at)
@@ -397,8 +397,17 @@ func (p *parser) primary() Expr {
 		}
 		return p.bad()
 	}
-	// An operator too many: go on with what follows it.
-	p.next()
+	// Operators too many: go on with what follows them.
+	if !p.enter() {
+		p.leave()
+		return p.bad()
+	}
+	defer p.leave()
+	for p.next(); binaryPrec[p.k] > 0 || p.k == Inc || p.k == Dec; p.next() {
+		if p.k == Sub || p.k == Add || p.k == And || p.atLineStart() {
+			break
+		}
+	}
 	if p.k == RBrace || p.k == EOF || p.k == Semi || p.atDecl() || p.atLineStart() {
 		return &BadExpr{span: p.span(at)}
 	}
@@ -467,6 +476,9 @@ func (p *parser) list(end Kind, stars bool) []Expr {
 	for {
 		before := p.i
 		list = append(list, p.element(end, stars))
+		if p.failed() {
+			return list
+		}
 		switch p.k {
 		case Comma:
 			p.next()
@@ -893,8 +905,10 @@ func (p *parser) atWord() Expr {
 	n := &AtOp{Op: op}
 	if !ok {
 		d := p.error(codeAtWord, at, "unknown operator %s", word)
-		if s := p.similarAt(word[1:]); s != "" {
-			d.Help = "did you mean '@" + s + "'?"
+		if d != &p.f.dropped {
+			if s := p.similarAt(word[1:]); s != "" {
+				d.Help = "did you mean '@" + s + "'?"
+			}
 		}
 		if p.k == LParen {
 			p.next()

@@ -89,7 +89,7 @@ func (l *lexer) emit(k Kind, off int, fl TokenFlags) {
 // errorAt reports a diagnostic about the bytes [off, end). SystemTap reports all
 // these as junk.
 func (l *lexer) errorAt(code diag.Code, off, end int, msg string) *diag.Diagnostic {
-	if !l.report {
+	if !l.report || len(l.f.Diags) >= l.f.maxDiags {
 		return &diag.Diagnostic{}
 	}
 	d := diag.New(code, l.f.spanRange(Span{l.src, int32(off), int32(end)}), "%s", msg)

@@ -153,13 +153,16 @@ type parser struct {
 	depth    int
 	maxDepth int
 	ops      int // operators of the current statement
+	budget   int // steps left for looking ahead, see spend
 
-	errs    int // errors found, also those not shown; for speculation
-	lastErr int // token of the last error shown, so that one place gets one
-	histOK  int // token of a histogram that may stand bare: the operand of print
-	globals map[string]*Ident
-	defs    map[string]*MacroDef // macros of the file, source view
-	memo    map[memoKey]memoVal
+	errs      int // errors found, also those not shown; for speculation
+	trialErrs int // errs when the innermost trial began, -1 outside of trials
+	lastErr   int // token of the last error shown, so that one place gets one
+	histOK    int // token of a histogram that may stand bare: the operand of print
+	globals   map[string]*Ident
+	defs      map[string]*MacroDef // macros of the file, source view
+	memo      map[memoKey]memoVal
+	fragments int // nesting of macro bodies and arguments being read
 
 	// blocks are the open braces, hints the suspicious pairs since declTok, the first token
 	// of the last probe or function: for the search of a forgotten brace.
@@ -173,7 +176,7 @@ const opsMax = 100000
 
 func newParser(f *File, opt *Options) *parser {
 	p := &parser{f: f, opt: opt, toks: f.Tokens, i: -1, prev: 0, src: opt.View == SourceView,
-		lastErr: -1, maxDepth: opt.maxDepth()}
+		lastErr: -1, trialErrs: -1, maxDepth: opt.maxDepth(), budget: 1<<20 + 50*len(f.Tokens)}
 	p.next()
 	p.prev = 0
 	return p
@@ -201,16 +204,32 @@ func (p *parser) seek(tok int) {
 	p.k = p.toks[tok].Kind
 }
 
+// after gives the index of the token behind tok; at the end it stays.
+func (p *parser) after(tok int) int {
+	if p.toks[tok].Kind == EOF {
+		return tok
+	}
+	tok++
+	for p.toks[tok].Kind == Comment || p.toks[tok].Kind == Junk {
+		tok++
+	}
+	return tok
+}
+
 // peekAt gives the index of the n-th token behind the current one.
 func (p *parser) peekAt(n int) int {
 	i := p.i
-	for ; n > 0 && p.toks[i].Kind != EOF; n-- {
-		i++
-		for p.toks[i].Kind == Comment || p.toks[i].Kind == Junk {
-			i++
-		}
+	for ; n > 0; n-- {
+		i = p.after(i)
 	}
 	return i
+}
+
+// spend takes n steps from the budget for looking ahead, which keeps the time linear
+// whatever the text; it reports false when nothing is left.
+func (p *parser) spend(n int) bool {
+	p.budget -= n
+	return p.budget > 0
 }
 
 func (p *parser) peek(n int) Kind { return p.toks[p.peekAt(n)].Kind }
@@ -238,6 +257,9 @@ func (p *parser) report(label string, code diag.Code, tok int, format string, ar
 		return &p.f.dropped
 	}
 	p.lastErr = tok
+	if len(p.f.Diags) >= p.f.maxDiags { // nobody will see it
+		return &p.f.dropped
+	}
 	return p.f.errorToken(code, &p.toks[tok], label, fmt.Sprintf(format, args...))
 }
 
@@ -342,6 +364,9 @@ func (p *parser) leave() { p.depth-- }
 func (p *parser) tooDeep(what string) {
 	d := p.errorAt(codeDeep, p.i, "%s too deep", what)
 	d.Help = fmt.Sprintf("the limit is %d levels", p.maxDepth)
+	if p.failed() {
+		return
+	}
 	for !p.atDecl() {
 		p.next()
 	}
@@ -753,20 +778,26 @@ func (p *parser) aliasName(pp *ProbePoint) {
 // blockFollows tells a handler's "{" from that of a brace group: what a group holds
 // ends in "}" and "." or a handler.
 func (p *parser) blockFollows() bool {
-	n := 1
-	for depth := 0; n < 400; n++ {
-		switch p.peek(n) {
+	depth := 0
+	i := p.after(p.i)
+	empty := p.toks[i].Kind == RBrace
+	for n := 0; n < 400 && p.spend(1); n++ {
+		switch p.toks[i].Kind {
 		case LBrace:
 			depth++
 		case RBrace:
 			if depth == 0 {
-				k := p.peek(n + 1)
-				return n == 1 || k != Dot && k != LBrace && k != Comma && k != Question && k != Not && k != Assign && k != AddAssign
+				switch p.kindBehind(i) {
+				case Dot, LBrace, Comma, Question, Not, Assign, AddAssign:
+					return empty
+				}
+				return true
 			}
 			depth--
 		case Semi, Assign, KwIf, KwFor, KwWhile, KwForeach, KwReturn, KwTry, EOF, AddAssign, StatAssign, Inc, Dec:
 			return true
 		}
+		i = p.after(i)
 	}
 	return true
 }
@@ -774,17 +805,17 @@ func (p *parser) blockFollows() bool {
 // pointFollows guesses whether the current word begins a probe point rather than the
 // first statement of a handler without "{".
 func (p *parser) pointFollows() bool {
-	for n := 1; n < 60; n++ {
-		switch p.peek(n) {
-		case Dot, Comma, Name, String, Number, Mul, Question, Not, LParen, RParen:
-		case LBrace:
+	last := p.k
+	for i, n := p.after(p.i), 0; n < 60 && p.spend(1); i, n = p.after(i), n+1 {
+		switch k := p.toks[i].Kind; {
+		case k == LBrace:
 			return true
+		case k == Dot, k == Comma, k == Name, k == String, k == Number, k == Mul, k == Question, k == Not, k == LParen, k == RParen:
+		case k.IsKeyword() && last == Dot:
 		default:
-			if p.peek(n).IsKeyword() && p.peek(n-1) == Dot {
-				continue
-			}
 			return false
 		}
+		last = p.toks[i].Kind
 	}
 	return false
 }
@@ -801,16 +832,16 @@ func (p *parser) typedList() bool {
 	default:
 		return false
 	}
-	end := p.i
-	n := 0
-	for ; n < 2000; n++ {
-		k := p.peek(n)
-		if k == LBrace || k == EOF || k == KwProbe || k == KwGlobal || k == KwFunction || k == RBrace || k == Semi {
-			break
+	end, i := p.i, p.i
+scan:
+	for n := 0; n < 2000 && p.spend(1); n++ {
+		switch p.toks[i].Kind {
+		case LBrace, EOF, KwProbe, KwGlobal, KwFunction, RBrace, Semi:
+			break scan
 		}
-		end = p.peekAt(n)
+		end, i = i, p.after(i)
 	}
-	if p.peek(n) != LBrace {
+	if p.toks[i].Kind != LBrace {
 		return false
 	}
 	d := p.error(codeTypedList, p.i, "variables listed behind a probe point")

@@ -82,6 +82,9 @@ func (p *preproc) text(t *Token) string {
 }
 
 func (p *preproc) errorAt(code diag.Code, t *Token, format string, args ...any) *diag.Diagnostic {
+	if len(p.f.Diags) >= p.f.maxDiags {
+		return &p.f.dropped
+	}
 	return p.f.errorToken(code, t, sawAt, fmt.Sprintf(format, args...))
 }
 

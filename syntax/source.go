@@ -32,17 +32,19 @@ type memoVal struct {
 
 // mark is a place to go back to.
 type mark struct {
-	i, prev, errs, lastErr, diags, depth, blocks, hints int
+	i, prev, errs, lastErr, diags, depth, blocks, hints, macros int
 }
 
 func (p *parser) mark() mark {
-	return mark{p.i, p.prev, p.errs, p.lastErr, len(p.f.Diags), p.depth, len(p.blocks), len(p.hints)}
+	return mark{p.i, p.prev, p.errs, p.lastErr, len(p.f.Diags), p.depth, len(p.blocks), len(p.hints), len(p.f.Macros)}
 }
 
 func (p *parser) reset(m mark) {
+	p.spend(10 * (p.i - m.i)) // parsing costs that much more than looking
 	p.i, p.prev, p.errs, p.lastErr, p.depth = m.i, m.prev, m.errs, m.lastErr, m.depth
 	p.k = p.toks[p.i].Kind
 	p.f.Diags = p.f.Diags[:m.diags]
+	p.f.Macros = p.f.Macros[:m.macros]
 	p.blocks = p.blocks[:min(m.blocks, len(p.blocks))]
 	p.hints = p.hints[:min(m.hints, len(p.hints))]
 }
@@ -62,8 +64,13 @@ func (p *parser) trial(mode memoMode, parse func() (Node, bool)) (Node, bool) {
 	if p.memo == nil {
 		p.memo = map[memoKey]memoVal{}
 	}
-	m := p.mark()
+	if p.budget <= 0 {
+		return nil, false
+	}
+	m, was := p.mark(), p.trialErrs
+	p.trialErrs = p.errs
 	n, ok := parse()
+	p.trialErrs = was
 	if !ok || p.errs != m.errs {
 		p.reset(m)
 		p.memo[key] = memoVal{}
@@ -72,6 +79,10 @@ func (p *parser) trial(mode memoMode, parse func() (Node, bool)) (Node, bool) {
 	p.memo[key] = memoVal{n, p.i}
 	return n, true
 }
+
+// failed reports whether the innermost trial has failed, so that nothing more needs to
+// be read.
+func (p *parser) failed() bool { return p.trialErrs >= 0 && p.errs > p.trialErrs }
 
 // isDirective reports whether a token is the preprocessor's.
 func (p *parser) isDirective(tok int) bool {
@@ -86,6 +97,9 @@ func (p *parser) isDirective(tok int) bool {
 
 // hasDirective reports whether the tokens [from, to] hold any directive.
 func (p *parser) hasDirective(from, to int) bool {
+	if !p.spend(to - from) {
+		return false
+	}
 	for i := from; i <= to && i < len(p.toks); i++ {
 		if p.isDirective(i) {
 			return true
@@ -121,6 +135,9 @@ func (p *parser) verbatimEnd(start int, unit scanUnit) (int, bool) {
 	last := -1
 	seenClose := false
 	for i := start; ; i++ {
+		if !p.spend(1) {
+			return 0, false
+		}
 		t := &p.toks[i]
 		if t.Kind == Comment || t.Kind == Junk {
 			continue
@@ -213,11 +230,7 @@ func (p *parser) verbatimEnd(start int, unit scanUnit) (int, bool) {
 }
 
 // kindBehind gives the kind of the next token behind tok.
-func (p *parser) kindBehind(tok int) Kind {
-	for tok++; p.toks[tok].Kind == Comment || p.toks[tok].Kind == Junk; tok++ {
-	}
-	return p.toks[tok].Kind
-}
+func (p *parser) kindBehind(tok int) Kind { return p.toks[p.after(tok)].Kind }
 
 // directive parses "%(", the condition and "%?".
 func (p *parser) directive() (Directive, bool) {
@@ -430,6 +443,12 @@ func (p *parser) declBranch() ([]Decl, bool) {
 // macroDef parses a definition.
 func (p *parser) macroDef() *MacroDef {
 	n, at := &MacroDef{}, p.i
+	if p.fragments > 0 {
+		p.error(codeDefine, at, "attempt to define a macro inside a macro")
+		p.next()
+		n.span = p.span(at)
+		return n
+	}
 	p.next()
 	n.NameTok = p.i
 	if p.k != Name {
@@ -515,8 +534,10 @@ func (p *parser) fragment(end int) Fragment {
 	}
 	defer p.leave()
 	m, wasFunc := p.mark(), p.inFunc
-	p.inFunc = true
-	defer func() { p.inFunc = wasFunc }()
+	wasTrial := p.trialErrs
+	p.inFunc, p.trialErrs = true, p.errs
+	p.fragments++
+	defer func() { p.inFunc, p.trialErrs, p.fragments = wasFunc, wasTrial, p.fragments-1 }()
 	fits := func() bool { return p.errs == m.errs && p.i == end }
 	points := func() []Point {
 		var pts []Point
@@ -545,8 +566,10 @@ func (p *parser) fragment(end int) Fragment {
 		}
 		p.reset(m)
 	}
-	if x := p.expr(); fits() {
-		return Fragment{Expr: x}
+	if p.budget > 0 {
+		if x := p.expr(); fits() {
+			return Fragment{Expr: x}
+		}
 	}
 	p.reset(m)
 	if k := p.peek(1); p.k == Name && !dotted && (k == Dot || k == LParen || k == Comma) {
@@ -556,7 +579,7 @@ func (p *parser) fragment(end int) Fragment {
 		p.reset(m)
 	}
 	var stmts []Stmt
-	for p.i < end && p.errs == m.errs && !p.atDecl() && p.k != RBrace && p.k != PPElse && p.k != PPClose {
+	for p.i < end && p.errs == m.errs && p.budget > 0 && !p.atDecl() && p.k != RBrace && p.k != PPElse && p.k != PPClose {
 		at := p.i
 		if s := p.stmt(); s != nil {
 			stmts = append(stmts, s)
@@ -572,7 +595,7 @@ func (p *parser) fragment(end int) Fragment {
 	if p.atDecl() || p.k == PPOpen || p.k == AtWord {
 		var decls []Decl
 		depth := p.depth
-		for p.i < end && p.errs == m.errs {
+		for p.i < end && p.errs == m.errs && p.budget > 0 {
 			at := p.i
 			decls = append(decls, p.sourceDecl())
 			p.depth = depth
@@ -657,6 +680,9 @@ func (p *parser) takesArgs(name string, at int) bool {
 func (p *parser) argsEnd() int {
 	depth := 0
 	for i := p.i; ; i++ {
+		if !p.spend(1) {
+			return 0
+		}
 		switch p.toks[i].Kind {
 		case EOF:
 			return 0
@@ -736,7 +762,7 @@ func (p *parser) splitTail(s Stmt) bool {
 	}
 	i := p.i
 	for p.toks[i].Kind != PPThen {
-		if k := p.toks[i].Kind; k == EOF || k == PPElse || k == PPClose {
+		if k := p.toks[i].Kind; !p.spend(1) || k == EOF || k == PPElse || k == PPClose {
 			return false
 		}
 		i++
@@ -913,6 +939,9 @@ func (p *parser) leadComma() bool {
 	depth := 0
 	commas := 0
 	for i := p.i; ; i++ {
+		if !p.spend(1) {
+			return false
+		}
 		switch p.toks[i].Kind {
 		case EOF:
 			return false

@@ -31,15 +31,12 @@ func (p *parser) block() *Block {
 // stmts parses statements up to a "}", a declaration, the end of the file or, in the
 // source view, the end of a branch.
 func (p *parser) stmts(list []Stmt) []Stmt {
-	for {
+	for !p.failed() {
 		switch p.k {
 		case RBrace, EOF:
 			return list
 		case KwProbe, KwGlobal, KwFunction, KwPrivate:
-			if !p.declInBlock() {
-				return list
-			}
-			continue
+			return list
 		case PPElse, PPClose:
 			if p.src {
 				return list
@@ -57,12 +54,7 @@ func (p *parser) stmts(list []Stmt) []Stmt {
 			p.next()
 		}
 	}
-}
-
-// declInBlock handles a declaration keyword inside a block. It reports true when the
-// keyword was disposed of and the block goes on.
-func (p *parser) declInBlock() bool {
-	return false
+	return list
 }
 
 func (p *parser) stmt() Stmt {
