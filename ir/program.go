@@ -301,6 +301,9 @@ type Limits struct {
 	MaxErrors, MaxSkipped             int
 	MaxTryLock                        int // attempts
 	MaxBacktrace                      int
+	// SuppressErrors: errors of handlers are counted, but not shown, and neither
+	// they nor skipped probes end the session (--suppress-handler-errors).
+	SuppressErrors bool
 }
 
 // DefaultLimits are SystemTap's on 64-bit machines.

@@ -108,6 +108,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if s.p, err = prepare(img.Program, &opt); err != nil {
 		return StatusError, err
 	}
+	s.opt.SuppressErrors = opt.SuppressErrors || s.p.Limits.SuppressErrors
 	s.storeProgram = unlimited(s.p)
 	if s.name == "" {
 		s.name = processName()

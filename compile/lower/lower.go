@@ -25,7 +25,7 @@ type Options struct {
 	Limits ir.Limits
 	// NoGlobalDisplay turns the display of unread globals off.
 	NoGlobalDisplay bool
-	// SuppressErrors wraps each handler in try { … } catch { next }
+	// SuppressErrors lets the session go on after errors of handlers
 	// (--suppress-handler-errors); the loader counts the errors.
 	SuppressErrors bool
 	// HZ is the target's CONFIG_HZ, for timer.jiffies; 0 means 250.
@@ -54,6 +54,7 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 	if l.opt.HZ == 0 {
 		l.opt.HZ = 250
 	}
+	l.out.Limits.SuppressErrors = opt.SuppressErrors
 	l.out.Sites = []ir.Site{{}} // site 0: nowhere
 	for _, g := range sp.Globals {
 		l.global(g)
@@ -402,9 +403,6 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	}
 	h.Body = append(pre, b.block(stmts)...)
 	l.filterSyscall(p, h, ctx, p.Return)
-	if l.opt.SuppressErrors {
-		h.Body = []ir.Stmt{&ir.Try{Body: h.Body, Var: -1, Catch: []ir.Stmt{&ir.Next{}}}}
-	}
 	h.Locals = b.locals
 	l.out.Handlers = append(l.out.Handlers, h)
 	return len(l.out.Handlers) - 1
