@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -82,7 +83,7 @@ func (p *prog) errorNumber(dst text, c ir.ErrCode) {
 	const mark = 0x6ff00000000
 	s := ir.ErrText(c, mark, "")
 	format := ""
-	for _, form := range [...][2]string{{"0x6ff00000000", "0x%llx"}, {"7692303302656", "%lld"}} {
+	for _, form := range [...][2]string{{fmt.Sprintf("%#x", int64(mark)), "0x%llx"}, {fmt.Sprint(int64(mark)), "%lld"}} {
 		if before, after, ok := strings.Cut(s, form[0]); ok {
 			format = before + form[1] + after
 		}

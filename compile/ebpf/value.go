@@ -91,7 +91,7 @@ func (p *prog) splits(e ir.Expr) bool {
 					return true
 				}
 			}
-		case *ir.StatGet, *ir.HistGet, *ir.Match, *ir.Seq:
+		case *ir.Match, *ir.Seq:
 			return true
 		}
 		return false

@@ -343,7 +343,6 @@ func (v *analyzer) stmt(st ir.Stmt) {
 	case *ir.Print:
 		v.item(itemSize(st.Args))
 	case *ir.PrintHist:
-		v.a.loops = true
 		v.item(itemHeader + 8*v.g.p.Globals[st.L.ID].Stat.Buckets())
 	}
 	exprs, bodies := parts(st)
@@ -383,8 +382,6 @@ func (v *analyzer) expr(e ir.Expr) {
 		case ir.IError:
 			v.a.errText = max(v.a.errText, e.Args[0].Type().Width)
 		}
-	case *ir.StatGet, *ir.HistGet:
-		v.a.loops = true
 	case *ir.Match:
 		v.a.loops, v.a.match = true, true
 	case *ir.Call:
