@@ -438,6 +438,9 @@ func (b *bodyState) variableAccess(x *syntax.TargetVar, addr bool) (*Access, *fa
 			b.walkIndexes(x.Access)
 			return openAccess(x.Name, x.Pretty != syntax.NoPretty), nil
 		}
+		if name == "return" && c.entry != nil {
+			return nil, failf(codeUnresolvedTarget, x, "unable to find return value: %s returns nothing", c.what)
+		}
 		msg := fmt.Sprintf("unable to find local '%s'", name)
 		if c.what != "" {
 			msg += " in " + c.what
@@ -622,7 +625,7 @@ func (b *bodyState) follow(base *Access, a syntax.Access, node syntax.Expr, addr
 		}
 	case *ctype.Struct, *ctype.Forward:
 		at := node
-		f := failf(codeAccess, at, "'%s' is being accessed instead of a member", path.Type)
+		f := failf(codeAccess, at, "'%s' is being accessed instead of a member", ctype.Unqualified(path.Type))
 		f.help = "add ->member, or & in front for its address, or $ behind to print it"
 		return nil, f
 	case *ctype.Float:

@@ -91,9 +91,6 @@ or delete the array after the loop.
 	codeGlobalInit = reg("E1110", diag.Error, "only scalar globals can be initialized", `
 An array cannot have an initial value. Fill it in a "begin" probe.
 `)
-	codeLocalArray = reg("E1111", diag.Error, "array used where a scalar is expected", `
-An array has no value of its own: give its keys, or use it in foreach, in or delete.
-`)
 
 	// Types.
 	codeTypeMismatch = reg("E1201", diag.Error, "type mismatch", `
@@ -183,9 +180,6 @@ operator that does the same: @cast, kernel_string, @kderef.
 	codePrivilege = reg("E1402", diag.Error, "not permitted with this privilege", `
 --privilege=stapusr and stapsys restrict what a script may probe and call.
 `)
-	codeIntrinsic = reg("E1403", diag.Error, "unknown intrinsic", `
-A library function stands for an operation that this version does not have.
-`)
 
 	// Warnings.
 	codeNeverAssigned = reg("E1501", diag.Warning, "never-assigned variable", `
@@ -224,8 +218,5 @@ The statement before always leaves.
 `)
 	codeSideEffectFree = reg("E1513", diag.Hint, "side-effect-free function", `
 The function changes nothing and returns nothing.
-`)
-	codeNoEffectOption = reg("E1514", diag.Warning, "option without effect", `
-The part of the probe point is accepted and does nothing here.
 `)
 )

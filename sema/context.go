@@ -98,5 +98,8 @@ func (c *context) names() []string {
 	if c.ret != nil {
 		out = append(out, "$return")
 	}
+	if c.value {
+		out = append(out, "$value")
+	}
 	return out
 }

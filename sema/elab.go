@@ -562,7 +562,8 @@ func (e *elab) global(name string, from *syntax.File) *Global {
 
 // similarFuncs lists function names that are spelled alike.
 func (e *elab) similarFuncs(name string) string {
-	names := e.opt.Library.funcNames()
+	names := append(e.opt.Library.funcNames(), "print", "println", "printf", "printd", "printdln",
+		"sprint", "sprintln", "sprintf", "sprintd", "sprintdln", "print_char")
 	for n := range e.funcs {
 		names = append(names, n)
 	}

@@ -786,6 +786,9 @@ func (e *elab) warnings(l *live) {
 			continue
 		}
 		b.warnElided()
+		for _, bl := range b.blocks {
+			b.warnUnreachable(bl)
+		}
 		for _, v := range b.body.Locals {
 			if v.Written || v.Decl == nil || !e.user(v.Decl) || b.root != nil || !b.reads(v) {
 				continue
@@ -800,6 +803,7 @@ func (e *elab) warnings(l *live) {
 			e.errorAt(codeNeverAssigned, v.Decl, "never-assigned local variable '%s'%s", v.Name, similar(v.Name, names))
 		}
 	}
+	e.warnOverloads()
 	for _, g := range e.order {
 		if g.Library {
 			continue
@@ -817,7 +821,7 @@ func (e *elab) warnings(l *live) {
 		}
 		if f.used && f.Pure && f.Result == Unknown && f.Body != nil && f.voidCalled {
 			e.errorAt(codeSideEffectFree, f.Decl, "side-effect-free function '%s'", f.Name)
-		} else if !f.used && !e.broken {
+		} else if !f.called && !e.broken {
 			e.errorAt(codeUnusedFunc, f.Decl, "unused function '%s'", f.Name).unnecessary()
 		}
 	}
@@ -881,6 +885,70 @@ func (b *bodyState) warnElided() {
 		return false
 	}
 	w.body()
+}
+
+// warnUnreachable reports statements of the user behind one that always leaves.
+func (b *bodyState) warnUnreachable(bl *syntax.Block) {
+	if bl == nil || !b.e.user(bl) {
+		return
+	}
+	syntax.Inspect(bl, func(n syntax.Node) bool {
+		in, ok := n.(*syntax.Block)
+		if !ok {
+			return true
+		}
+		for i, s := range in.Stmts[:max(0, len(in.Stmts)-1)] {
+			switch s.(type) {
+			case *syntax.ReturnStmt, *syntax.NextStmt, *syntax.BreakStmt, *syntax.ContinueStmt:
+				next := in.Stmts[i+1]
+				if _, null := next.(*syntax.NullStmt); !null {
+					b.e.errorAt(codeUnreachable, next, "statement will never be reached").unnecessary()
+				}
+				return true
+			}
+		}
+		return true
+	})
+}
+
+// warnOverloads reports overloads of the user that no call reaches: one before has
+// the same parameters and no "next".
+func (e *elab) warnOverloads() {
+	type form struct {
+		name  string
+		arity int
+	}
+	groups := map[form][]*Func{}
+	var order []form
+	for _, f := range e.allFunc {
+		k := form{f.Unique, len(f.Params)}
+		if groups[k] == nil {
+			order = append(order, k)
+		}
+		groups[k] = append(groups[k], f)
+	}
+	for _, k := range order {
+		var stop *Func
+		for _, f := range chain(groups[k], k.arity) {
+			if stop != nil && !f.Library {
+				e.errorAt(codeOverload, f.Decl, "instance of overloaded function will never be reached").related(stop.Decl, "this one has no 'next'").unnecessary()
+			}
+			if stop == nil && f.Decl.Body != nil && !hasNext(f.Decl.Body) {
+				stop = f
+			}
+		}
+	}
+}
+
+func hasNext(bl *syntax.Block) bool {
+	found := false
+	syntax.Inspect(bl, func(n syntax.Node) bool {
+		if _, ok := n.(*syntax.NextStmt); ok {
+			found = true
+		}
+		return !found
+	})
+	return found
 }
 
 // inAlias reports whether a statement belongs to an alias, whose variables other

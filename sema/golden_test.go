@@ -97,7 +97,11 @@ func show(ds []diag.Diagnostic) string {
 			fmt.Fprintf(&b, "\thelp: %s\n", d.Help)
 		}
 	}
-	return b.String()
+	text := b.String()
+	if k := running(); k != nil {
+		text = strings.ReplaceAll(text, k.Name(), "the kernel")
+	}
+	return strings.ReplaceAll(text, os.Getenv("PATH"), "$PATH")
 }
 
 // differs tells where we mean not to agree with SystemTap 4.8, and why.

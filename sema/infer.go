@@ -168,7 +168,10 @@ func (b *bodyState) inferStmt(s syntax.Stmt) {
 		b.inferForeach(s)
 	case *syntax.ReturnStmt:
 		if s.X != nil && b.fn != nil {
-			t := b.infer(s.X, b.fn.Result)
+			t := b.infer(s.X, Unknown)
+			if t == Unknown {
+				t = b.infer(s.X, b.fn.Result)
+			}
 			if t != Unknown {
 				b.want(typeSlot{f: b.fn}, t, s.X)
 			}

@@ -167,6 +167,8 @@ type Func struct {
 	marks    []string // guru, pure, unprivileged, impure: as comments of an embedded body say
 	embedded bool     // C that nothing can run
 	used     bool
+	// called: a call names it, though perhaps a wrong one.
+	called bool
 	// voidCalled: a call of it as a statement was left out.
 	voidCalled bool
 }

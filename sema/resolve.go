@@ -589,6 +589,9 @@ func (b *bodyState) call(x *syntax.Call) {
 		b.error(codeUnresolvedFunc, x.Name, "unresolved function %s%s", x.Name.Name, b.e.similarFuncs(x.Name.Name))
 		return
 	}
+	for _, f := range candidates {
+		f.called = true
+	}
 	list := chain(candidates, len(x.Args))
 	if len(list) == 0 {
 		var takes []string

@@ -27,20 +27,19 @@ func (b *bodyState) module() string {
 	return ""
 }
 
-// hasTypes reports whether the types of a module, as the third argument of @cast
-// names it, can be looked up at all.
+// hasTypes reports whether types can be looked up at all in a module, as the third
+// argument of @cast names it.
 func (e *elab) hasTypes(b *bodyState, module string) bool {
 	for _, m := range modules(b, module) {
 		if strings.HasPrefix(m, "/") {
 			return true
 		}
-		if e.opt.Target != nil {
-			if _, err := e.opt.Target.ModuleBTF(m); err == nil {
-				return true
-			}
-		}
 	}
-	return false
+	if e.opt.Target == nil {
+		return false
+	}
+	_, err := e.opt.Target.BTF()
+	return err == nil
 }
 
 // modules splits the third argument of @cast: alternatives between colons. A header
