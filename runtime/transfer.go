@@ -121,7 +121,10 @@ func (k *kernelGlobals) store(kg *kernelGlobal, g int, e *interp.Element, flags 
 		encodeValue(kg.g.Value, kg.valBuf[kg.off:], e.Val)
 	}
 	if kg.g.Ordered {
-		native.PutUint64(kg.valBuf, k.blk.word(k.p.SeqOff(g)).Add(1))
+		n := k.blk.word(k.p.SeqOff(g)).Add(1)
+		for at := 0; at < len(kg.valBuf); at += kg.stride {
+			native.PutUint64(kg.valBuf[at:], n)
+		}
 	}
 	return mapUpdate(kg.fd, kg.keyBuf, kg.valBuf, flags)
 }
