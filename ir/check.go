@@ -942,7 +942,7 @@ func (c *checker) makeText(x *MakeText) {
 	}
 	switch x.Kind {
 	case TextFormat:
-		c.args(x.Format, x.Args)
+		c.lazy(x)
 		return
 	case TextType, TextParms:
 		c.index("layout", x.Layout, len(c.p.Layouts))
@@ -952,6 +952,40 @@ func (c *checker) makeText(x *MakeText) {
 	}
 	for _, a := range x.Args {
 		c.want(a, Int)
+	}
+}
+
+// lazy checks text that was left to the loader.
+func (c *checker) lazy(x *MakeText) {
+	switch x.Tag {
+	case LazyFormat:
+		c.args(x.Format, x.Args)
+	case LazyPlain:
+		if len(x.Args) != 1 {
+			c.fail("plain text of %d arguments", len(x.Args))
+			return
+		}
+		c.want(x.Args[0], Str)
+	case LazyTable:
+		if c.index("table", x.Format, len(c.p.Tables)); len(x.Args) != 1 {
+			c.fail("a table look-up of %d arguments", len(x.Args))
+			return
+		}
+		c.want(x.Args[0], Int)
+	case LazyCall:
+		if !c.index("function", x.Format, len(c.p.Funcs)) {
+			return
+		}
+		f := c.p.Funcs[x.Format]
+		if f == nil || f.Result.Kind != Str || f.Params != len(x.Args) || len(f.Locals) < f.Params {
+			c.fail("deferred call of function %d", x.Format)
+			return
+		}
+		for i, a := range x.Args {
+			c.want(a, f.Locals[i].Kind)
+		}
+	default:
+		c.fail("lazy text of kind %d", x.Tag)
 	}
 }
 

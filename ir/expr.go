@@ -278,7 +278,8 @@ type MakeText struct {
 	Size      int
 	Space     Space
 	Immediate bool
-	Format    int // TextFormat
+	Format    int // TextFormat: the index of Tag's kind
+	Tag       Lazy
 	T         Type
 	Site      int
 }

@@ -30,26 +30,26 @@ type Text uint8
 // The kinds of deferred text. The words in brackets are the payload, each 8
 // bytes, little-endian, in the order given.
 const (
-	TextNone       Text = iota
-	TextKSym            // kernel symbol name of [addr]
-	TextKSymData        // kernel symbol+offset/size of [addr]
-	TextKMod            // kernel module of [addr]
-	TextKStack          // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
-	TextKStackSym       // the same, one line per frame with symbols (sprint_backtrace)
-	TextUSym            // user symbol of [tgid, addr]
-	TextUSymData        // user symbol+offset of [tgid, addr]
-	TextUMod            // user object of [tgid, addr]
-	TextUStack          // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
-	TextUStackSym       // the same with symbols (sprint_ubacktrace)
-	TextType            // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
-	TextFormat          // a format with arguments that is only printed: [format, args…] (nested sprintf)
-	TextParms           // the $$vars family: a list of "name=value": [layout, words…]
-	TextKSymFile        // source file and line of the kernel address [addr], when known
-	TextUSymFile        // source file and line of [tgid, addr], when known
-	TextKStackFull      // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
-	TextUStackFull      // user stack as print_ubacktrace shows it
+	TextNone        Text = iota
+	TextKSym             // kernel symbol name of [addr]
+	TextKSymData         // kernel symbol+offset/size of [addr]
+	TextKMod             // kernel module of [addr]
+	TextKStack           // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
+	TextKStackSym        // the same, one line per frame with symbols (sprint_backtrace)
+	TextUSym             // user symbol of [tgid, addr]
+	TextUSymData         // user symbol+offset of [tgid, addr]
+	TextUMod             // user object of [tgid, addr]
+	TextUStack           // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
+	TextUStackSym        // the same with symbols (sprint_ubacktrace)
+	TextType             // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
+	TextFormat           // text that was left to the loader: [index | Lazy tag<<32, args as in an item…]
+	TextParms            // the $$vars family: a list of "name=value": [layout, words…]
+	TextKSymFile         // source file and line of the kernel address [addr], when known
+	TextUSymFile         // source file and line of [tgid, addr], when known
+	TextKStackFull       // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
+	TextUStackFull       // user stack as print_ubacktrace shows it
+	TextUStackBrief      // user stack as print_ubacktrace_brief shows it: symbol and offset
 	numTexts
-	TextUStackBrief // user stack as print_ubacktrace_brief shows it: symbol and offset
 )
 
 // Type is the type of an expression, local, key or element.
@@ -117,4 +117,32 @@ func TStr(n int) Type { return Type{Kind: Str, Width: StrWidth(n)} }
 func StrWidth(n int) int {
 	w := (n + 1 + 7) &^ 7
 	return min(max(w, 8), MaxStrWidth)
+}
+
+// Lazy tells what a TextFormat value is made of.
+type Lazy uint8
+
+// The ways to make the text.
+const (
+	LazyFormat Lazy = iota // sprintf of Formats[index]
+	LazyPlain              // the one argument, a string
+	LazyCall               // the result of Funcs[index], which is pure
+	LazyTable              // the name of the one argument in Tables[index]
+)
+
+// LazyWidth is the size of a TextFormat payload with arguments of these types:
+// an index word, and for each argument what an item has for it.
+func LazyWidth(args []Expr) int {
+	n := 8
+	for _, a := range args {
+		switch t := a.Type(); t.Kind {
+		case Str:
+			n += (2 + t.Width - 1 + 7) &^ 7
+		case Deferred:
+			n += 8 + t.Width
+		default:
+			n += 8
+		}
+	}
+	return n
 }

@@ -219,7 +219,7 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 				word(a[i].I)
 			}
 		case ir.TextFormat:
-			word(int64(e.Format))
+			word(int64(e.Format) | int64(e.Tag)<<32)
 			b = AppendArgs(b, a)
 		default:
 			for i := range a {

@@ -75,6 +75,20 @@ type frame struct {
 // globals get their initial values. It fails if a regular expression, a table's
 // text or a handler that runs in the loader cannot be compiled.
 func New(p *ir.Program, env Env) (*Machine, error) {
+	m, err := newMachine(p, env)
+	if err != nil {
+		return nil, err
+	}
+	for i, h := range p.Handlers {
+		if !h.Kernel {
+			m.handlers[i] = m.handler(h)
+		}
+	}
+	return m, nil
+}
+
+// newMachine is New without the handlers.
+func newMachine(p *ir.Program, env Env) (*Machine, error) {
 	m := &Machine{
 		p: p, env: env, store: NewStore(p),
 		handlers: make([]*code, len(p.Handlers)),
@@ -98,11 +112,6 @@ func New(p *ir.Program, env Env) (*Machine, error) {
 	}
 	for i := range p.Globals {
 		m.hists[i], _ = p.Globals[i].Stat.Histogram()
-	}
-	for i, h := range p.Handlers {
-		if !h.Kernel {
-			m.handlers[i] = m.handler(h)
-		}
 	}
 	return m, nil
 }

@@ -28,6 +28,8 @@ type Mem struct {
 	Values map[ir.IntrinsicID]func(args []Value) (Value, error)
 	// Regions, if set, is asked to run regions; otherwise they run in place.
 	Regions func(id int, params []Value) (Value, bool, error)
+	texts   *Texts // made when first needed
+
 	// Members, if set, resolves members; otherwise those compiled in hold.
 	Members func(typeID int, access string) (Member, bool)
 }
@@ -158,7 +160,17 @@ func (m *Mem) Member(typeID int, access string) (Member, bool) {
 	return m.Members(typeID, access)
 }
 
-// Text implements Env: the kind's number and the payload in hexadecimal.
+// Text implements Env. Text that was left to the loader is made; of other kinds
+// the kind's number and the payload in hexadecimal are shown.
 func (m *Mem) Text(v Value) (string, error) {
+	if v.Text == ir.TextFormat {
+		if m.texts == nil {
+			var err error
+			if m.texts, err = NewTexts(m.Program, m.Text); err != nil {
+				return "", err
+			}
+		}
+		return m.texts.Text(v.S)
+	}
 	return fmt.Sprintf("text%d(%x)", v.Text, bytes.TrimRight([]byte(v.S), "\x00")), nil
 }

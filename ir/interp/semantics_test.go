@@ -457,7 +457,7 @@ func TestMakeText(t *testing.T) {
 	want := fmt.Sprintf("text%d(%s%s070809) ", ir.TextType, pad(word(1, 0, 0, 0, 2)), pad(word(0x10))) +
 		fmt.Sprintf("text%d(%s%s05) ", ir.TextType, pad(word(1)), pad(word(0))) +
 		fmt.Sprintf("text%d(%s%s06) ", ir.TextParms, pad(word(1)), pad(word(5))) +
-		fmt.Sprintf("text%d(%s%s%s) ", ir.TextFormat, pad(word(byte(fm))), pad(word(1)), "0300616263") +
+		"1abc " + // made by Texts from the payload
 		fmt.Sprintf("text%d()", ir.TextUStack)
 	if got := env.Out.String(); got != want {
 		t.Errorf("\n%q, want\n%q", got, want)
@@ -498,4 +498,61 @@ func TestFrames(t *testing.T) {
 		&ir.Return{X: get(0, ir.TInt, local(0), call())},
 	}}}
 	b.body(nil, b.printf("%d", &ir.Call{Chain: []int{0}, Args: []ir.Expr{num(5)}, T: ir.TInt})).want(t, "5", "")
+}
+
+// TestTexts: what was left to the loader is made there, from payloads that may
+// be damaged.
+func TestTexts(t *testing.T) {
+	b := newBuilder()
+	b.p.Tables = []ir.Table{{Name: "t", Entries: []ir.TableEntry{{Value: 1, Name: "ONE"}}, Default: "%d?"}}
+	b.p.Funcs = []*ir.Func{
+		{Name: "double", Params: 2, Locals: []ir.Type{ir.TStr(7), ir.TInt, str512}, Result: str512, Body: []ir.Stmt{
+			&ir.If{C: bin(ir.OpLe, local(1), num(0)), Then: []ir.Stmt{&ir.Return{X: &ir.Local{ID: 0, T: ir.TStr(7)}}}},
+			&ir.Return{X: bin(ir.OpConcat, &ir.Local{ID: 0, T: ir.TStr(7)}, &ir.Local{ID: 0, T: ir.TStr(7)})},
+		}},
+		{Name: "number", Result: ir.TInt},
+	}
+	sym := ir.Type{Kind: ir.Deferred, Width: 8, Text: ir.TextKSym}
+	fm := b.format("%d <%s> <%s>", []ir.Expr{num(0), str(""), &ir.MakeText{T: sym}})
+	if err := ir.Check(b.body(nil).p); err != nil {
+		t.Fatal(err)
+	}
+	texts, err := interp.NewTexts(b.p, func(v interp.Value) (string, error) { return "sym" + v.S, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := func(tag ir.Lazy, index byte, args ...interp.Value) string {
+		return string(interp.AppendArgs([]byte{index, 0, 0, 0, byte(tag), 0, 0, 0}, args))
+	}
+	s, i := interp.StrValue, interp.IntValue
+	for _, tt := range []struct {
+		payload, want string
+		ok            bool
+	}{
+		{head(ir.LazyFormat, byte(fm), i(-5), s("abc"), interp.DeferredValue(ir.TextKSym, "12345678")), "-5 <abc> <sym12345678>", true},
+		{head(ir.LazyPlain, 0, s("plain")), "plain", true},
+		{head(ir.LazyPlain, 0, s("plain")) + "padding of the payload", "plain", true},
+		{head(ir.LazyTable, 0, i(1)), "ONE", true},
+		{head(ir.LazyTable, 0, i(2)), "2?", true},
+		{head(ir.LazyCall, 0, s("ab"), i(1)), "abab", true},
+		{head(ir.LazyCall, 0, s("ab"), i(0)), "ab", true},
+		{head(ir.LazyCall, 0, s("0123456789"), i(0)), "0123456", true},
+		{"", "", true},
+		{"short", "", false},
+		{head(ir.LazyFormat, 99), "", false},
+		{head(ir.LazyFormat, byte(fm), i(1)), "", false},
+		{head(ir.LazyFormat, byte(fm), i(1), s("abc"))[:20], "", false},
+		{head(ir.LazyTable, 9, i(1)), "", false},
+		{head(ir.LazyTable, 0), "", false},
+		{head(ir.LazyCall, 9), "", false},
+		{head(ir.LazyCall, 1), "", false},
+		{head(ir.LazyCall, 0), "", false},
+		{head(77, 0), "", false},
+		{"\x00\x00\x00\x00\x01\x00\x00\x00\xff\xffabc", "", false},
+	} {
+		got, err := texts.Text(tt.payload)
+		if got != tt.want || (err == nil) != tt.ok {
+			t.Errorf("%q: %q %v, want %q", tt.payload, got, err, tt.want)
+		}
+	}
 }

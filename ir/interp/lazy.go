@@ -1,0 +1,166 @@
+package interp
+
+import (
+	"encoding/binary"
+	"errors"
+	"math"
+
+	"stapkit/format"
+	"stapkit/ir"
+)
+
+// Texts makes text of ir.TextFormat values: the sprintf, table look-ups and
+// library calls of kernel handlers that were left to the loader. It may be used
+// while a Machine runs, but not by several goroutines at once.
+type Texts struct {
+	m *Machine
+}
+
+// textEnv is all that pure functions see of the world.
+type textEnv struct {
+	*Mem
+	resolve func(Value) (string, error)
+}
+
+// Text implements Env.
+func (e *textEnv) Text(v Value) (string, error) { return e.resolve(v) }
+
+// NewTexts prepares for the texts of p. Deferred text of other kinds that is
+// part of a text is made by resolve.
+func NewTexts(p *ir.Program, resolve func(Value) (string, error)) (*Texts, error) {
+	m, err := newMachine(p, &textEnv{NewMem(p), resolve})
+	if err != nil {
+		return nil, err
+	}
+	m.h = &ir.Handler{}
+	return &Texts{m}, nil
+}
+
+var errPayload = errors.New("damaged record: text that is none")
+
+// Text makes the text of a payload, "" of an empty one. The payload may be
+// damaged, which is an error.
+func (t *Texts) Text(payload string) (string, error) {
+	if payload == "" {
+		return "", nil
+	}
+	if len(payload) < 8 {
+		return "", errPayload
+	}
+	head, b := binary.LittleEndian.Uint64([]byte(payload)), []byte(payload[8:])
+	index, p := int(uint32(head)), t.m.p
+	switch ir.Lazy(head >> 32) {
+	case ir.LazyFormat:
+		if index >= len(p.Formats) {
+			return "", errPayload
+		}
+		return t.format(&p.Formats[index], b)
+	case ir.LazyPlain:
+		args, err := TakeArgs(b, []ir.Type{{Kind: ir.Str, Width: ir.MaxStrWidth}})
+		if err != nil {
+			return "", err
+		}
+		return args[0].S, nil
+	case ir.LazyTable:
+		args, err := TakeArgs(b, []ir.Type{ir.TInt})
+		if err != nil || index >= len(t.m.tables) {
+			return "", errPayload
+		}
+		return cut(t.m.tables[index].lookup(args[0].I), t.limit()), nil
+	case ir.LazyCall:
+		if index >= len(p.Funcs) {
+			return "", errPayload
+		}
+		return t.call(index, b)
+	}
+	return "", errPayload
+}
+
+func (t *Texts) limit() int {
+	return t.m.p.Limits.Limit(ir.Type{Kind: ir.Str, Width: ir.MaxStrWidth}).Width
+}
+
+func (t *Texts) format(f *ir.Format, b []byte) (string, error) {
+	vals, err := TakeArgs(b, f.Args)
+	if err != nil {
+		return "", err
+	}
+	args := make([]format.Arg, len(vals))
+	for i, v := range vals {
+		switch v.Kind {
+		case ir.Int:
+			args[i] = format.LongArg(v.I)
+		case ir.Deferred:
+			s, err := t.m.text(v)
+			if err != nil {
+				return "", err
+			}
+			args[i] = format.StringArg(s)
+		default:
+			args[i] = format.StringArg(v.S)
+		}
+	}
+	return format.Sprint(f.Parsed, args, t.limit()-1)
+}
+
+func (t *Texts) call(index int, b []byte) (string, error) {
+	fn := t.m.p.Funcs[index]
+	if fn.Result.Kind != ir.Str {
+		return "", errPayload
+	}
+	vals, err := TakeArgs(b, fn.Locals[:fn.Params])
+	if err != nil {
+		return "", err
+	}
+	m := t.m
+	m.actions, m.depth, m.calls, m.match, m.matched = math.MaxInt, 0, 0, nil, ""
+	c := m.function(index)
+	f := m.enter(c)
+	defer m.leave(c, f)
+	for i, v := range vals {
+		if f.i[i] = v.I; v.Kind != ir.Int {
+			f.s[i] = fitString(v.S, c.locals[i])
+		}
+	}
+	if _, err := c.body(f); err != nil {
+		return "", err
+	}
+	return f.rs, nil
+}
+
+// TakeArgs reads what AppendArgs wrote of values of the given types. Nothing in
+// b is trusted.
+func TakeArgs(b []byte, types []ir.Type) ([]Value, error) {
+	args := make([]Value, len(types))
+	for i, t := range types {
+		args[i] = Zero(t)
+		v := &args[i]
+		if t.Kind == ir.Int {
+			if len(b) < 8 {
+				return nil, errPayload
+			}
+			v.I = int64(binary.LittleEndian.Uint64(b))
+			b = b[8:]
+			continue
+		}
+		head := 2
+		if t.Kind == ir.Deferred {
+			head = 8
+		}
+		if len(b) < head {
+			return nil, errPayload
+		}
+		n := int(binary.LittleEndian.Uint16(b))
+		if t.Kind == ir.Deferred {
+			v.Text = ir.Text(n)
+			n = 8 * int(binary.LittleEndian.Uint16(b[2:]))
+		}
+		size := (head + n + 7) &^ 7
+		if len(b) < size {
+			return nil, errPayload
+		}
+		v.S = string(b[head : head+n])
+		b = b[size:]
+	}
+	return args, nil
+}
