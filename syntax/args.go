@@ -111,12 +111,11 @@ func (p *argPaster) paste(l *lexer, k Kind, off int) bool {
 		p.cache[argKey{k, num}] = at
 	}
 	toks := at.toks
+	var more []Token // the last token, where it runs on into the text behind
 	if n := len(toks); n > 0 && int(toks[n-1].End) == len(value) && l.pos < len(l.text) {
 		if last := toks[n-1]; runsOn(value[last.Off:], last, l.text[l.pos]) && len(l.f.Sources) < maxSources {
-			more := p.extend(l, word, value, int(last.Off), use)
-			p.append(l, toks[:n-1], exp)
-			p.append(l, more, exp)
-			return true
+			more = p.extend(l, word, value, int(last.Off), use)
+			toks = toks[:n-1]
 		}
 	}
 	for i := range toks {
@@ -128,6 +127,7 @@ func (p *argPaster) paste(l *lexer, k Kind, off int) bool {
 		}
 	}
 	p.append(l, toks, exp)
+	p.append(l, more, exp)
 	return true
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"stapkit/internal/corpus"
 )
 
 // checkTokens fails when the tokens and gaps of a file do not make up the file.
@@ -149,76 +147,4 @@ var seeds = []string{
 	"probe a { x = a[1][2]->b; y = a[*]; print_char(65); string(5); return 1 }",
 	"function string:string(long) { return \"\\x41\\101\\q\\\"\" }",
 	"probe p.if.for(1) if (if) { limit = 1 }",
-}
-
-func FuzzParse(f *testing.F) {
-	for _, s := range seeds {
-		f.Add([]byte(s), "arg", false)
-	}
-	if files, err := corpus.Examples(); err == nil {
-		for i, ex := range files {
-			if i%20 == 0 && len(ex.Src) < 4000 {
-				f.Add(ex.Src, "begin", true)
-			}
-		}
-	}
-	lib := &MacroSet{}
-	lib.Add(ParseMacros("lib.stpm", []byte("@define choose_defined(a, b) %( (@defined(@a) ? (@a) : (@b)) %) @define errno %( 1 %)"), Options{}))
-	f.Fuzz(func(t *testing.T, src []byte, arg string, unknown bool) {
-		for _, view := range []View{Expanded, SourceView} {
-			opt := Options{View: view, ArgsUnknown: unknown, Target: hostX86, Macros: lib, Privileged: true}
-			if !unknown {
-				opt.Args = []string{arg, "2"}
-			}
-			p := ParseFile("fuzz.stp", src, opt)
-			if err := checkTokens(p); err != nil {
-				t.Fatal(err)
-			}
-			if err := checkTree(p); err != nil {
-				t.Fatalf("%v view: %v", view, err)
-			}
-			if !unknown {
-				if err := checkReparse(p, opt); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for i := range p.Diags {
-				if p.Diags[i].Message == "" || p.Diags[i].Code == "" {
-					t.Fatalf("empty diagnostic %+v", p.Diags[i])
-				}
-			}
-			if len(p.Diags) == 0 && len(p.Decls) == 0 && len(p.Macros) == 0 {
-				t.Fatal("nothing found and nothing said")
-			}
-		}
-		ParseMacros("fuzz.stpm", src, Options{Target: hostX86})
-	})
-}
-
-// FuzzLex looks at the lexer alone, which is fast.
-func FuzzLex(f *testing.F) {
-	for _, s := range seeds {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, src []byte) {
-		opt := Options{View: SourceView}
-		p, _ := open("fuzz.stp", src, &opt)
-		if err := checkTokens(p); err != nil {
-			t.Fatal(err)
-		}
-		m := p.Sources[0].Mapper()
-		for i := range p.Raw {
-			off := int(p.Raw[i].Off)
-			pos := m.Pos(off)
-			if got := m.Offset(pos.Line-1, pos.Col-1); got != off {
-				t.Fatalf("offset %d is %v is offset %d", off, pos, got)
-			}
-			if l, c := m.UTF16(off); m.OffsetUTF16(l, c) != off {
-				t.Fatalf("offset %d is UTF-16 %d:%d is offset %d", off, l, c, m.OffsetUTF16(l, c))
-			}
-			if l, c := m.Runes(off); m.OffsetRunes(l, c) != off {
-				t.Fatalf("offset %d is %d:%d in runes is offset %d", off, l, c, m.OffsetRunes(l, c))
-			}
-		}
-	})
 }
