@@ -371,6 +371,8 @@ func (p *prog) outlinedBody(f *outlined) {
 	caller := p.scope
 	p.scope = f.s
 	p.tries = &try{fn: f, lock: -1}
+	p.indexTop = p.indexMax // callers' loops are under way
+	p.recursing = p.g.funcs[f.id].recursive
 	f.s.next = p.label()
 	p.place(f.entry)
 	p.enter(f.s)

@@ -31,6 +31,10 @@ func (p *prog) each(g int, build func(s *stream)) {
 			s.mov(cbBase, asm.R4) // the caller's frame
 		} else {
 			s.load(cbBase, asm.R4, 0)
+			if p.mode == asLoop && p.a.index {
+				s.load(asm.R0, asm.R4, 8)
+				s.store(asm.R10, -16, asm.R0)
+			}
 		}
 		s.mov(cbKey, asm.R2)
 		s.mov(cbValue, asm.R3)
@@ -40,8 +44,8 @@ func (p *prog) each(g int, build func(s *stream)) {
 	p.funcAddr(asm.R2, name)
 	p.mov(asm.R3, asm.R10)
 	if p.mode != onStack {
-		p.store(asm.R10, -16, rSlot)
-		p.emit(asm.Add.Imm(asm.R3, -16))
+		p.store(asm.R10, cbSlot, rSlot)
+		p.emit(asm.Add.Imm(asm.R3, cbSlot))
 	}
 	p.imm(asm.R4, 0)
 	p.emit(asm.FnForEachMapElem.Call())

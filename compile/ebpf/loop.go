@@ -36,8 +36,12 @@ func (p *prog) loopBody() {
 	dispatch := p.label()
 	p.tickMem = mem{slotTicks, 8}
 	// R2 points to what loopMain left on its stack.
-	p.load(rCtx, asm.R2, 8)
+	p.load(rCtx, asm.R2, stackCtx-stackSlot)
 	p.load(rSlot, asm.R2, 0)
+	if p.a.index {
+		p.load(asm.R1, asm.R2, stackIndex-stackSlot)
+		p.store(asm.R10, cbIndex, asm.R1)
+	}
 	p.load(asm.R1, rSlot, slotState)
 	p.ja(dispatch)
 	p.newState()
@@ -79,21 +83,28 @@ func (p *prog) loopMain() {
 	p.normal, p.failed = p.label(), p.label()
 	p.prologue(quit)
 	p.mov(rCtx, asm.R1)
+	noIndex := p.label()
 	p.claim(busy)
+	if p.a.index {
+		p.claimIndex(noIndex)
+	}
 	p.storeImm(rSlot, slotState, 0)
 	p.storeImm(rSlot, slotDone, doneNot)
 	if len(p.stackBases) > 0 {
 		p.storeImm(rSlot, slotSP, 0)
 		p.storeImm(rSlot, slotDepth, 0)
 	}
-	p.store(asm.R10, -16, rCtx)
-	p.store(asm.R10, -24, rSlot)
+	p.store(asm.R10, stackCtx, rCtx)
+	p.store(asm.R10, stackSlot, rSlot)
 	p.imm(asm.R1, maxLoops)
 	p.emit(object.FuncAddress(asm.R2, p.code.name))
 	p.mov(asm.R3, asm.R10)
-	p.emit(asm.Add.Imm(asm.R3, -24))
+	p.emit(asm.Add.Imm(asm.R3, stackSlot))
 	p.imm(asm.R4, 0)
 	p.emit(asm.FnLoop.Call())
+	if p.a.index {
+		p.releaseIndex()
+	}
 	p.load(asm.R1, rSlot, slotDone)
 	p.jimm(asm.JEq, asm.R1, doneNormal, p.normal)
 	p.usesErr = true
@@ -102,6 +113,12 @@ func (p *prog) loopMain() {
 	p.storeError(ir.ErrMaxAction, p.site, noArg, 0)
 	p.ja(p.failed)
 	p.waysOut()
+	p.ja(quit)
+	if p.a.index {
+		p.place(noIndex)
+		p.storeImm(rSlot, slotClaim, 0)
+		p.ja(busy)
+	}
 	p.ends(busy, quit)
 }
 

@@ -78,6 +78,7 @@ type prog struct {
 	states                  []label  // by state number
 	outl                    map[int]*outlined
 	queue                   []*outlined
+	indexTop                int   // bytes of the index buffer in use
 	frameMax                int   // largest frame of a recursive function
 	stackBases, stackBounds []int // instructions that hold place and bound of the stack of frames
 
@@ -337,7 +338,7 @@ func (p *prog) make() (asm.Instructions, HandlerReport) {
 	case onStack:
 		rep.Stack = p.max
 	default:
-		rep.Stack = 16
+		rep.Stack = 32
 		rep.Slot = p.max
 		p.g.slotSize = max(p.g.slotSize, p.max)
 		p.g.slack = max(p.g.slack, ir.MaxStrWidth)

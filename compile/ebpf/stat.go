@@ -304,7 +304,7 @@ func (p *prog) gather(k statKey, code func(s *stream)) {
 		s.exit(1)
 	})
 	// The context lies on the stack: the slot, or the frame itself.
-	ctx := -16
+	ctx := cbSlot
 	if p.mode == onStack {
 		m := p.alloc(16)
 		ctx = m.off

@@ -232,6 +232,7 @@ type analysis struct {
 	item    int  // largest item
 	errText int  // widest text of error()
 	match   bool // has regular expressions
+	index   bool // has loops over arrays
 	calls   bool // has script functions
 }
 
@@ -243,6 +244,7 @@ func (a *analysis) add(b *analysis) {
 	a.errText = max(a.errText, b.errText)
 	a.loops = a.loops || b.loops
 	a.match = a.match || b.match
+	a.index = a.index || b.index
 	a.calls = true
 }
 
@@ -336,8 +338,10 @@ func (v *analyzer) list(list []ir.Stmt) {
 func (v *analyzer) stmt(st ir.Stmt) {
 	v.a.nodes = min(v.a.nodes+1, huge)
 	switch st := st.(type) {
-	case *ir.While, *ir.Foreach, *ir.ForeachHist:
+	case *ir.While, *ir.ForeachHist:
 		v.a.loops = true
+	case *ir.Foreach:
+		v.a.loops, v.a.index = true, true
 	case *ir.Tick:
 		v.a.ticks = min(v.a.ticks+st.N, huge)
 	case *ir.Print:
