@@ -79,6 +79,8 @@ type prog struct {
 	outl                    map[int]*outlined
 	queue                   []*outlined
 	indexTop                int   // bytes of the index buffer in use
+	indexMax                int   // and most used
+	recursing               bool  // in the body of a recursive function
 	frameMax                int   // largest frame of a recursive function
 	stackBases, stackBounds []int // instructions that hold place and bound of the stack of frames
 
