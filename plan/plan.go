@@ -21,6 +21,7 @@ func Apply(p *ir.Program) []diag.Diagnostic {
 	pl.locks()
 	pl.order()
 	pl.slots()
+	pl.lazy()
 	pl.widths()
 	pl.ticks()
 	return pl.diags
@@ -364,12 +365,54 @@ func (pl *planner) slots() {
 
 // ticks drops the action counts of handlers that cannot reach the limit.
 func (pl *planner) ticks() {
-	for i, h := range pl.p.Handlers {
-		if s := &pl.handlers[i]; h.Kernel && !s.loops && s.ticks <= h.MaxActions {
+	c := tickCounter{funcs: pl.p.Funcs, known: make([]int, len(pl.p.Funcs))}
+	for _, h := range pl.p.Handlers {
+		if h.Kernel && c.most(h.Body, h.Cond) <= h.MaxActions {
 			h.Body = dropTicks(h.Body)
 			h.Uncounted = true
 		}
 	}
+}
+
+// tickCounter bounds the actions that code counts, with every call counted as
+// often as it stands there.
+type tickCounter struct {
+	funcs []*ir.Func
+	known []int // by function, plus 1
+}
+
+const unbounded = 1 << 30
+
+func (c *tickCounter) most(list []ir.Stmt, cond ir.Expr) int {
+	n := 0
+	stmt := func(s ir.Stmt) {
+		switch s := s.(type) {
+		case *ir.Tick:
+			n = min(n+s.N, unbounded)
+		case *ir.While, *ir.Foreach, *ir.ForeachHist:
+			n = unbounded
+		}
+	}
+	expr := func(x ir.Expr) {
+		if call, ok := x.(*ir.Call); ok {
+			for _, f := range call.Chain {
+				n = min(n+c.function(f), unbounded)
+			}
+		}
+	}
+	ir.Walk(list, stmt, expr)
+	ir.WalkExpr(cond, stmt, expr)
+	return n
+}
+
+func (c *tickCounter) function(i int) int {
+	if c.funcs[i].Recursive {
+		return unbounded
+	}
+	if c.known[i] == 0 {
+		c.known[i] = c.most(c.funcs[i].Body, nil) + 1
+	}
+	return c.known[i] - 1
 }
 
 func dropTicks(list []ir.Stmt) []ir.Stmt {

@@ -41,9 +41,7 @@ func (pl *planner) widths() {
 			}
 		}
 	}
-	for round := 0; ; round++ {
-		w.changed = false
-		w.widen = round >= 4
+	pass := func() {
 		for i, f := range p.Funcs {
 			w.frame(f.Locals, &w.results[i], false)
 			w.list(f.Body)
@@ -55,10 +53,16 @@ func (pl *planner) widths() {
 			}
 			w.list(h.Body)
 		}
+	}
+	for round := 0; ; round++ {
+		w.changed = false
+		w.widen = round >= 4
+		pass()
 		if !w.changed {
 			break
 		}
 	}
+	finish(w.results)
 	for i, f := range p.Funcs {
 		f.Result = w.results[i]
 		finish(f.Locals)
@@ -66,12 +70,10 @@ func (pl *planner) widths() {
 	for _, h := range p.Handlers {
 		finish(h.Locals)
 	}
-	for _, h := range p.Regions {
-		finish(h.Locals)
-	}
 	for i := range p.Globals {
 		finish(p.Globals[i].Keys)
 	}
+	pass() // expressions see the final widths
 	pl.formats()
 }
 
@@ -85,6 +87,9 @@ func (pl *planner) formats() {
 		types := make([]ir.Type, len(args))
 		for i, a := range args {
 			types[i] = a.Type()
+			if types[i].Kind == ir.Str && types[i].Width == 0 {
+				types[i].Width = 8 // a variable that no string ever reaches
+			}
 		}
 		key := fmt.Sprint(*f, types)
 		if n, ok := byTypes[key]; ok {
@@ -110,7 +115,7 @@ func (pl *planner) formats() {
 		case *ir.Sprintf:
 			typed(&x.Format, x.Args)
 		case *ir.MakeText:
-			if x.Kind == ir.TextFormat {
+			if x.Kind == ir.TextFormat && x.Tag == ir.LazyFormat {
 				typed(&x.Format, x.Args)
 			}
 		}
@@ -141,7 +146,7 @@ func (pl *planner) formats() {
 func clearWidths(list []ir.Type) {
 	for i := range list {
 		if list[i].Kind == ir.Str {
-			list[i].Width = 0
+			list[i].Width = 8
 		}
 	}
 }
@@ -212,6 +217,15 @@ func (w *widener) join(v *ir.Type, t ir.Type, site int) {
 	case v.Kind == ir.Deferred && t.Kind == ir.Str && t.Width > 8:
 		w.mixed(site)
 	}
+}
+
+// wider is the type that holds values of both types. Unlike a variable's, it is
+// made anew in every round, so it does not count as a change.
+func (w *widener) wider(a, b ir.Type, site int) ir.Type {
+	changed := w.changed
+	w.join(&a, b, site)
+	w.changed = changed
+	return a
 }
 
 var codeMixed = diag.Register(diag.Info{
@@ -345,9 +359,7 @@ func (w *widener) expr(x ir.Expr) {
 		}
 	case *ir.Cond:
 		if x.X.Type().Kind != ir.Int {
-			t := x.X.Type()
-			w.join(&t, x.Y.Type(), 0)
-			x.T = t
+			x.T = w.wider(x.X.Type(), x.Y.Type(), 0)
 		}
 	case *ir.Call:
 		for _, f := range x.Chain {
@@ -357,7 +369,7 @@ func (w *widener) expr(x ir.Expr) {
 		}
 		t := w.results[x.Chain[0]]
 		for _, f := range x.Chain[1:] {
-			w.join(&t, w.results[f], x.Site)
+			t = w.wider(t, w.results[f], x.Site)
 		}
 		x.T = t
 		if t.Kind == ir.Str && t.Width == 0 {
@@ -379,9 +391,17 @@ func (w *widener) expr(x ir.Expr) {
 			}
 		}
 		if d := p.Tables[x.Table].Default; d != "" {
-			n = max(n, len(d)+20)
+			if p.Tables[x.Table].Kind == ir.TableFlags {
+				n += len(d) + 20
+			} else {
+				n = max(n, len(d)+20)
+			}
 		}
 		x.T = w.str(n)
+	case *ir.MakeText:
+		if x.Kind == ir.TextFormat {
+			x.T.Width = ir.LazyWidth(x.Args)
+		}
 	case *ir.Region:
 		x.T = ir.TVoid
 		if x.Result != nil {
