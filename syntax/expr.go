@@ -240,7 +240,11 @@ func (p *parser) operand() Expr {
 	if p.k != Arrow && p.k != LBrack {
 		return x
 	}
-	switch x := x.(type) {
+	inner := x
+	if p.toks[at].Kind == LParen || p.toks[at].Kind == LBrack {
+		inner = nil // what reads through it is outside the parentheses
+	}
+	switch x := inner.(type) {
 	case *TargetVar, *BadExpr:
 		return x
 	case *AtOp:
@@ -883,11 +887,12 @@ func (p *parser) atWord() Expr {
 	}
 	switch word {
 	case "@hist_log", "@hist_linear":
+		bare := at == p.histOK
 		h := p.hist()
 		if p.k == LBrack {
 			return p.histIndex(h)
 		}
-		if at == p.histOK {
+		if bare {
 			return h
 		}
 		p.errorAt(codeHist, at, "base histogram operator where expression expected")

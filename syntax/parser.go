@@ -696,7 +696,7 @@ func (p *parser) probe(at int) Decl {
 	var points []Point
 	op := EOF
 	for {
-		if p.k == LBrace && p.blockFollows() || p.atDecl() || p.k == RBrace {
+		if p.k == LBrace && p.blockFollows() || p.atDecl() && !p.keywordComponent() || p.k == RBrace {
 			p.error(codeExpected, p.i, "expected probe point specifier")
 			break
 		}
@@ -764,6 +764,24 @@ func (p *parser) probe(at int) Decl {
 	return a
 }
 
+// keywordComponent reports whether the keyword of a declaration is meant as the name of
+// a component, going by what follows it.
+func (p *parser) keywordComponent() bool {
+	i := p.after(p.i)
+	switch p.toks[i].Kind {
+	case Dot, Question, Not, Comma, Assign, AddAssign, KwIf:
+		return true
+	case LBrace:
+		return p.k != KwProbe || !p.atLineStart()
+	case LParen:
+		k := p.kindBehind(i)
+		return k == String || k == Number || k == Sub
+	case Name, Mul:
+		return p.glued(p.i, i)
+	}
+	return false
+}
+
 func (p *parser) aliasName(pp *ProbePoint) {
 	switch {
 	case pp.Sufficient:
@@ -775,29 +793,25 @@ func (p *parser) aliasName(pp *ProbePoint) {
 	}
 }
 
-// blockFollows tells a handler's "{" from that of a brace group: what a group holds
-// ends in "}" and "." or a handler.
+// blockFollows tells a handler's "{", whose probe point is missing, from that of a
+// brace group by what follows its "}".
 func (p *parser) blockFollows() bool {
 	depth := 0
-	i := p.after(p.i)
-	empty := p.toks[i].Kind == RBrace
-	for n := 0; n < 400 && p.spend(1); n++ {
+	for i, n := p.i, 0; n < 5000 && p.spend(1); i, n = p.after(i), n+1 {
 		switch p.toks[i].Kind {
+		case EOF:
+			return true
 		case LBrace:
 			depth++
 		case RBrace:
-			if depth == 0 {
+			if depth--; depth == 0 {
 				switch p.kindBehind(i) {
-				case Dot, LBrace, Comma, Question, Not, Assign, AddAssign:
-					return empty
+				case Dot, LBrace, Comma, Question, Not, Assign, AddAssign, KwIf, PPOpen, PPElse, PPClose:
+					return false
 				}
 				return true
 			}
-			depth--
-		case Semi, Assign, KwIf, KwFor, KwWhile, KwForeach, KwReturn, KwTry, EOF, AddAssign, StatAssign, Inc, Dec:
-			return true
 		}
-		i = p.after(i)
 	}
 	return true
 }
