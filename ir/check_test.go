@@ -28,6 +28,10 @@ func TestCheck(t *testing.T) {
 	kernel := func(x ir.Expr) func(*ir.Program) {
 		return func(p *ir.Program) { p.Handlers[1].Body = append(p.Handlers[1].Body, &ir.Eval{X: x}) }
 	}
+	later := func(tag ir.Lazy, index int, args ...ir.Expr) func(*ir.Program) {
+		return kernel(&ir.MakeText{Kind: ir.TextFormat, Tag: tag, Format: index, Args: args,
+			T: ir.Type{Kind: ir.Deferred, Width: 16, Text: ir.TextFormat}})
+	}
 	eval := func(x ir.Expr) func(*ir.Program) { return do(&ir.Eval{X: x}) }
 	fn := func(s ir.Stmt) func(*ir.Program) {
 		return func(p *ir.Program) { p.Funcs[0].Body = append(p.Funcs[0].Body, s) }
@@ -186,6 +190,15 @@ func TestCheck(t *testing.T) {
 		"text words":       {kernel(&ir.MakeText{Kind: ir.TextKSym, T: sym}), "0 words"},
 		"text layout":      {kernel(&ir.MakeText{Kind: ir.TextParms, Layout: 1, T: ir.Type{Kind: ir.Deferred, Width: 8, Text: ir.TextParms}}), "layout 1"},
 		"text size":        {kernel(&ir.MakeText{Kind: ir.TextType, Size: 1 << 20, Args: []ir.Expr{num(1)}, T: ir.Type{Kind: ir.Deferred, Width: 8, Text: ir.TextType}}), "bytes in address space"},
+		"later format":     {later(ir.LazyFormat, 1), "0 arguments"},
+		"later plain":      {later(ir.LazyPlain, 0), "plain text of 0"},
+		"later plain kind": {later(ir.LazyPlain, 0, num(1)), "int where str"},
+		"later table":      {later(ir.LazyTable, 2, num(1)), "table 2"},
+		"later table args": {later(ir.LazyTable, 0), "look-up of 0"},
+		"later call":       {later(ir.LazyCall, 2), "function 2"},
+		"later call void":  {later(ir.LazyCall, 1), "deferred call of function 1"},
+		"later call kind":  {later(ir.LazyCall, 0, str(""), str("")), "str where int"},
+		"later tag":        {later(9, 0), "lazy text of kind 9"},
 		"lookup":           {kernel(&ir.Lookup{Table: 2, X: num(1), T: str16}), "table 2"},
 		"region kernel":    {kernel(&ir.Region{ID: 0, T: ir.TVoid}), "region in a kernel handler"},
 		"region range":     {eval(&ir.Region{ID: 1, T: ir.TVoid}), "region 1"},

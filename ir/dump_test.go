@@ -54,6 +54,10 @@ func sample() *ir.Program {
 	lin := ir.LValue{Global: true, ID: 4, T: ir.TStat}
 	n := ir.LValue{Global: true, ID: 0, T: ir.TInt}
 	eval := func(x ir.Expr) ir.Stmt { return &ir.Eval{X: x} }
+	later := func(tag ir.Lazy, index int, args ...ir.Expr) ir.Expr {
+		return &ir.MakeText{Kind: ir.TextFormat, Tag: tag, Format: index, Args: args,
+			T: ir.Type{Kind: ir.Deferred, Width: ir.LazyWidth(args), Text: ir.TextFormat}}
+	}
 	p.Funcs = []*ir.Func{
 		{Name: "f", Params: 2, Locals: []ir.Type{ir.TInt, str16, ir.TInt}, Result: str64, Recursive: true, Site: 1, Body: []ir.Stmt{
 			&ir.If{C: bin(ir.OpLe, local(0), num(0)), Then: []ir.Stmt{&ir.Return{X: local(1)}}, Else: []ir.Stmt{&ir.Next{}}},
@@ -100,7 +104,8 @@ func sample() *ir.Program {
 				&ir.Print{Format: line, Args: []ir.Expr{num(1), &ir.Update{L: ir.LValue{Global: true, ID: 1, T: str64}, Op: ir.OpConcat, R: local(1)}}},
 				eval(&ir.MakeText{Kind: ir.TextType, Args: []ir.Expr{num(0)}, Size: 16, Flags: 1, Space: ir.UserSpace, T: ir.Type{Kind: ir.Deferred, Width: 32, Text: ir.TextType}}),
 				eval(&ir.MakeText{Kind: ir.TextParms, Args: []ir.Expr{num(0), num(1)}, T: ir.Type{Kind: ir.Deferred, Width: 24, Text: ir.TextParms}}),
-				eval(&ir.MakeText{Kind: ir.TextFormat, Format: hex, Args: []ir.Expr{num(0)}, T: ir.Type{Kind: ir.Deferred, Width: 16, Text: ir.TextFormat}}),
+				eval(later(ir.LazyFormat, hex, num(0))), eval(later(ir.LazyPlain, 0, local(1))),
+				eval(later(ir.LazyTable, 1, num(0))), eval(later(ir.LazyCall, 0, num(0), local(1))),
 			}},
 	}
 	p.Probes = []ir.Probe{

@@ -124,7 +124,8 @@ type Lazy uint8
 
 // The ways to make the text.
 const (
-	LazyFormat Lazy = iota // sprintf of Formats[index]
+	LazyNone   Lazy = iota // "": the value of a variable never set
+	LazyFormat             // sprintf of Formats[index]
 	LazyPlain              // the one argument, a string
 	LazyCall               // the result of Funcs[index], which is pure
 	LazyTable              // the name of the one argument in Tables[index]
@@ -137,7 +138,7 @@ func LazyWidth(args []Expr) int {
 	for _, a := range args {
 		switch t := a.Type(); t.Kind {
 		case Str:
-			n += (2 + t.Width - 1 + 7) &^ 7
+			n += 8 + t.Width
 		case Deferred:
 			n += 8 + t.Width
 		default:

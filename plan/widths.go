@@ -25,6 +25,7 @@ func (pl *planner) widths() {
 		w.results[i] = f.Result
 		clearWidths(f.Locals)
 	}
+	clearWidths(w.results)
 	for _, h := range p.Handlers {
 		clearWidths(h.Locals)
 	}
@@ -189,6 +190,9 @@ func length(t ir.Type) int { return max(t.Width-1, 0) }
 
 // join widens variable v so that it holds t.
 func (w *widener) join(v *ir.Type, t ir.Type, site int) {
+	if t.Kind == ir.Str {
+		t.Width = min(t.Width, w.max)
+	}
 	switch {
 	case v.Kind == ir.Str && t.Kind == ir.Str:
 		if t.Width > v.Width {

@@ -89,7 +89,7 @@ func TestItems(t *testing.T) {
 	args = append(args, strArg(ir.StrToNUL, "x\x00junk", 16)...)
 	add(itemBytes(ir.ItemPrint, 0, args))
 	add(itemBytes(ir.ItemWarn, 0, strArg(5, "tired", 8)))
-	nested := append([]byte{byte(ir.TextFormat), 0, 3, 0, 0, 0, 0, 0}, words8(2, ^uint64(6))...)
+	nested := append([]byte{byte(ir.TextFormat), 0, 3, 0, 0, 0, 0, 0}, words8(2|uint64(ir.LazyFormat)<<32, ^uint64(6))...)
 	add(itemBytes(ir.ItemPrint, 1, nested))
 	add(itemBytes(ir.ItemHist, 0, counts))
 	add(itemBytes(ir.ItemError, 1, words8(uint64(ir.ErrDivZero), 0)))

@@ -25,6 +25,7 @@ type texts struct {
 	users  *userSymbols
 	layout []ctype.Type // by index into Program.Layouts
 	canon  map[canonKey]string
+	lazy   *interp.Texts
 }
 
 func newTexts(p *ir.Program, warn func(string)) *texts {
@@ -84,7 +85,7 @@ func (t *texts) render(kind ir.Text, s string) string {
 	case ir.TextType, ir.TextParms:
 		return t.typed(kind, s)
 	case ir.TextFormat:
-		return t.nested(s)
+		return t.later(s)
 	}
 	w := words(s)
 	switch kind {
@@ -190,38 +191,19 @@ func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 	return b.String()
 }
 
-// nested formats a sprintf that was put off: [format, arguments as in a record].
-func (t *texts) nested(s string) string {
-	if len(s) < 8 {
-		return ""
-	}
-	f := native.Uint64([]byte(s[:8]))
-	if f >= uint64(len(t.p.Formats)) {
-		return ""
-	}
-	fm := &t.p.Formats[f]
-	vals, err := takeArgs(fm, []byte(s[8:]))
-	if err != nil {
-		return ""
-	}
-	args := make([]format.Arg, len(vals))
-	for i, v := range vals {
-		switch v.Kind {
-		case ir.Int:
-			args[i] = format.LongArg(v.I)
-		case ir.Deferred:
-			args[i] = format.StringArg(t.render(v.Text, v.S))
-		default:
-			args[i] = format.StringArg(v.S)
+// later makes the text that a handler left to the loader (ir.TextFormat).
+func (t *texts) later(payload string) string {
+	if t.lazy == nil {
+		lazy, err := interp.NewTexts(t.p, func(v interp.Value) (string, error) { return t.render(v.Text, v.S), nil })
+		if err != nil {
+			t.warn(fmt.Sprintf("text cannot be made: %v", err))
+			return ""
 		}
+		t.lazy = lazy
 	}
-	limit := t.p.Limits.MaxStringLen - 1
-	if limit <= 0 {
-		limit = format.MaxString
-	}
-	out, err := format.Sprint(fm.Parsed, args, limit)
+	s, err := t.lazy.Text(payload)
 	if err != nil {
-		return ""
+		t.warn(err.Error())
 	}
-	return out
+	return s
 }

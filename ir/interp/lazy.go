@@ -50,6 +50,8 @@ func (t *Texts) Text(payload string) (string, error) {
 	head, b := binary.LittleEndian.Uint64([]byte(payload)), []byte(payload[8:])
 	index, p := int(uint32(head)), t.m.p
 	switch ir.Lazy(head >> 32) {
+	case ir.LazyNone:
+		return "", nil
 	case ir.LazyFormat:
 		if index >= len(p.Formats) {
 			return "", errPayload
