@@ -247,7 +247,7 @@ func (f *Frontend) semaOptions() sema.Options {
 	c := f.Config
 	opt := sema.Options{
 		Library: f.Library, Guru: c.Guru, Privilege: c.Privilege, SkipBadVars: c.SkipBadVars,
-		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID, Compatible: c.Compatible,
+		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID,
 	}
 	if c.Target != nil {
 		opt.Target = c.Target
