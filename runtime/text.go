@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 
-	"stapkit/format"
 	"stapkit/ir"
 	"stapkit/ir/interp"
 	"stapkit/target/ctype"
