@@ -112,6 +112,10 @@ func (c *checker) program() {
 			c.fail("kind %q", k)
 		}
 	}
+	for i, f := range p.Funcs {
+		c.where = fmt.Sprintf("function %d", i)
+		c.function(f)
+	}
 	names := map[string]bool{}
 	for i, h := range p.Handlers {
 		c.where = fmt.Sprintf("handler %d", i)
@@ -120,10 +124,6 @@ func (c *checker) program() {
 	for i, h := range p.Regions {
 		c.where = fmt.Sprintf("region %d", i)
 		c.handler(h, names, true)
-	}
-	for i, f := range p.Funcs {
-		c.where = fmt.Sprintf("function %d", i)
-		c.function(f)
 	}
 	for i := range p.Probes {
 		c.where = fmt.Sprintf("probe %d (%s)", i, p.Probes[i].Point)

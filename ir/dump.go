@@ -446,9 +446,7 @@ func (d *dumper) expr(x Expr) string {
 	case *Call:
 		names := make([]string, len(x.Chain))
 		for i, f := range x.Chain {
-			if names[i] = fmt.Sprintf("function%d?", f); f >= 0 && f < len(d.p.Funcs) {
-				names[i] = d.p.Funcs[f].Name
-			}
+			names[i] = d.function(f)
 		}
 		return typed(fmt.Sprintf("%s(%s)", strings.Join(names, "|"), d.list(x.Args)), x.T)
 	case *Intrinsic:
@@ -487,23 +485,49 @@ func (d *dumper) expr(x Expr) string {
 		case TextParms:
 			extra = fmt.Sprintf("layout %d, ", x.Layout)
 		case TextFormat:
-			return typed("text("+d.args(x.Format, x.Args)+")", x.T)
+			return d.lazy(x)
 		}
 		return typed("text("+extra+d.list(x.Args)+")", x.T)
 	case *Region:
 		return "region " + strconv.Itoa(x.ID) + d.inner(x.Body, x.Result)
 	case *Lookup:
-		name := fmt.Sprintf("table%d?", x.Table)
-		if x.Table >= 0 && x.Table < len(d.p.Tables) {
-			name = d.p.Tables[x.Table].Name
-		}
-		return typed(fmt.Sprintf("lookup(%s, %s)", name, d.expr(x.X)), x.T)
+		return typed(fmt.Sprintf("lookup(%s, %s)", d.table(x.Table), d.expr(x.X)), x.T)
 	case *Seq:
 		return "seq" + d.inner(x.Body, x.R)
 	case nil:
 		return "nil"
 	}
 	return fmt.Sprintf("?%T", x)
+}
+
+// lazy shows text that is left to the loader as what it would be in place.
+func (d *dumper) lazy(x *MakeText) string {
+	var made string
+	switch x.Tag {
+	case LazyFormat:
+		made = "sprintf(" + d.args(x.Format, x.Args) + ")"
+	case LazyCall:
+		made = d.function(x.Format) + "(" + d.list(x.Args) + ")"
+	case LazyTable:
+		made = "lookup(" + d.table(x.Format) + ", " + d.list(x.Args) + ")"
+	default:
+		made = d.list(x.Args)
+	}
+	return typed("later("+made+")", x.T)
+}
+
+func (d *dumper) function(f int) string {
+	if f >= 0 && f < len(d.p.Funcs) && d.p.Funcs[f] != nil {
+		return d.p.Funcs[f].Name
+	}
+	return fmt.Sprintf("function%d?", f)
+}
+
+func (d *dumper) table(t int) string {
+	if t >= 0 && t < len(d.p.Tables) {
+		return d.p.Tables[t].Name
+	}
+	return fmt.Sprintf("table%d?", t)
 }
 
 func (d *dumper) member(t int, access string) string {

@@ -230,6 +230,9 @@ type Attach struct {
 	PID       int
 	TargetSet bool // only processes below the target (-c, -x)
 	Needs     []string
+	// Spec is the argument specification of a USDT mark, for which the program
+	// was compiled: another build's copy of the mark must have the same.
+	Spec string
 }
 
 // Format is a print format with the types of its arguments.
