@@ -91,6 +91,10 @@ func stapFlags(o *StapOptions, defines, globals *[]string) *pflag.FlagSet {
 	fs.StringVar(&o.Color, "color", "auto", "colour diagnostics: never, auto or always")
 	fs.Lookup("color").NoOptDefVal = "always"
 	fs.StringVar(&o.Format, "message-format", "stap", "shape of diagnostics: stap, text, json, sarif or github")
+	// Symbols are looked up in the loader, in whatever a stack leads to.
+	fs.StringArrayP("data", "d", nil, "give symbols of `MODULE`: accepted, symbols of all modules are known")
+	fs.Bool("ldd", false, "give symbols of the libraries of modules given with -d: accepted likewise")
+	fs.Bool("all-modules", false, "give symbols of all kernel modules: accepted likewise")
 	_ = timeout
 	return fs
 }
