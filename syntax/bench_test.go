@@ -45,7 +45,7 @@ func BenchmarkLex(b *testing.B) {
 	for b.Loop() {
 		for _, f := range tapset {
 			opt := Options{View: SourceView}
-			open(f.Path, f.Src, &opt)
+			lexFile(f.Path, f.Src, &opt)
 		}
 	}
 }

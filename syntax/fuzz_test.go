@@ -103,7 +103,7 @@ func FuzzLex(f *testing.F) {
 	f.Add([]byte("a\U0001f600b é\n\xffx"))
 	f.Fuzz(func(t *testing.T, src []byte) {
 		opt := Options{View: SourceView}
-		p, _ := open("fuzz.stp", src, &opt)
+		p, _ := lexFile("fuzz.stp", src, &opt)
 		if err := checkTokens(p); err != nil {
 			t.Fatal(err)
 		}

@@ -1,7 +1,10 @@
 package syntax
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 
 	"stapkit/diag"
@@ -9,7 +12,7 @@ import (
 
 // ParseFile reads a script (.stp). It never fails: see File. The file keeps src.
 func ParseFile(name string, src []byte, opt Options) *File {
-	f, toks := open(name, src, &opt)
+	f, toks := lexFile(name, src, &opt)
 	if len(toks) == 0 {
 		return f
 	}
@@ -26,9 +29,34 @@ func ParseFile(name string, src []byte, opt Options) *File {
 	case len(f.Diags) > 0 || len(f.Decls) > 0:
 	case opt.Library: // a library file for another target
 	case empty:
-		f.add(emptyDiag(name, "is empty."))
+		f.add(wholeFile(codeEmpty, name, "Input file '%s' is empty.", name))
 	case opt.View == Expanded && len(f.Macros) == 0 && onlyComments(toks):
-		f.add(emptyDiag(name, "is empty after preprocessing."))
+		f.add(wholeFile(codeEmpty, name, "Input file '%s' is empty after preprocessing.", name))
+	}
+	return f
+}
+
+// ParsePath reads a script from a file. A file that is missing, a directory or not
+// readable gives a File with a diagnostic.
+func ParsePath(path string, opt Options) *File {
+	src, err := os.ReadFile(path)
+	if err == nil {
+		return ParseFile(path, src, opt)
+	}
+	f, _ := lexFile(path, nil, &opt)
+	f.Tokens = f.Raw
+	st, statErr := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.add(wholeFile(codeRead, path, "Input file '%s' is missing.", path))
+	case statErr == nil && st.IsDir():
+		f.add(wholeFile(codeRead, path, "Input file '%s' is a directory.", path))
+	default:
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = pe.Err
+		}
+		f.add(wholeFile(codeRead, path, "Input file '%s' cannot be read: %v.", path, err))
 	}
 	return f
 }
@@ -37,7 +65,7 @@ func ParseFile(name string, src []byte, opt Options) *File {
 // conditionals around them only. Add the file to a MacroSet to use it.
 func ParseMacros(name string, src []byte, opt Options) *File {
 	opt.library = true
-	f, toks := open(name, src, &opt)
+	f, toks := lexFile(name, src, &opt)
 	if len(toks) == 0 {
 		return f
 	}
@@ -83,8 +111,8 @@ func macrosOnly(d Decl) bool {
 	return false
 }
 
-// open lexes a file. It gives no tokens when the text cannot be read at all.
-func open(name string, src []byte, opt *Options) (*File, []Token) {
+// lexFile lexes a file. It gives no tokens when the text cannot be read at all.
+func lexFile(name string, src []byte, opt *Options) (*File, []Token) {
 	f := &File{Name: name, Src: src, View: opt.View, maxDiags: opt.MaxDiags}
 	if f.maxDiags <= 0 {
 		f.maxDiags = DefaultMaxDiags
@@ -94,8 +122,7 @@ func open(name string, src []byte, opt *Options) (*File, []Token) {
 	if len(src) > MaxSource {
 		f.Tokens = []Token{{Kind: EOF}}
 		f.Raw = f.Tokens
-		d := diag.New(codeHuge, diag.Range{Start: diag.Pos{File: name}}, "input file is larger than %d bytes", MaxSource)
-		f.add(d)
+		f.add(wholeFile(codeHuge, name, "Input file '%s' is larger than %d bytes.", name, MaxSource))
 		return f, nil
 	}
 	paste := opt.View == Expanded && !opt.library
@@ -131,9 +158,9 @@ func onlyComments(toks []Token) bool {
 	return true
 }
 
-func emptyDiag(name, what string) diag.Diagnostic {
-	d := diag.New(codeEmpty, diag.Range{Start: diag.Pos{File: name}}, "Input file '%s' %s", name, what)
-	return d
+// wholeFile makes a diagnostic about a file as a whole.
+func wholeFile(code diag.Code, name, format string, args ...any) diag.Diagnostic {
+	return diag.New(code, diag.Range{Start: diag.Pos{File: name}}, format, args...)
 }
 
 // parser is a recursive descent parser with one token of lookahead by index, and

@@ -426,6 +426,8 @@ func (p *preproc) args(fr *ppFrame) (args []ppFrame, next int, problem string) {
 		}
 		return a
 	}
+	first := i
+	defer func() { p.steps += (i - first) / 16 }() // nested uses are scanned again
 	for start, depth := i, 0; i < len(fr.toks); i++ {
 		switch fr.toks[i].Kind {
 		case EOF:
