@@ -20,7 +20,7 @@ import (
 type carrier struct {
 	// check says why this host cannot carry the row, and otherwise makes the
 	// program ready for it.
-	check func(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error
+	check func(s *session, a *ir.Attach, spec *ebpf.ProgramSpec) error
 	// group names what rows must have in common to be attached by one call;
 	// nil: each by itself.
 	group func(a *ir.Attach) string
@@ -33,8 +33,8 @@ var carriers = map[string]*carrier{
 	"raw_tp":          {check: checkTracepoint, attach: attachRawTP},
 	"tp_btf":          {check: checkBTFTracepoint, attach: attachBTFTP},
 	"tracepoint":      {check: checkEvent, attach: attachEvent},
-	"perf":            {check: checkPerf, attach: attachPerf},
-	"breakpoint":      {check: checkPerf, attach: attachBreakpoint},
+	"perf":            {check: checkEvents, attach: attachPerf},
+	"breakpoint":      {check: checkEvents, attach: attachBreakpoint},
 	"fentry":          {check: checkTracing, attach: attachTracing},
 	"fexit":           {check: checkTracing, attach: attachTracing},
 	"lsm":             {check: checkTracing, attach: attachLSM},
@@ -200,9 +200,9 @@ func grace() error {
 
 // Tracepoints.
 
-func checkTracepoint(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return nil }
+func checkTracepoint(*session, *ir.Attach, *ebpf.ProgramSpec) error { return nil }
 
-func checkBTFTracepoint(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return h.checkBTF() }
+func checkBTFTracepoint(*session, *ir.Attach, *ebpf.ProgramSpec) error { return theHost.checkBTF() }
 
 func attachRawTP(s *session, rows []row) (io.Closer, error) {
 	l, err := rawTracepoint(rows[0].prog.FD(), rows[0].a.Target, rows[0].a.Cookie)
@@ -224,7 +224,7 @@ func explainTP(a *ir.Attach, err error) error {
 	return err
 }
 
-func checkEvent(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error {
+func checkEvent(_ *session, a *ir.Attach, _ *ebpf.ProgramSpec) error {
 	if _, _, ok := cutEvent(a.Target); !ok {
 		return fmt.Errorf("%q is not the name of an event", a.Target)
 	}
@@ -243,7 +243,7 @@ func attachEvent(s *session, rows []row) (io.Closer, error) {
 
 // Kernel functions.
 
-func checkTracing(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error { return h.checkTrampoline() }
+func checkTracing(*session, *ir.Attach, *ebpf.ProgramSpec) error { return theHost.checkTrampoline() }
 
 func attachTracing(s *session, rows []row) (io.Closer, error) {
 	return link.AttachTracing(link.TracingOptions{Program: rows[0].prog, Cookie: rows[0].a.Cookie})
@@ -253,11 +253,11 @@ func attachLSM(s *session, rows []row) (io.Closer, error) {
 	return link.AttachLSM(link.LSMOptions{Program: rows[0].prog, Cookie: rows[0].a.Cookie})
 }
 
-func checkKprobe(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+func checkKprobe(_ *session, _ *ir.Attach, spec *ebpf.ProgramSpec) error {
 	if spec.Type == ebpf.Kprobe {
 		spec.AttachType = ebpf.AttachNone
 	}
-	return h.checkPMU("kprobe", "CONFIG_KPROBE_EVENTS")
+	return theHost.checkPMU("kprobe", "CONFIG_KPROBE_EVENTS")
 }
 
 func attachKprobe(s *session, rows []row) (io.Closer, error) {
@@ -272,9 +272,9 @@ func attachKprobe(s *session, rows []row) (io.Closer, error) {
 	return link.Kprobe(symbol, rows[0].prog, &link.KprobeOptions{Cookie: a.Cookie, Offset: a.Offset})
 }
 
-func checkKprobeMulti(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+func checkKprobeMulti(_ *session, _ *ir.Attach, spec *ebpf.ProgramSpec) error {
 	spec.AttachType = ebpf.AttachTraceKprobeMulti
-	return h.checkKprobeMulti()
+	return theHost.checkKprobeMulti()
 }
 
 func byHandler(a *ir.Attach) string { return fmt.Sprint(a.Handler) }

@@ -18,7 +18,10 @@ import (
 // defaultSample is SystemTap's sampling period of perf probes.
 const defaultSample = 1000000
 
-func checkPerf(h *host, a *ir.Attach, _ *ebpf.ProgramSpec) error {
+func checkEvents(*session, *ir.Attach, *ebpf.ProgramSpec) error { return theHost.checkPerf() }
+
+// checkPerf tells whether the kernel has perf events.
+func (h *host) checkPerf() error {
 	return h.once("perf_event", func() error {
 		if _, err := os.Stat("/proc/sys/kernel/perf_event_paranoid"); err != nil {
 			return lacks("perf events", "CONFIG_PERF_EVENTS")

@@ -3,21 +3,22 @@
 package loader
 
 import (
-	"debug/elf"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
 	"stapkit/ir"
+	"stapkit/target/elf"
 )
 
 // checkUprobe prepares the program for one multi-uprobe link, or for single
 // uprobes where the kernel has only these.
-func checkUprobe(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+func checkUprobe(s *session, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+	h := theHost
 	if h.checkUprobeMulti() == nil {
 		spec.AttachType = ebpf.AttachTraceUprobeMulti
 	} else {
@@ -26,20 +27,137 @@ func checkUprobe(h *host, a *ir.Attach, spec *ebpf.ProgramSpec) error {
 			return err
 		}
 	}
-	path := a.Target
-	if _, err := os.Stat(path); err != nil {
-		return err
+	_, err := s.spots.locate(a)
+	return err
+}
+
+// byBinary: one link can take all places of one file that run one program for
+// the same process.
+func byBinary(a *ir.Attach) string {
+	return fmt.Sprintf("%s %d %d", a.Target, a.Handler, a.PID)
+}
+
+// A spot is where a user probe sits in its file.
+type spot struct {
+	offset    uint64
+	semaphore uint64 // 0: none
+}
+
+// spots finds the spots of rows, and remembers files and spots until it is closed.
+type spots struct {
+	files map[string]*elf.File
+	found map[*ir.Attach]spot
+}
+
+func (ss *spots) close() {
+	for _, f := range ss.files {
+		// It was only read.
+		_ = f.Close()
 	}
-	if a.BuildID != "" {
-		id, err := fileBuildID(path)
-		if err != nil {
-			return err
+	*ss = spots{}
+}
+
+func (ss *spots) locate(a *ir.Attach) (spot, error) {
+	if s, ok := ss.found[a]; ok {
+		return s, nil
+	}
+	f := ss.files[a.Target]
+	if f == nil {
+		var err error
+		if f, err = elf.Open(a.Target); err != nil {
+			return spot{}, err
 		}
-		if id != a.BuildID {
-			return fmt.Errorf("%s has build-id %s, the probe was compiled for %s", path, or(id, "none"), a.BuildID)
+		if ss.files == nil {
+			ss.files, ss.found = map[string]*elf.File{}, map[*ir.Attach]spot{}
+		}
+		ss.files[a.Target] = f
+	}
+	s, err := locate(f, a)
+	if err == nil {
+		ss.found[a] = s
+	}
+	return s, err
+}
+
+// locate finds the row's spot in the host's copy of the file: a function by its
+// symbol, a mark by its name, all else by the offset, which binds to one build.
+func locate(f *elf.File, a *ir.Attach) (s spot, err error) {
+	if a.BuildID != "" && f.BuildID != a.BuildID {
+		return s, fmt.Errorf("%s has build-id %s, the probe was compiled for %s", a.Target, or(f.BuildID, "none"), a.BuildID)
+	}
+	switch {
+	case a.Carrier == "usdt":
+		return locateMark(f, a)
+	case a.Symbol == "":
+		return spot{offset: a.Offset}, nil
+	}
+	syms, err := f.Lookup(a.Symbol)
+	if err != nil {
+		return s, err
+	}
+	found := false
+	for _, sym := range syms {
+		if sym.Kind != elf.Func && sym.Kind != elf.Indirect && !(sym.Kind == elf.Other && f.Executable(sym.Addr)) {
+			continue
+		}
+		off, ok := f.Offset(sym.Addr)
+		switch {
+		case !ok:
+		case !found:
+			s.offset, found = off+a.Offset, true
+		case s.offset != off+a.Offset:
+			return s, fmt.Errorf("%s has several functions %s", a.Target, a.Symbol)
 		}
 	}
-	return nil
+	if !found {
+		return s, fmt.Errorf("%s has no function %s", a.Target, a.Symbol)
+	}
+	return s, nil
+}
+
+// locateMark finds a mark, which has several places if its name is in the program
+// several times. The program for it was compiled for one place of the mark and
+// reads the arguments as that one's specification says.
+func locateMark(f *elf.File, a *ir.Attach) (s spot, err error) {
+	provider, name, ok := strings.Cut(a.Symbol, ":")
+	if !ok {
+		return s, fmt.Errorf("%q is not the name of a mark", a.Symbol)
+	}
+	marks, err := f.Marks()
+	if err != nil && len(marks) == 0 {
+		return s, err
+	}
+	var alike []spot
+	any := false
+	for _, m := range marks {
+		if m.Provider != provider || m.Name != name {
+			continue
+		}
+		any = true
+		at := spot{}
+		if at.offset, ok = f.Offset(m.Addr); !ok {
+			continue
+		}
+		if m.Semaphore != 0 {
+			if at.semaphore, ok = f.Offset(m.Semaphore); !ok {
+				continue
+			}
+		}
+		same := a.Spec == "" || a.Spec == m.ArgText
+		if at.offset == a.Offset && same {
+			return at, nil
+		}
+		if a.Spec != "" && same {
+			alike = append(alike, at)
+		}
+	}
+	switch {
+	case !any:
+		return s, fmt.Errorf("%s has no mark %s", a.Target, a.Symbol)
+	case len(alike) == 1:
+		return alike[0], nil
+	}
+	return s, fmt.Errorf("mark %s of %s was compiled for another build of the program, whose arguments are elsewhere", a.Symbol, a.Target)
 }
 
 func or(s, def string) string {
@@ -49,85 +167,27 @@ func or(s, def string) string {
 	return s
 }
 
-// fileBuildID returns a file's build-id, "" if it has none.
-func fileBuildID(path string) (id string, err error) {
-	err = withELF(path, func(e *elf.File) error {
-		id = buildID(e)
-		return nil
-	})
-	return id, err
-}
-
-// withELF opens a file, which may hold anything.
-func withELF(path string, f func(*elf.File) error) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%s: damaged ELF file: %v", path, r)
-		}
-	}()
-	e, err := elf.Open(path)
-	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	defer e.Close()
-	return f(e)
-}
-
-// byBinary: one link can take all places of one file that run one program for
-// the same process.
-func byBinary(a *ir.Attach) string {
-	return fmt.Sprintf("%s %d %d", a.Target, a.Handler, a.PID)
-}
-
-// fileOffset is where the probe sits in its file: Offset itself, or from the
-// symbol on.
-func fileOffset(a *ir.Attach) (off uint64, err error) {
-	if a.Symbol == "" {
-		return a.Offset, nil
-	}
-	err = withELF(a.Target, func(e *elf.File) error {
-		for _, read := range []func() ([]elf.Symbol, error){e.Symbols, e.DynamicSymbols} {
-			syms, err := read()
-			if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-				return fmt.Errorf("%s: %w", a.Target, err)
-			}
-			for _, s := range syms {
-				if s.Name != a.Symbol || s.Section == elf.SHN_UNDEF || elf.ST_TYPE(s.Info) != elf.STT_FUNC && elf.ST_TYPE(s.Info) != elf.STT_GNU_IFUNC {
-					continue
-				}
-				for _, p := range e.Progs {
-					if p.Type == elf.PT_LOAD && p.Vaddr <= s.Value && s.Value < p.Vaddr+p.Filesz {
-						off = s.Value - p.Vaddr + p.Off + a.Offset
-						return nil
-					}
-				}
-			}
-		}
-		return fmt.Errorf("%s has no function %s", a.Target, a.Symbol)
-	})
-	return off, err
-}
-
 // attachUprobes attaches to all the rows' places in one file.
 func attachUprobes(s *session, rows []row) (io.Closer, error) {
 	a := rows[0].a
 	spec := uprobeMultiSpec{path: a.Target, pid: a.PID, ret: a.Carrier == "uretprobe"}
 	cookies, refs := false, false
+	var refsOf []uint64
 	for _, r := range rows {
-		off, err := fileOffset(r.a)
+		at, err := s.spots.locate(r.a)
 		if err != nil {
 			return nil, err
 		}
-		spec.offsets = append(spec.offsets, off)
+		spec.offsets = append(spec.offsets, at.offset)
 		spec.cookies = append(spec.cookies, r.a.Cookie)
-		spec.refs = append(spec.refs, r.a.Semaphore)
-		cookies, refs = cookies || r.a.Cookie != 0, refs || r.a.Semaphore != 0
+		refsOf = append(refsOf, at.semaphore)
+		cookies, refs = cookies || r.a.Cookie != 0, refs || at.semaphore != 0
 	}
 	if !cookies {
 		spec.cookies = nil
 	}
-	if !refs {
-		spec.refs = nil
+	if refs {
+		spec.refs = refsOf
 	}
 	if theHost.checkUprobeMulti() == nil {
 		l, err := uprobeMultiLink(rows[0].prog.FD(), &spec)
@@ -142,7 +202,7 @@ func attachUprobes(s *session, rows []row) (io.Closer, error) {
 	}
 	var all closers
 	for i, r := range rows {
-		opt := &link.UprobeOptions{Address: spec.offsets[i], PID: a.PID, Cookie: r.a.Cookie, RefCtrOffset: r.a.Semaphore}
+		opt := &link.UprobeOptions{Address: spec.offsets[i], PID: a.PID, Cookie: r.a.Cookie, RefCtrOffset: refsOf[i]}
 		open := ex.Uprobe
 		if spec.ret {
 			open = ex.Uretprobe

@@ -43,7 +43,7 @@ func Features() (map[string]bool, error) {
 		"kretprobe_multi": h.checkKprobeMulti,
 		"uprobe":          func() error { return h.checkPMU("uprobe", "CONFIG_UPROBE_EVENTS") },
 		"uprobe_multi":    h.checkUprobeMulti,
-		"perf":            func() error { return checkPerf(h, nil, nil) },
+		"perf":            h.checkPerf,
 		"raw_tp_cookie":   h.checkRawTPCookie,
 	} {
 		out["carrier:"+name] = check() == nil

@@ -11,6 +11,7 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
+	"golang.org/x/sys/unix"
 
 	"stapkit/ir"
 )
@@ -75,6 +76,11 @@ func (s *session) load(object []byte) error {
 		return s.explain(first, err)
 	}
 	s.programs = s.coll.Programs
+	if s.opt.Timing {
+		if s.stats, err = ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME)); err != nil {
+			s.out.warn(fmt.Sprintf("the kernel does not time programs: %v", err))
+		}
+	}
 	sess := s.coll.Maps[ir.MapSession]
 	if sess == nil || int(sess.ValueSize()) < s.p.SessionSize() {
 		return errorf(codeCompiled, nil, "the object has no session block of %d bytes", s.p.SessionSize())
@@ -164,7 +170,7 @@ func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 			if ps == nil {
 				return nil, errorf(codeCompiled, nil, "the object has no program %s for probe %s", s.p.Handlers[a.Handler].Name, p.Point)
 			}
-			if err := c.check(theHost, a, ps); err != nil {
+			if err := c.check(s, a, ps); err != nil {
 				pl.why = append(pl.why, fmt.Sprintf("%s: %v", a.Carrier, err))
 				continue
 			}

@@ -412,11 +412,42 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 	if kg.off > 0 {
 		slices.SortStableFunc(list, func(a, b numbered) int { return cmp.Compare(a.seq, b.seq) })
 	}
-	out := make([]interp.Element, n)
+	out := make([]interp.Element, 0, n)
 	for i := range list {
-		out[i] = list[i].Element
+		out = append(out, list[i].Element)
 	}
-	return out, nil
+	return k.merge(kg, out), nil
+}
+
+// merge makes one element of those whose keys stand for the same text: to the
+// script they are the same. Numbers are added up if the kernel's handlers only
+// add to the array; otherwise the newest stays.
+func (k *kernelGlobals) merge(kg *kernelGlobal, list []interp.Element) []interp.Element {
+	if !slices.ContainsFunc(kg.g.Keys, func(t ir.Type) bool { return t.Kind == ir.Deferred }) {
+		return list
+	}
+	index := map[string]int{}
+	out := list[:0]
+	key := make([]byte, kg.key.size)
+	for _, e := range list {
+		for i := range e.Keys {
+			e.Keys[i] = k.canon(e.Keys[i])
+		}
+		kg.key.encode(key, e.Keys)
+		at, ok := index[string(key)]
+		switch {
+		case !ok:
+			index[string(key)] = len(out)
+			out = append(out, e)
+		case kg.g.Value.Kind == ir.Stat:
+			out[at].Stat.Merge(e.Stat)
+		case kg.g.Value.Kind == ir.Int && kg.g.Additive:
+			out[at].Val.I += e.Val.I
+		default:
+			out[at].Val = e.Val
+		}
+	}
+	return out
 }
 
 // readAll reads a whole hash map in batches.

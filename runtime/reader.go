@@ -128,13 +128,13 @@ func (s *session) items(r *record) error {
 				return err
 			}
 		case ir.ItemWarn:
-			v, _, err := takeArg(ir.Type{Kind: ir.Str}, it.args)
+			v, err := interp.TakeArgs(it.args, textType)
 			if err != nil {
 				return err
 			}
 			s.out.write(text)
 			text = nil
-			s.out.warn(v.S)
+			s.out.warn(v[0].S)
 		case ir.ItemError:
 			e, err := itemError(it)
 			if err != nil {
@@ -160,11 +160,11 @@ func itemError(it item) (*interp.Error, error) {
 		Code: ir.ErrCode(native.Uint64(it.args)), Arg: int64(native.Uint64(it.args[8:])), Site: int(it.aux),
 	}
 	if e.Code == ir.ErrUser {
-		v, _, err := takeArg(ir.Type{Kind: ir.Str}, it.args[16:])
+		v, err := interp.TakeArgs(it.args[16:], textType)
 		if err != nil {
 			return nil, err
 		}
-		e.Detail = v.S
+		e.Detail = v[0].S
 	}
 	return e, nil
 }

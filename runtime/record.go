@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"fmt"
 
 	"stapkit/ir"
@@ -117,46 +116,14 @@ func nextItem(b []byte) (it item, rest []byte, err error) {
 	return item{op: native.Uint16(b), aux: native.Uint32(b[4:]), args: b[8:size]}, b[size:], nil
 }
 
-// takeArg cuts an argument of type t off b.
-func takeArg(t ir.Type, b []byte) (v interp.Value, rest []byte, err error) {
-	if len(b) < 8 {
-		return v, nil, fmt.Errorf("argument of %d bytes", len(b))
-	}
-	if t.Kind == ir.Int {
-		return interp.IntValue(int64(native.Uint64(b))), b[8:], nil
-	}
-	first := native.Uint16(b)
-	size := 8 * int(native.Uint16(b[2:]))
-	if size < 8 || size > len(b) {
-		return v, nil, fmt.Errorf("argument of %d bytes in %d", size, len(b))
-	}
-	data, rest := b[8:size], b[size:]
-	switch t.Kind {
-	case ir.Str:
-		n := int(first)
-		if first == ir.StrToNUL {
-			if n = bytes.IndexByte(data, 0); n < 0 {
-				n = len(data)
-			}
-		}
-		if n > len(data) {
-			return v, nil, fmt.Errorf("string of %d bytes in %d", n, len(data))
-		}
-		return interp.StrValue(string(data[:n])), rest, nil
-	case ir.Deferred:
-		return interp.DeferredValue(ir.Text(first), string(data)), rest, nil
-	}
-	return v, nil, fmt.Errorf("argument of kind %d", t.Kind)
-}
+// textType is any string in an item.
+var textType = []ir.Type{{Kind: ir.Str, Width: ir.MaxStrWidth}}
 
 // takeArgs reads the arguments of format f.
 func takeArgs(f *ir.Format, b []byte) ([]interp.Value, error) {
-	vs := make([]interp.Value, len(f.Args))
-	for i, t := range f.Args {
-		var err error
-		if vs[i], b, err = takeArg(t, b); err != nil {
-			return nil, fmt.Errorf("argument %d of %q: %w", i+1, f.Text, err)
-		}
+	vs, err := interp.TakeArgs(b, f.Args)
+	if err != nil {
+		return nil, fmt.Errorf("arguments of %q: %w", f.Text, err)
 	}
 	return vs, nil
 }

@@ -50,11 +50,13 @@ type session struct {
 	coll     *ebpf.Collection
 	programs map[string]*ebpf.Program
 	plans    []plan
+	stats    io.Closer // keeps the kernel's timing of programs on
 	kernel   *kernelGlobals
 	gens     map[int]*generations
 	regions  []*ebpf.Program
 	writes   []map[int]bool // by handler: generation arrays that it writes
 	attached []attached
+	spots    spots // until all is attached
 	ringMu   sync.Mutex
 	ring     *ring
 	join     joiner
@@ -210,7 +212,9 @@ func (s *session) open(ctx context.Context, object []byte) error {
 	}
 	s.fillBlock()
 	if s.coll != nil {
-		if err := s.attach(ctx); err != nil {
+		err := s.attach(ctx)
+		s.spots.close()
+		if err != nil {
 			return err
 		}
 	}
@@ -611,6 +615,10 @@ func (s *session) close() {
 	}
 	s.ringMu.Unlock()
 	s.peek.close()
+	if s.stats != nil {
+		// The kernel stops timing at the latest when the process ends.
+		_ = s.stats.Close()
+	}
 	if s.blk != nil {
 		// The mapping goes with the process if not now.
 		_ = s.blk.close()

@@ -5,9 +5,8 @@ package loader
 import (
 	"bufio"
 	"bytes"
-	"cmp"
-	"debug/elf"
-	"encoding/hex"
+	stdelf "debug/elf"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"strings"
 
 	"stapkit/ir"
+	"stapkit/target/elf"
 )
 
 // userSymbols names addresses of user processes. The mappings of a process are
@@ -41,18 +41,12 @@ type mapping struct {
 	id         string
 }
 
-// userFile is the symbols of one ELF file, by offset in the file's own address
-// space.
+// userFile is the symbols of one ELF file: its own, and before these those of its
+// separate debug file, if it is stripped and there is one.
 type userFile struct {
-	loads []elf.ProgHeader
-	syms  []userSym
-	size  uint64 // of the loaded image
-	base  uint64
-}
-
-type userSym struct {
-	addr, size uint64
-	name       string
+	tables []*elf.File
+	base   uint64 // of the loaded image, in the file's own address space
+	size   uint64
 }
 
 func newUserSymbols() *userSymbols {
@@ -170,12 +164,14 @@ func (u *userSymbols) lookup(tgid int, addr uint64) (m *mapping, name string, of
 	if m.file == nil {
 		return m, "", inFile, m.end - m.start
 	}
-	at, ok := m.file.address(inFile)
+	at, ok := m.file.tables[len(m.file.tables)-1].Addr(inFile)
 	if !ok {
 		return m, "", inFile, m.file.size
 	}
-	if s, ok := m.file.symbol(at); ok {
-		return m, s.name, at - s.addr, s.size
+	for _, f := range m.file.tables {
+		if s, off, ok := f.At(at); ok {
+			return m, s.Name, off, s.Size
+		}
 	}
 	return m, "", at - m.file.base, m.file.size
 }
@@ -230,36 +226,6 @@ func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uin
 	}
 }
 
-// address turns an offset in the file into an address of the file's own space.
-func (f *userFile) address(off uint64) (uint64, bool) {
-	for i := range f.loads {
-		p := &f.loads[i]
-		if p.Off <= off && off < p.Off+p.Filesz {
-			return off - p.Off + p.Vaddr, true
-		}
-	}
-	return 0, false
-}
-
-func (f *userFile) symbol(at uint64) (userSym, bool) {
-	i, ok := slices.BinarySearchFunc(f.syms, at, func(s userSym, at uint64) int { return cmp.Compare(s.addr, at) })
-	if !ok {
-		i--
-	}
-	// Of several symbols at one address the first is taken, see sortSyms.
-	for i > 0 && f.syms[i-1].addr == f.syms[i].addr {
-		i--
-	}
-	if i < 0 {
-		return userSym{}, false
-	}
-	s := f.syms[i]
-	if s.size > 0 && at >= s.addr+s.size {
-		return userSym{}, false
-	}
-	return s, true
-}
-
 // openUserFile reads the symbols of a mapped file, nil if there is no way to. The
 // mapping's own link is used first: it works for deleted files and in other mount
 // namespaces.
@@ -276,101 +242,41 @@ func openUserFile(pid int, m *mapping) *userFile {
 	return nil
 }
 
-// maxUserFile bounds the symbols that are kept of one file.
-const maxUserFile = 4 << 20
-
-// readUserFile reads an ELF file, of which nothing is trusted. What its stripped
-// symbols lack is taken from a separate debug file of the same build-id.
-func readUserFile(path string) (f *userFile, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			f, err = nil, fmt.Errorf("%s: damaged ELF file: %v", path, r)
-		}
-	}()
-	e, err := elf.Open(path)
+// readUserFile reads an ELF file, of which nothing is trusted.
+func readUserFile(path string) (*userFile, error) {
+	f, err := elf.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer e.Close()
-	f = &userFile{base: ^uint64(0)}
-	for _, p := range e.Progs {
-		if p.Type == elf.PT_LOAD {
-			f.loads = append(f.loads, p.ProgHeader)
-			f.base = min(f.base, p.Vaddr)
-			f.size = max(f.size, p.Vaddr+p.Memsz)
+	u := &userFile{tables: []*elf.File{f}}
+	lo, hi := ^uint64(0), uint64(0)
+	stripped := true
+	for _, p := range f.ELF().Progs {
+		if p.Type == stdelf.PT_LOAD {
+			lo, hi = min(lo, p.Vaddr), max(hi, p.Vaddr+p.Memsz)
 		}
 	}
-	f.base &^= 0xfff
-	f.size -= f.base
-	syms, err := e.Symbols()
-	if err != nil || len(syms) == 0 {
-		if id := buildID(e); id != "" {
-			syms = append(syms, debugFileSymbols(id)...)
+	for _, s := range f.ELF().Sections {
+		stripped = stripped && s.Type != stdelf.SHT_SYMTAB
+	}
+	if lo < hi {
+		u.base = lo &^ 0xfff
+		u.size = hi - u.base
+	}
+	if stripped {
+		var search elf.Search
+		if name, err := search.DebugFile(f); err == nil {
+			if d, err := elf.Open(name); err == nil {
+				u.tables = []*elf.File{d, f}
+			}
 		}
 	}
-	dyn, err := e.DynamicSymbols()
-	if err == nil {
-		syms = append(syms, dyn...)
-	}
-	for _, s := range syms {
-		t := elf.ST_TYPE(s.Info)
-		if t != elf.STT_FUNC && t != elf.STT_NOTYPE && t != elf.STT_GNU_IFUNC ||
-			s.Section == elf.SHN_UNDEF || s.Section >= elf.SHN_LORESERVE || s.Name == "" || s.Name[0] == '$' || len(f.syms) >= maxUserFile {
-			continue
+	// The symbols are read now, so that no file need stay open.
+	for _, t := range u.tables {
+		_, serr := t.Symbols()
+		if err := errors.Join(serr, t.Close()); err != nil {
+			return nil, err
 		}
-		if t == elf.STT_NOTYPE && (int(s.Section) >= len(e.Sections) || e.Sections[s.Section].Flags&elf.SHF_EXECINSTR == 0) {
-			continue
-		}
-		f.syms = append(f.syms, userSym{s.Value, s.Size, s.Name})
 	}
-	sortSyms(f.syms)
-	return f, nil
-}
-
-// sortSyms orders by address; at one address those with a size first, then in
-// the file's order.
-func sortSyms(s []userSym) {
-	slices.SortStableFunc(s, func(a, b userSym) int {
-		if c := cmp.Compare(a.addr, b.addr); c != 0 {
-			return c
-		}
-		return cmp.Compare(min(b.size, 1), min(a.size, 1))
-	})
-}
-
-func buildID(e *elf.File) string {
-	s := e.Section(".note.gnu.build-id")
-	if s == nil || s.Size > 4096 {
-		return ""
-	}
-	b, err := s.Data()
-	if err != nil || len(b) < 16 {
-		return ""
-	}
-	n, d := e.ByteOrder.Uint32(b), e.ByteOrder.Uint32(b[4:])
-	at := 12 + uint64(n+3)&^3
-	if at+uint64(d) > uint64(len(b)) {
-		return ""
-	}
-	return hex.EncodeToString(b[at : at+uint64(d)])
-}
-
-// debugFileSymbols reads the symbols of a separate debug file.
-func debugFileSymbols(id string) []elf.Symbol {
-	if len(id) < 4 {
-		return nil
-	}
-	e, err := elf.Open(filepath.Join("/usr/lib/debug/.build-id", id[:2], id[2:]+".debug"))
-	if err != nil {
-		return nil
-	}
-	defer e.Close()
-	if buildID(e) != id {
-		return nil
-	}
-	syms, err := e.Symbols()
-	if err != nil {
-		return nil
-	}
-	return syms
+	return u, nil
 }

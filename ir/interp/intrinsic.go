@@ -234,17 +234,17 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 // one word, a string with its length, deferred text with its kind.
 func AppendArgs(b []byte, args []Value) []byte {
 	for _, v := range args {
-		switch v.Kind {
-		case ir.Int:
+		if v.Kind == ir.Int {
 			b = binary.LittleEndian.AppendUint64(b, uint64(v.I))
 			continue
-		case ir.Deferred:
-			b = binary.LittleEndian.AppendUint16(b, uint16(v.Text))
-			b = binary.LittleEndian.AppendUint16(b, uint16((len(v.S)+7)/8))
-			b = binary.LittleEndian.AppendUint32(b, 0)
-		default:
-			b = binary.LittleEndian.AppendUint16(b, uint16(len(v.S)))
 		}
+		first := uint16(len(v.S))
+		if v.Kind == ir.Deferred {
+			first = uint16(v.Text)
+		}
+		b = binary.LittleEndian.AppendUint16(b, first)
+		b = binary.LittleEndian.AppendUint16(b, uint16(1+(len(v.S)+7)/8))
+		b = binary.LittleEndian.AppendUint32(b, 0)
 		b = append(b, v.S...)
 		for len(b)%8 != 0 {
 			b = append(b, 0)

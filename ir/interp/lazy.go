@@ -1,6 +1,7 @@
 package interp
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -130,39 +131,42 @@ func (t *Texts) call(index int, b []byte) (string, error) {
 	return f.rs, nil
 }
 
-// TakeArgs reads what AppendArgs wrote of values of the given types. Nothing in
-// b is trusted.
+// TakeArgs reads the arguments of an item or of a TextFormat payload, as package
+// ir lays them out (see RecHeader). Nothing in b is trusted.
 func TakeArgs(b []byte, types []ir.Type) ([]Value, error) {
 	args := make([]Value, len(types))
 	for i, t := range types {
 		args[i] = Zero(t)
 		v := &args[i]
+		if len(b) < 8 {
+			return nil, errPayload
+		}
 		if t.Kind == ir.Int {
-			if len(b) < 8 {
-				return nil, errPayload
-			}
 			v.I = int64(binary.LittleEndian.Uint64(b))
 			b = b[8:]
 			continue
 		}
-		head := 2
-		if t.Kind == ir.Deferred {
-			head = 8
-		}
-		if len(b) < head {
+		first := binary.LittleEndian.Uint16(b)
+		size := 8 * int(binary.LittleEndian.Uint16(b[2:]))
+		if size < 8 || size > len(b) {
 			return nil, errPayload
 		}
-		n := int(binary.LittleEndian.Uint16(b))
-		if t.Kind == ir.Deferred {
-			v.Text = ir.Text(n)
-			n = 8 * int(binary.LittleEndian.Uint16(b[2:]))
-		}
-		size := (head + n + 7) &^ 7
-		if len(b) < size {
-			return nil, errPayload
-		}
-		v.S = string(b[head : head+n])
+		data := b[8:size]
 		b = b[size:]
+		if t.Kind == ir.Deferred {
+			v.Text, v.S = ir.Text(first), string(data)
+			continue
+		}
+		n := int(first)
+		if first == ir.StrToNUL {
+			if n = bytes.IndexByte(data, 0); n < 0 {
+				n = len(data)
+			}
+		}
+		if n > len(data) {
+			return nil, errPayload
+		}
+		v.S = string(data[:n])
 	}
 	return args, nil
 }

@@ -445,7 +445,7 @@ func TestMakeText(t *testing.T) {
 		b.printf("%s ", &ir.MakeText{Kind: ir.TextType, Layout: 1, Flags: 2, Args: []ir.Expr{num(0x10)}, Size: 3, T: text(ir.TextType, 24)}),
 		b.printf("%s ", &ir.MakeText{Kind: ir.TextType, Layout: 1, Args: []ir.Expr{num(5)}, Size: 8, Immediate: true, T: text(ir.TextType, 24)}),
 		b.printf("%s ", &ir.MakeText{Kind: ir.TextParms, Layout: 1, Args: []ir.Expr{num(5), num(6)}, T: text(ir.TextParms, 24)}),
-		b.printf("%s ", &ir.MakeText{Kind: ir.TextFormat, Tag: ir.LazyFormat, Format: fm, Args: args, T: text(ir.TextFormat, 24)}),
+		b.printf("%s ", &ir.MakeText{Kind: ir.TextFormat, Tag: ir.LazyFormat, Format: fm, Args: args, T: text(ir.TextFormat, ir.LazyWidth(args))}),
 		b.printf("%s", &ir.MakeText{Kind: ir.TextUStack, T: text(ir.TextUStack, 64)}),
 		b.printf("%s", &ir.MakeText{Kind: ir.TextType, Args: []ir.Expr{num(0x30)}, Size: 3, T: text(ir.TextType, 24), Site: 5}),
 	)
