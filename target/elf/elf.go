@@ -35,6 +35,8 @@ type File struct {
 	Interp string
 
 	f      *elf.File
+	r      io.ReaderAt
+	size   int64 // of the file, -1 if it is not known
 	closer io.Closer
 
 	symOnce sync.Once
@@ -54,12 +56,15 @@ func Open(path string) (*File, error) {
 		return nil, errors.Join(err, r.Close())
 	}
 	f.closer = r
+	if st, err := r.Stat(); err == nil && st.Mode().IsRegular() {
+		f.size = st.Size()
+	}
 	return f, nil
 }
 
 // New reads an ELF file from r, which is used until Close. path names it.
 func New(path string, r io.ReaderAt) (*File, error) {
-	f := &File{Path: path}
+	f := &File{Path: path, r: r, size: -1}
 	err := guard(path, func() error {
 		ef, err := elf.NewFile(r)
 		if err != nil {
@@ -168,6 +173,26 @@ func (f *File) Close() error {
 		return nil
 	}
 	return f.closer.Close()
+}
+
+// SectionData is the content of a section, decompressed. It fails for one that
+// is larger than limit bytes or the file.
+func (f *File) SectionData(s *elf.Section, limit uint64) (data []byte, err error) {
+	err = guard(f.Path, func() error {
+		if s.Size > limit || s.FileSize > limit {
+			return fmt.Errorf("section %s of %d bytes is too large", s.Name, max(s.Size, s.FileSize))
+		}
+		whole := s.Flags&elf.SHF_COMPRESSED == 0 && s.Type != elf.SHT_NOBITS
+		if whole && f.size >= 0 && s.Offset <= uint64(f.size) && s.Size <= uint64(f.size)-s.Offset {
+			// In one go: large sections are copied several times otherwise.
+			data = make([]byte, s.Size)
+			_, err := f.r.ReadAt(data, int64(s.Offset))
+			return err
+		}
+		data, err = s.Data()
+		return err
+	})
+	return data, err
 }
 
 // ELF is the file as the standard library has it, for readers of other
