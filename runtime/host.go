@@ -113,7 +113,7 @@ func lacks(what, option string) error {
 	if v, known := kernelConfig(option); known && v != "y" && v != "m" {
 		return errorf(codeKernel, nil, "%s: the running kernel was built without %s", what, option)
 	}
-	return errorf(codeKernel, nil, "%s: the running kernel does not offer it (is %s set?)", what, option)
+	return errorf(codeKernel, nil, "%s: the running kernel does not offer it (is %s set, and /sys mounted?)", what, option)
 }
 
 // checkBPF tells why this process cannot load tracing programs at all, or nil.
@@ -202,7 +202,7 @@ func (h *host) checkTrampoline() error {
 func (h *host) checkPMU(name, option string) error {
 	return h.once("pmu "+name, func() error {
 		if _, err := os.Stat("/sys/bus/event_source/devices/" + name + "/type"); err != nil {
-			return lacks(name+" probes", option)
+			return lacks("no event source", option)
 		}
 		return nil
 	})
@@ -220,7 +220,7 @@ func (h *host) checkUprobeMulti() error {
 func (h *host) checkKprobeMulti() error {
 	return h.once("kprobe_multi", func() error {
 		if err := features.HaveBPFLinkKprobeMulti(); err != nil {
-			return lacks("kprobe_multi probes", "CONFIG_FPROBE")
+			return lacks("no such links", "CONFIG_FPROBE")
 		}
 		return nil
 	})

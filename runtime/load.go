@@ -50,7 +50,7 @@ func (s *session) load(object []byte) error {
 	}
 	cpus, err := ebpf.PossibleCPU()
 	if err != nil {
-		return fmt.Errorf("number of CPUs: %w", err)
+		return errorf(codeKernel, err, "the number of CPUs is not known, is /sys mounted? (%v)", err)
 	}
 	inner := s.fitMaps(spec, cpus)
 	s.spec = spec
