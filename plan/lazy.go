@@ -15,7 +15,7 @@ func (pl *planner) lazy() {
 	for i := range pl.p.Handlers {
 		if h := pl.p.Handlers[i]; h.Kernel && h.Ctx != ir.CtxRegion {
 			f := &lazyFrame{lazier: lz, locals: h.Locals}
-			f.rewrite(h.Body)
+			f.rewrite(h.Body, h.Cond)
 		}
 	}
 }
@@ -96,12 +96,14 @@ func nonZero(x ir.Expr) bool {
 type lazyFrame struct {
 	*lazier
 	locals []ir.Type
+	params int  // locals that callers set
 	result bool // Return gives lazy text
 	vars   map[int]bool
 }
 
-// rewrite makes the text of a body lazy where it can be.
-func (f *lazyFrame) rewrite(body []ir.Stmt) {
+// rewrite makes the text of a body lazy where it can be. The condition before it
+// may look at variables.
+func (f *lazyFrame) rewrite(body []ir.Stmt, cond ir.Expr) {
 	f.vars = map[int]bool{}
 	assigned := map[int]bool{}
 	barred := map[int]bool{} // set by something else than a plain assignment
@@ -129,7 +131,7 @@ func (f *lazyFrame) rewrite(body []ir.Stmt) {
 		}
 	})
 	for id, t := range f.locals {
-		if t.Kind == ir.Str && assigned[id] && !barred[id] {
+		if t.Kind == ir.Str && id >= f.params && assigned[id] && !barred[id] {
 			f.vars[id] = true
 		}
 	}
@@ -137,27 +139,63 @@ func (f *lazyFrame) rewrite(body []ir.Stmt) {
 	for {
 		n := len(f.vars)
 		f.visitList(body)
+		if cond != nil {
+			f.visit(cond, false)
+		}
+		f.dropCycles(body)
 		if len(f.vars) == n {
 			break
 		}
 	}
 	// Keep those that pay: something lazy gets into them.
+	able := f.vars
+	f.vars = map[int]bool{}
 	for changed := true; changed; {
 		changed = false
-		pays := map[int]bool{}
 		ir.Walk(body, nil, func(x ir.Expr) {
-			if u, ok := x.(*ir.Update); ok && !u.L.Global && f.vars[u.L.ID] && f.producible(u.R) {
-				pays[u.L.ID] = true
-			}
-		})
-		for id := range f.vars {
-			if !pays[id] {
-				delete(f.vars, id)
+			u, ok := x.(*ir.Update)
+			if ok && !u.L.Global && able[u.L.ID] && !f.vars[u.L.ID] && f.producible(u.R) {
+				f.vars[u.L.ID] = true
 				changed = true
 			}
-		}
+		})
 	}
 	f.list(body)
+}
+
+// dropCycles drops the variables whose text is made from what they held before:
+// that would grow with every round of a loop.
+func (f *lazyFrame) dropCycles(body []ir.Stmt) {
+	from := map[int]map[int]bool{} // variable -> those whose text gets into it
+	ir.Walk(body, nil, func(x ir.Expr) {
+		u, ok := x.(*ir.Update)
+		if !ok || u.L.Global || !f.vars[u.L.ID] {
+			return
+		}
+		if from[u.L.ID] == nil {
+			from[u.L.ID] = map[int]bool{}
+		}
+		ir.WalkExpr(u.R, nil, func(x ir.Expr) {
+			if l, ok := x.(*ir.Local); ok && f.vars[l.ID] {
+				from[u.L.ID][l.ID] = true
+			}
+		})
+	})
+	for id := range from {
+		seen := map[int]bool{}
+		var visit func(int)
+		visit = func(v int) {
+			for w := range from[v] {
+				if !seen[w] {
+					seen[w] = true
+					visit(w)
+				}
+			}
+		}
+		if visit(id); seen[id] {
+			delete(f.vars, id)
+		}
+	}
 }
 
 // visitList drops the variables that statements observe.
@@ -258,7 +296,7 @@ func (lz *lazier) clone(fn int) int {
 	n.Name += ".lazy"
 	n.Body = ir.CloneStmts(src.Body)
 	n.Locals = append([]ir.Type(nil), src.Locals...)
-	f := &lazyFrame{lazier: lz, locals: n.Locals, result: true}
+	f := &lazyFrame{lazier: lz, locals: n.Locals, params: n.Params, result: true}
 	pays := false
 	ir.Walk(n.Body, func(s ir.Stmt) {
 		if r, ok := s.(*ir.Return); ok && r.X != nil {
@@ -274,7 +312,7 @@ func (lz *lazier) clone(fn int) int {
 	if !pays {
 		return -1
 	}
-	f.rewrite(n.Body)
+	f.rewrite(n.Body, nil)
 	id := len(p.Funcs)
 	p.Funcs = append(p.Funcs, &n)
 	lz.pl.funcs = append(lz.pl.funcs, lz.pl.funcs[fn])
@@ -312,14 +350,13 @@ func lazyType() ir.Type { return ir.Type{Kind: ir.Deferred, Text: ir.TextFormat}
 // expr rewrites x. lazily: its value may be lazy text; must: it has to be.
 func (f *lazyFrame) expr(x ir.Expr, lazily, must bool) ir.Expr {
 	if !lazily {
+		if u, ok := x.(*ir.Update); ok && !u.L.Global && f.vars[u.L.ID] {
+			u.R = f.expr(u.R, true, true)
+			return u
+		}
 		ir.Children(x, func(c *ir.Expr) { *c = f.expr(*c, false, false) })
-		switch x := x.(type) {
-		case *ir.Seq:
-			f.list(x.Body)
-		case *ir.Update:
-			if !x.L.Global && f.vars[x.L.ID] {
-				x.R = f.expr(x.R, true, true)
-			}
+		if seq, ok := x.(*ir.Seq); ok {
+			f.list(seq.Body)
 		}
 		return x
 	}
