@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"stapkit/target/ctype"
+	elffile "stapkit/target/elf"
 )
 
 // entryKey is the identity of an entry.
@@ -523,12 +525,10 @@ func (v *Variable) AtEntry() (Location, error) {
 		return l, nil
 	}
 	// A clone that the optimiser made may take other parameters than its
-	// source says; so may a static function of optimised code.
-	clone := i.Func.e.key() != i.e.key() && !i.e.ref(atSpecification).valid() && !i.External
-	if clone || err != nil && !i.External {
-		return l, err
-	}
-	if !keepsToABI(i.e.u.info().language) {
+	// source says. GCC gives clones names of their own; other compilers
+	// change static functions in place.
+	info := i.e.u.info()
+	if i.clone() || err != nil && !i.External && !strings.HasPrefix(info.producer, "GNU ") || !keepsToABI(info.language) {
 		return l, err
 	}
 	places := v.d.abi().Parameters(i.Type())
@@ -563,6 +563,24 @@ func (v *Variable) AtEntry() (Location, error) {
 		left -= 8
 	}
 	return Location{Pieces: ps}, nil
+}
+
+// clone reports whether the instance may be a copy that the optimiser made of
+// the function: it is an instance of another entry, as copies are and, after
+// link-time optimisation, all functions, and no symbol at its address has the
+// function's own name.
+func (i *Instance) clone() bool {
+	if i.External || i.Func.e.key() == i.e.key() || i.e.ref(atSpecification).valid() {
+		return false
+	}
+	for _, f := range []*elffile.File{i.d.Program, i.d.elf} {
+		// A file whose symbols cannot be read tells nothing.
+		syms, err := f.Lookup(i.Name)
+		if err == nil && slices.ContainsFunc(syms, func(s elffile.Symbol) bool { return s.Addr == i.Addr }) {
+			return false
+		}
+	}
+	return true
 }
 
 // keepsToABI reports whether programs in a language (DWARF 5, table 7.17, and
