@@ -81,6 +81,9 @@ func (b *bodyState) targetFailed(x syntax.Expr, f *fail) {
 	if f.help != "" {
 		bd.help("%s", f.help)
 	}
+	if b.probe != nil && b.probe.Written != nil && !b.e.user(x) {
+		bd.related(b.probe.Written, "while processing probe "+b.probe.Point)
+	}
 	b.body.bad[x] = true
 }
 
@@ -105,6 +108,7 @@ func (b *bodyState) atEntry(x *syntax.TargetVar) bool {
 		return false
 	}
 	switch x.Name {
+	case "$$vars", "$$parms", "$$locals":
 	case "$return", "$$return", "$$name", "$$system", "$$provider":
 		return false
 	}
@@ -431,6 +435,9 @@ func (b *bodyState) variableAccess(x *syntax.TargetVar, addr bool) (*Access, *fa
 	v := c.lookup(name)
 	if name == "return" && v == nil {
 		v = c.ret
+	}
+	if v == nil && c.globals != nil {
+		v = c.globals(name)
 	}
 	if v == nil {
 		if c.open {

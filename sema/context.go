@@ -21,6 +21,8 @@ type context struct {
 	space  Space
 	module string // kernel module
 	binary string // user program
+	// globals finds file-level variables of the program; nil if there are none.
+	globals func(name string) *ctxVar
 }
 
 // context gives what the probed place offers, nil for a place without any.
@@ -48,7 +50,7 @@ func (p *Probe) Variables() []Var {
 		src = c.entry
 	}
 	for _, v := range src.vars {
-		if !v.hidden {
+		if !v.hidden && v.why == "" {
 			out = append(out, Var{Name: v.name, Type: typeName(v.typ)})
 		}
 	}

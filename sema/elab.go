@@ -28,12 +28,10 @@ type Options struct {
 	SkipBadVars bool
 	// Unoptimized is -u: nothing is left out for lack of effect.
 	Unoptimized bool
-	// Command is the program that -c starts or the executable of -x's process: what
-	// "process" without a path means. PID is that of -x.
+	// Command is the command line of -c, PID the process of -x: "process" without a
+	// path means their program.
 	Command string
 	PID     int
-	// Compatible is --compatible, "" for the newest language.
-	Compatible string
 }
 
 // unit is a file in use.

@@ -478,7 +478,7 @@ var famData = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 			if r.e.opt.Command == "" && r.e.opt.PID == 0 {
 				return nil, needProcess()
 			}
-			c.Process, c.PID, c.TargetSet = r.e.opt.Command, r.e.opt.PID, true
+			c.Process, c.PID, c.TargetSet = r.e.opt.program(), r.e.opt.PID, true
 		}
 	}
 	if d.arg == numArg {
@@ -530,7 +530,7 @@ var famPerf = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 			if r.e.opt.Command == "" && r.e.opt.PID == 0 {
 				return nil, needProcess()
 			}
-			c.Process, c.PID, c.TargetSet = r.e.opt.Command, r.e.opt.PID, true
+			c.Process, c.PID, c.TargetSet = r.e.opt.program(), r.e.opt.PID, true
 		}
 		p.Binary = c.Process
 	}

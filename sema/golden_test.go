@@ -241,18 +241,13 @@ var elsewhere = map[string]string{
 	"opt_G2":     "the script is an argument",
 }
 
-// needDWARF are the recorded runs that need the variables of a program.
-var needDWARF = map[string]bool{
-	"cast_user": true, "defined": true, "dvars_user_fields2": true, "dvars_user_ret": true, "user_string_n": true,
-}
-
 // missingNames lists the functions and aliases that a program's errors say are not
 // in the library; ok is false if there is any other error.
 func missingNames(p *Program) (names []string, ok bool) {
 	for _, d := range p.Diags {
 		switch {
 		case d.Severity != diag.Error:
-		case d.Code == codeUnresolvedFunc, d.Code == codePointMismatch:
+		case d.Code == codeUnresolvedFunc, d.Code == codePointMismatch, strings.HasPrefix(d.Message, "unknown operator @"):
 			names = append(names, d.Message)
 		case d.Code == codeUnresolvedType && len(names) > 0:
 		default:
@@ -292,9 +287,6 @@ func TestRecordedRuns(t *testing.T) {
 			ok := p.OK() && !diag.HasErrors(p.Late)
 			if refused != ok {
 				return
-			}
-			if needDWARF[name] {
-				t.Skip("needs the variables of a program")
 			}
 			if names, only := missingNames(p); only && !refused {
 				t.Skipf("not in the library yet: %v", names)

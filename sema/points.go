@@ -459,6 +459,7 @@ type resolver struct {
 	e           *elab
 	userAliases *tnode
 	libTrees    map[string]*tnode
+	count       int // points resolved so far
 }
 
 // libTree gives the tree of the library's aliases with a first component, parsed on
@@ -521,6 +522,11 @@ const maxAliasDepth = 40
 func (r *resolver) point(p *point, proto *Probe, depth int) ([]*Probe, *fail) {
 	if depth > maxAliasDepth {
 		return nil, failf(codeAliasLoop, p.node, "probe aliases are nested too deeply")
+	}
+	if r.count++; r.count > maxPoints {
+		f := failf(codePointMismatch, p.node, "probe points expand to more than %d", maxPoints)
+		f.hard = true
+		return nil, f
 	}
 	base := *proto
 	base.Optional = base.Optional || p.optional

@@ -371,17 +371,19 @@ type Symbol struct {
 
 // A Location is where a value lies in a probed program.
 type Location struct {
-	// Kind is "reg" (value in register Reg), "mem" (at register Reg plus Offset),
-	// "const" (Offset is the value), "addr" (at fixed address Offset), or "expr".
+	// Kind is "reg" (the value is register Reg), "sum" (the value is Reg plus Offset),
+	// "mem" (at the address Reg plus Offset), "const" (the value is Offset) or "addr"
+	// (at the virtual address Offset of the program).
 	Kind   string
 	Reg    int // DWARF number
 	Index  int // second register that is added, scaled by Scale; -1 for none
 	Scale  int
 	Offset int64
 	Shift  int // the value lies this many bits above bit 0 of Reg
-	// Expr is a DWARF expression that needs more than that.
-	Expr []byte
-	Size int // of the value: 1, 2, 4, 8
+	// Offsets: of "sum", "mem" and "addr", for each the pointer at the address so far
+	// is loaded and the offset added.
+	Offsets []int64
+	Size    int // of the value: 1, 2, 4, 8
 	// Signed tells how a USDT argument widens.
 	Signed bool
 }

@@ -83,7 +83,57 @@ func (e *elab) resolveProbe(p *Probe) {
 	b := &bodyState{e: e, probe: p, file: p.Decl.File(), blocks: p.Blocks, locals: map[string]*Local{}, body: newBody()}
 	p.Body = b.body
 	b.run()
+	b.bindBuild()
 	e.shared[k] = append(e.shared[k], b)
+}
+
+// bindBuild ties a probe of a program to the build that its handler's accesses were
+// resolved for, when these depend on more than the calling convention.
+func (b *bodyState) bindBuild() {
+	if b.probe.Binary == "" || b.probe.Family == FamMark {
+		return
+	}
+	depends := func(body *Body) bool {
+		for _, a := range body.Targets {
+			if a.buildBound() {
+				return true
+			}
+		}
+		return false
+	}
+	bound := depends(b.body)
+	for _, en := range b.body.Entries {
+		bound = bound || depends(en.Body)
+	}
+	f := b.e.userFile(b.probe.Binary)
+	if !bound || f == nil {
+		return
+	}
+	b.probe.Carriers = append([]Carrier(nil), b.probe.Carriers...)
+	for i := range b.probe.Carriers {
+		b.probe.Carriers[i].BuildID = f.elf.BuildID
+	}
+}
+
+// buildBound reports whether an access depends on one build of a program.
+func (a *Access) buildBound() bool {
+	if a.Binary == "" {
+		return false
+	}
+	if a.Base == BaseLocation || a.Base == BaseSymbol {
+		return true
+	}
+	for _, h := range hops(a.Path) {
+		if h.Relocatable() {
+			return true
+		}
+	}
+	for _, v := range a.Vars {
+		if v.Access != nil && v.Access.buildBound() {
+			return true
+		}
+	}
+	return false
 }
 
 // blocksKey identifies a list of blocks.

@@ -2,6 +2,7 @@ package sema
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -395,6 +396,65 @@ probe process("`+bin+`").begin, process.syscall { println(pid()) }`, opt)
 	}
 }
 
+// TestUserListRecorded compares listings of the traced program with SystemTap's.
+func TestUserListRecorded(t *testing.T) {
+	bin := program(t)
+	src, err := filepath.Abs(filepath.Join(goldenDir(t, "programs"), "ut.c"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, vars := range map[string]bool{"l_ut": false, "L_ut": true, "l_stmt": false, "L_mark": true} {
+		_, m := archive(t, filepath.Join(goldenDir(t, "lists"), name+".txtar"))
+		_, pattern, _ := strings.Cut(strings.TrimSpace(m["command"]), " -L ")
+		if !vars {
+			_, pattern, _ = strings.Cut(strings.TrimSpace(m["command"]), " -l ")
+		}
+		pattern = strings.ReplaceAll(strings.ReplaceAll(pattern, "/g/ut.c", src), "/g/ut", bin)
+		lines, ds := List(pattern, Options{Library: library()}, ListOptions{Vars: vars})
+		if len(ds) > 0 {
+			t.Errorf("%s", show(ds))
+		}
+		got := strings.ReplaceAll(strings.ReplaceAll(strings.Join(lines, "\n")+"\n", src, "/g/ut.c"), bin, "/g/ut")
+		if name == "l_stmt" {
+			// Which lines have code is the compiler's choice.
+			for _, l := range strings.Split(m["stdout"], "\n") {
+				if !strings.Contains(got, l) {
+					t.Errorf("%s: no %s in\n%s", pattern, l, got)
+				}
+			}
+			continue
+		}
+		if got != m["stdout"] {
+			t.Errorf("%s: got\n%swant\n%s", pattern, got, m["stdout"])
+		}
+	}
+}
+
+func TestWildcards(t *testing.T) {
+	p := mustElaborate(t, `
+probe a.b.c = timer.s(1) { x = 1 }
+probe a.d = timer.s(2) { x = 2 }
+probe a.e("n").f = timer.s(3) { x = 3 }
+probe ab.x = timer.s(4) { x = 4 }
+probe a.* { println("one", x) }
+probe a** { println("deep", x) }
+probe a*.x { println("name", x) }
+probe timer.{ms(500000),ns(500000)} { println("group") }`, Options{})
+	var got []string
+	for _, pr := range p.Probes {
+		got = append(got, pr.Point+" <- "+pr.Chain[len(pr.Chain)-1].Point)
+	}
+	want := []string{
+		"timer.s(2) <- a.*",
+		"timer.s(1) <- a**", "timer.s(2) <- a**", "timer.s(4) <- a**",
+		"timer.s(4) <- a*.x",
+		"timer.ms(500000) <- timer.ms(500000)", "timer.ns(500000) <- timer.ns(500000)",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
 func TestGlob(t *testing.T) {
 	for _, c := range []struct {
 		pattern, name string
@@ -407,6 +467,20 @@ func TestGlob(t *testing.T) {
 		if got := glob(c.pattern, c.name); got != c.want {
 			t.Errorf("glob(%q, %q) = %v", c.pattern, c.name, got)
 		}
+	}
+}
+
+// TestAliasBlowUp checks that aliases that double each other end soon.
+func TestAliasBlowUp(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("probe a.x0 = begin { x = 1 }\n")
+	for i := 1; i < 30; i++ {
+		fmt.Fprintf(&b, "probe a.x%d = a.x%d, a.x%d {}\n", i, i-1, i-1)
+	}
+	b.WriteString("probe a.x29 { println(x) }")
+	p := elaborate(t, b.String(), Options{})
+	if p.OK() || len(p.Diags) > 100 {
+		t.Errorf("%d findings", len(p.Diags))
 	}
 }
 

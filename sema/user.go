@@ -10,9 +10,9 @@ import (
 	"strings"
 	"sync"
 
-	"stapkit/syntax"
 	"stapkit/target"
 	"stapkit/target/ctype"
+	"stapkit/target/dwarf"
 	"stapkit/target/elf"
 )
 
@@ -31,6 +31,10 @@ type userFile struct {
 	path string
 	elf  *elf.File
 	err  error
+
+	dwarfOnce sync.Once
+	dwarf     *dwarf.Data
+	dwarfErr  error
 }
 
 // file opens a program once.
@@ -55,6 +59,9 @@ func (b *Binaries) Close() error {
 	defer b.mu.Unlock()
 	var errs []error
 	for _, f := range b.files {
+		if f.dwarf != nil {
+			errs = append(errs, f.dwarf.Close())
+		}
 		if f.elf != nil {
 			errs = append(errs, f.elf.Close())
 		}
@@ -104,7 +111,7 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 			return nil, needProcess()
 		}
 		w.pid, w.targetSet = r.e.opt.PID, true
-		path := r.e.opt.Command
+		path := r.e.opt.program()
 		if path == "" {
 			path = "/proc/" + strconv.Itoa(w.pid) + "/exe"
 		} else if found, err := b.Search.Executable(path); err == nil {
@@ -162,6 +169,15 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	}
 	w.head = func(f *userFile) string { return fmt.Sprintf("process(%q).library(%q)", w.process, f.path) }
 	return w, nil
+}
+
+// program is the program of the command line that -c gives: its first word.
+func (o *Options) program() string {
+	words := strings.Fields(o.Command)
+	if len(words) == 0 {
+		return ""
+	}
+	return strings.Trim(words[0], `"'`)
 }
 
 // paths finds the files that a name in a process probe means: a path, a pattern of
@@ -222,13 +238,15 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 	if f != nil {
 		return nil, f
 	}
-	for _, part := range []string{"inline", "label", "callee", "callees"} {
+	for _, part := range []string{"callee", "callees"} {
 		if in.has(part) {
-			return nil, needUserDWARF(w.files[0].path, "."+part)
+			return nil, failf(codeRefused, nil, ".%s is not supported: it needs a check of each call's return address", part).
+				withHelp("nearest: probe the called function itself")
 		}
 	}
-	if _, file, ok := strings.Cut(fn.str, "@"); ok && strings.ContainsAny(file, "./:") {
-		return nil, needUserDWARF(w.files[0].path, fmt.Sprintf("a source file (%q)", file))
+	spec, f := parseFuncSpec(fn.str)
+	if f != nil {
+		return nil, f
 	}
 	var out []*Probe
 	for _, file := range w.files {
@@ -240,7 +258,7 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 			out = append(out, p)
 			continue
 		}
-		got, f := r.userFunctions(in, w, file, fn.str)
+		got, f := r.functionsIn(in, w, file, &spec)
 		if f != nil {
 			return nil, f
 		}
@@ -252,11 +270,46 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 			for _, file := range w.files {
 				names = append(names, functionNames(file)...)
 			}
-			return ctype.Similar(fn.str, names, 5)
+			return ctype.Similar(spec.name, names, 5)
 		})
 	}
 	return out, nil
 }}
+
+// functionsIn resolves functions of one program: with its debug information, and by
+// its symbols those that this does not know.
+func (r *resolver) functionsIn(in *request, w *where, file *userFile, spec *funcSpec) ([]*Probe, *fail) {
+	out, debug, f := r.debugFunctions(in, w, file, spec)
+	if f != nil {
+		return nil, f
+	}
+	for _, part := range []string{"inline", "label"} {
+		if in.has(part) && !debug {
+			return nil, needUserDWARF(file.path, "."+part)
+		}
+	}
+	if spec.file != "" && !debug {
+		return nil, needUserDWARF(file.path, fmt.Sprintf("a source file (%q)", spec.file))
+	}
+	if spec.file != "" || in.has("inline") || in.has("label") {
+		return out, nil
+	}
+	known := map[string]bool{}
+	for _, p := range out {
+		known[p.Func] = true
+	}
+	more, f := r.userFunctions(in, w, file, spec.name)
+	if f != nil {
+		return nil, f
+	}
+	for _, p := range more {
+		if !known[p.Func] {
+			out = append(out, p)
+		}
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Point < out[j].Point })
+	return out, nil
+}
 
 // needUserDWARF refuses what a symbol table cannot tell.
 func needUserDWARF(path, what string) *fail {
@@ -333,8 +386,7 @@ func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Sym
 	c := Carrier{Kind: "uprobe", Symbol: s.Name, Reason: "a breakpoint at the function's entry; bound by its symbol"}
 	if p.Return {
 		if file.elf.IsGo() {
-			return nil, failf(codeRefused, nil, "a return probe kills Go programs such as %s: their stacks move", file.path).
-				withHelp("probe the entry, or the lines of its return statements")
+			return nil, goReturn(file)
 		}
 		c.Kind, c.Reason = "uretprobe", "the return address is replaced while the function runs"
 	}
@@ -396,11 +448,22 @@ var famUStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *
 	if f != nil {
 		return nil, f
 	}
+	var spec funcSpec
 	if st.arg == strArg {
-		return nil, needUserDWARF(w.files[0].path, "a statement")
+		if spec, f = parseFuncSpec(st.str); f != nil {
+			return nil, f
+		}
 	}
 	var out []*Probe
 	for _, file := range w.files {
+		if st.arg == strArg {
+			got, f := r.statements(in, w, file, &spec)
+			if f != nil {
+				return nil, f
+			}
+			out = append(out, got...)
+			continue
+		}
 		p, f := r.userAddress(in, w, file, FamUStatement, "statement", uint64(st.num))
 		if f != nil {
 			return nil, f
@@ -639,13 +702,3 @@ var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fa
 	p.ctx = ctx
 	return []*Probe{p}, nil
 }}
-
-// userType finds a type in the debug information of a program.
-func (e *elab) userType(path, name string) (ctype.Type, bool) {
-	return nil, false
-}
-
-// userSymbol resolves a variable of a program.
-func (b *bodyState) userSymbol(x *syntax.AtOp, path, name string, addr bool) (*Access, *fail) {
-	return nil, nil
-}
