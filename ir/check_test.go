@@ -1,6 +1,7 @@
 package ir_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -245,5 +246,37 @@ func TestErrText(t *testing.T) {
 	}
 	if got := ir.ErrText(999, 1, ""); !strings.HasPrefix(got, "unknown error 999") {
 		t.Error(got)
+	}
+}
+
+// TestNames: every kind of text has a name of its own, and stacks are known as
+// such.
+func TestNames(t *testing.T) {
+	names := map[string]bool{}
+	stacks := 0
+	for k := ir.TextNone; k.String() != fmt.Sprintf("text%d", uint8(k)); k++ {
+		name := k.String()
+		if name == "" || names[name] {
+			t.Errorf("kind %d is called %q", k, name)
+		}
+		names[name] = true
+		user, stack := k.IsStack()
+		if stack != strings.Contains(name, "stack") || user != strings.HasPrefix(name, "ustack") {
+			t.Errorf("%s: stack %v, user %v", name, stack, user)
+		}
+		if stack {
+			stacks++
+		}
+	}
+	if stacks < 6 {
+		t.Errorf("%d kinds of stacks", stacks)
+	}
+	for _, tt := range []struct {
+		t    ir.Type
+		want string
+	}{{ir.TInt, "int"}, {ir.TStr(20), "str24"}, {ir.Type{Kind: ir.Deferred, Width: 8, Text: ir.TextKSym}, "text:ksym/8"}, {ir.Type{Kind: 99}, "kind99"}} {
+		if got := tt.t.String(); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
 	}
 }

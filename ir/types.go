@@ -85,7 +85,7 @@ func (t Text) String() string {
 
 var textNames = [numTexts]string{
 	"none", "ksym", "ksymdata", "kmod", "kstack", "kstacksym", "usym", "usymdata", "umod", "ustack", "ustacksym",
-	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull",
+	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull", "ustackbrief",
 }
 
 // IsStack reports whether t is a stack, captured where it is made and not given
@@ -94,7 +94,7 @@ func (t Text) IsStack() (user, ok bool) {
 	switch t {
 	case TextKStack, TextKStackSym, TextKStackFull:
 		return false, true
-	case TextUStack, TextUStackSym, TextUStackFull:
+	case TextUStack, TextUStackSym, TextUStackFull, TextUStackBrief:
 		return true, true
 	}
 	return false, false
