@@ -542,13 +542,20 @@ func (s *session) housekeep() {
 	if s.child != nil {
 		s.texts.note(s.child.pid)
 	}
+	s.checkSkipped()
+}
+
+// checkSkipped ends the run in error if too many probes were skipped.
+func (s *session) checkSkipped() {
 	skipped := s.blk.counter(ir.SkipLock).Load() + s.blk.counter(ir.SkipMap).Load()
-	if max := s.p.Limits.MaxSkipped; !s.opt.SuppressErrors && max > 0 && skipped > uint64(max) && s.blk.state() == ir.SessRunning {
-		s.shown.Add(1)
-		s.out.message("ERROR: Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details.\n")
-		s.blk.forceState(ir.SessError)
-		s.exitOnce.Do(func() { close(s.exit) })
+	limit := s.p.Limits.MaxSkipped
+	if s.opt.SuppressErrors || skipped <= uint64(max(limit, 0)) || s.blk.state() == ir.SessError {
+		return
 	}
+	s.shown.Add(1)
+	s.out.message("ERROR: Skipped too many probes, check MAXSKIPPED or try again with stap -t for more details.\n")
+	s.blk.forceState(ir.SessError)
+	s.exitOnce.Do(func() { close(s.exit) })
 }
 
 // finish takes the probes down and runs the end or error probes.
@@ -560,6 +567,7 @@ func (s *session) finish() error {
 			return err
 		}
 		s.countMisses()
+		s.checkSkipped()
 		if s.env.shared {
 			s.kernel.quiet = true
 			if err := s.importAll(); err != nil {
