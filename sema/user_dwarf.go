@@ -1,6 +1,7 @@
 package sema
 
 import (
+	delf "debug/elf"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -304,8 +305,8 @@ func nearest(spec *funcSpec, lines []dwarf.Statement, decl int) funcSpec {
 // it is the function's first instruction.
 func (r *resolver) instanceContext(p *Probe, file *userFile, i *dwarf.Instance, addr uint64, entry bool) *context {
 	c := &context{what: i.Name, space: UserSpace, binary: file.path}
-	slot := 0
-	for _, v := range i.Params() {
+	places := abiOf(file).Parameters(i.Type())
+	for n, v := range i.Params() {
 		if v.Name == "" {
 			continue
 		}
@@ -317,16 +318,14 @@ func (r *resolver) instanceContext(p *Probe, file *userFile, i *dwarf.Instance, 
 			loc, err = v.Location(addr)
 		}
 		cv := r.debugVar(file, v, loc, err)
-		if entry && cv.why == "" && ctype.IsScalar(v.Type) {
+		if entry && cv.why == "" && n < len(places) && ctype.IsScalar(v.Type) {
 			// By the calling convention it is found on other builds, too.
-			if l := cv.acc.Location; l != nil && l.Kind == "reg" && l.Reg == abiRegister(file, slot) {
-				cv.acc = Access{Base: BaseArg, N: slot, BaseType: v.Type, Space: UserSpace, Binary: file.path}
+			regs := places[n].Regs
+			if l := cv.acc.Location; l != nil && l.Kind == "reg" && len(regs) == 1 && regs[0] == l.Reg {
+				if slot := slices.Index(argRegisters[abiOf(file)], l.Reg); slot >= 0 {
+					cv.acc = Access{Base: BaseArg, N: slot, BaseType: v.Type, Space: UserSpace, Binary: file.path}
+				}
 			}
-		}
-		if ctype.IsScalar(v.Type) {
-			slot++
-		} else if n := v.Type.Size(); n <= 16 {
-			slot += int((n + 7) / 8)
 		}
 		c.vars = append(c.vars, cv)
 	}
@@ -354,20 +353,22 @@ func (r *resolver) instanceContext(p *Probe, file *userFile, i *dwarf.Instance, 
 	return rc
 }
 
-// abiRegister is the DWARF number of the register that holds integer argument n of a
-// function, -1 if it is passed on the stack.
-func abiRegister(file *userFile, n int) int {
-	var regs []int
-	switch file.elf.Machine.String() {
-	case "EM_X86_64":
-		regs = []int{5, 4, 1, 2, 8, 9}
-	case "EM_AARCH64":
-		regs = []int{0, 1, 2, 3, 4, 5, 6, 7}
+// argRegisters are the DWARF numbers of the registers that hold integer arguments, in
+// order.
+var argRegisters = map[ctype.ABI][]int{
+	ctype.SysV:    {5, 4, 1, 2, 8, 9},
+	ctype.AAPCS64: {0, 1, 2, 3, 4, 5, 6, 7},
+}
+
+// abiOf is the calling convention of a program.
+func abiOf(file *userFile) ctype.ABI {
+	switch file.elf.Machine {
+	case delf.EM_X86_64:
+		return ctype.SysV
+	case delf.EM_AARCH64:
+		return ctype.AAPCS64
 	}
-	if n < len(regs) {
-		return regs[n]
-	}
-	return -1
+	return ctype.NoABI
 }
 
 // debugVar makes a variable of one that DWARF describes.
