@@ -39,7 +39,6 @@ type Target struct {
 	symbols once[*sym.Table]
 	loaded  once[[]sym.Module]
 	events  once[*eventIndex]
-	points  once[[]Tracepoint]
 	deny    once[map[string]bool]
 	trace   once[map[string]bool]
 	feats   once[map[string]bool]

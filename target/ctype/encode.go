@@ -29,8 +29,6 @@ const (
 	encQualified
 	encFunc
 	encForward
-
-	encKinds
 )
 
 // Limits of what is accepted.

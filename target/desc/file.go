@@ -272,7 +272,7 @@ func (f *File) WriteTo(w io.Writer) (int64, error) {
 			return 0, &FormatError{fmt.Sprintf("section %.100q of %d bytes is too large", n, len(raw))}
 		}
 		at := body.Len()
-		z, err := zlib.NewWriterLevel(&body, zlib.BestCompression)
+		z, err := zlib.NewWriterLevel(&body, zlib.DefaultCompression)
 		if err != nil {
 			return 0, err
 		}
