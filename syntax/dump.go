@@ -141,7 +141,8 @@ func (o object) MarshalJSON() ([]byte, error) {
 var nodeType = reflect.TypeFor[Node]()
 
 // fields calls f for the fields of a node that say something: no span, no token
-// indices, no zero values. Embedded structs are flattened.
+// indices, no zero values but those
+// of literals. Embedded structs are flattened.
 func fields(v reflect.Value, f func(name string, v reflect.Value)) {
 	t := v.Type()
 	for i := range t.NumField() {
@@ -150,7 +151,7 @@ func fields(v reflect.Value, f func(name string, v reflect.Value)) {
 			fields(fv, f)
 			continue
 		}
-		if !sf.IsExported() || strings.HasSuffix(sf.Name, "Tok") || strings.HasSuffix(sf.Name, "Toks") || fv.IsZero() {
+		if !sf.IsExported() || strings.HasSuffix(sf.Name, "Tok") || strings.HasSuffix(sf.Name, "Toks") || fv.IsZero() && sf.Name != "Value" {
 			continue
 		}
 		switch sf.Name {

@@ -71,7 +71,7 @@ type Expansion struct {
 	Name string // "@foo", "$1"
 	// Parent is the expansion that the use itself stands in, 0 for the file's text.
 	Parent int32
-	Use    Span // the word "@foo" or "$1" that was replaced
+	Use    Span // what was replaced: "@foo", "@foo(1, 2)", "$1"
 }
 
 // A Source is one text that tokens come from.
@@ -192,10 +192,11 @@ func (f *File) tokensRange(first, last int) diag.Range {
 	for a.Src != b.Src && ea > 0 { // arguments of a call may lie in another text than the body
 		a, b, ea = f.Expansions[ea].Use, f.Expansions[ea].Use, f.Expansions[ea].Parent
 	}
-	if a.Src != b.Src || b.End < a.Off {
+	if a.Src != b.Src {
 		return f.spanRange(a)
 	}
-	return diag.Range{Start: f.spanPos(a.Src, a.Off), End: f.spanPos(b.Src, b.End)}
+	// The first token may be an argument inside the use that the last one climbed to.
+	return diag.Range{Start: f.spanPos(a.Src, min(a.Off, b.Off)), End: f.spanPos(a.Src, max(a.End, b.End))}
 }
 
 // Range gives the place of a node in the text that the person wrote. When its

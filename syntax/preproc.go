@@ -333,7 +333,7 @@ func (p *preproc) expand(t *Token) bool {
 			return false
 		}
 	}
-	ctx := &macroCtx{macro: m}
+	ctx, use := &macroCtx{macro: m}, Span{t.Src, t.Off, t.End}
 	if m.HasParens {
 		args, next, problem := p.args(fr)
 		if problem == "" && len(args) != len(m.Params) && !(len(m.Params) == 0 && len(args) == 1 && emptyFrame(args[0])) {
@@ -345,11 +345,14 @@ func (p *preproc) expand(t *Token) bool {
 			t.Flags |= Broken
 			return false
 		}
+		if last := &fr.toks[next-1]; fr.lib || last.Src == t.Src {
+			use.End = last.End
+		}
 		fr.i = next
 		ctx.args = args
 	}
 	exp := int32(len(p.f.Expansions))
-	p.f.Expansions = append(p.f.Expansions, Expansion{Kind: MacroExpansion, Name: "@" + name, Parent: t.Exp, Use: Span{t.Src, t.Off, t.End}})
+	p.f.Expansions = append(p.f.Expansions, Expansion{Kind: MacroExpansion, Name: "@" + name, Parent: t.Exp, Use: use})
 	p.expMacro[exp] = m
 	body := ppFrame{toks: m.Body, exp: exp, ctx: ctx}
 	if m.Library {
