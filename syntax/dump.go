@@ -151,7 +151,7 @@ func fields(v reflect.Value, f func(name string, v reflect.Value)) {
 			fields(fv, f)
 			continue
 		}
-		if !sf.IsExported() || strings.HasSuffix(sf.Name, "Tok") || strings.HasSuffix(sf.Name, "Toks") || fv.IsZero() && sf.Name != "Value" {
+		if !sf.IsExported() || strings.HasSuffix(sf.Name, "Tok") || strings.HasSuffix(sf.Name, "Toks") || fv.IsZero() && (sf.Name != "Value" || fv.Kind() == reflect.Pointer) {
 			continue
 		}
 		switch sf.Name {
