@@ -111,14 +111,17 @@ func FromBTF(path string) (*Target, error) {
 }
 
 // Open is the target that a word on the command line means: "" or "running"
-// for the running kernel, a file (host description, BTF or ELF with BTF), or a
+// for the running kernel, a file (host description, BTF or ELF with BTF), a
 // directory that has a "vmlinux", as the file or below btf/ with its modules
-// beside it.
+// beside it, or the release of an installed kernel.
 func Open(spec string) (*Target, error) {
 	if spec == "" || spec == "running" {
 		return Running()
 	}
 	st, err := os.Stat(spec)
+	if errors.Is(err, fs.ErrNotExist) && !strings.Contains(spec, "/") && spec[0] >= '0' && spec[0] <= '9' {
+		return FromRelease("", spec)
+	}
 	if err != nil {
 		return nil, err
 	}

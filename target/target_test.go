@@ -220,6 +220,65 @@ func TestCannotTell(t *testing.T) {
 	}
 }
 
+// TestRelease finds the running kernel, and one that is installed elsewhere.
+func TestRelease(t *testing.T) {
+	tg := host(t)
+	same, err := Open(tg.Release())
+	if err != nil || !same.IsRunning() {
+		t.Errorf("%v, %v", same, err)
+	} else if err := same.Close(); err != nil {
+		t.Error(err)
+	}
+	root := t.TempDir()
+	raw, err := tg.Source().BTF(Kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string]string{
+		"boot/vmlinux-9.9.9-x":    string(raw),
+		"boot/config-9.9.9-x":     "CONFIG_HZ=77\n",
+		"boot/System.map-9.9.9-x": "ffffffff81000000 T _text\n",
+		"boot/vmlinux-9.9.9-y":    string(raw),
+		"boot/System.map-9.9.9-y": "see the debug package\n",
+	} {
+		p := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(p, []byte(data), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x, err := FromRelease(root, "9.9.9-x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, known := x.Config("CONFIG_HZ"); v != "77" || !known || x.Release() != "9.9.9-x" || x.IsRunning() {
+		t.Errorf("%q %v %s", v, known, x.Release())
+	}
+	if s, err := x.Symbols(); err != nil || len(s.ByName("_text")) != 1 {
+		t.Errorf("%v, %v", s, err)
+	}
+	if fs, err := x.Functions("", "vfs_read"); err != nil || len(fs) != 1 {
+		t.Errorf("%v, %v", fs, err)
+	}
+	y, err := FromRelease(root, "9.9.9-y")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := y.Symbols(); !errors.Is(err, desc.ErrUnknown) {
+		t.Error(err)
+	}
+	for _, r := range []string{"9.9.9-z", "", "../x"} {
+		if _, err := FromRelease(root, r); err == nil {
+			t.Errorf("%q was found", r)
+		}
+	}
+	if _, err := Open("9.9.9-none"); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "staprun --describe") {
+		t.Error(err)
+	}
+}
+
 // TestDescription compares the running host with its description.
 func TestDescription(t *testing.T) {
 	tg := host(t)

@@ -1,0 +1,92 @@
+package target
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"stapkit/target/btf"
+	"stapkit/target/desc"
+	"stapkit/target/sym"
+)
+
+// FromRelease is a kernel that is installed on this machine, by its release
+// (uname -r): the running one, or one of which an image with types is
+// installed, as debug packages and kernel builds have it. root is the
+// directory of the file system to look in, "" for "/".
+func FromRelease(root, release string) (*Target, error) {
+	if release == "" || strings.ContainsAny(release, "/\x00") {
+		return nil, fmt.Errorf("%q is no kernel release", release)
+	}
+	if root == "" {
+		if t, err := Running(); err == nil {
+			if t.Release() == release {
+				return t, nil
+			}
+			if err := t.Close(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	var tried []string
+	for _, p := range []string{
+		"/usr/lib/debug/boot/vmlinux-" + release,
+		"/usr/lib/debug/lib/modules/" + release + "/vmlinux",
+		"/usr/lib/debug/vmlinux-" + release,
+		"/lib/modules/" + release + "/vmlinux",
+		"/lib/modules/" + release + "/build/vmlinux",
+		"/boot/vmlinux-" + release,
+	} {
+		path := filepath.Join(root, p)
+		tried = append(tried, path)
+		raw, err := btf.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return New("kernel", &releaseSource{btfSource{path: path, raw: raw}, root, release})
+	}
+	return nil, fmt.Errorf("no types of kernel %s: neither is it running nor is there one of %s; "+
+		"a description made by \"staprun --describe FILE\" on a host that runs it serves as well: %w", release, strings.Join(tried, ", "), fs.ErrNotExist)
+}
+
+// releaseSource is an installed kernel: its types, and what packages put
+// beside its image.
+type releaseSource struct {
+	btfSource
+	root, release string
+}
+
+func (r *releaseSource) Info() (desc.Info, error) { return desc.Info{Release: r.release}, nil }
+
+func (r *releaseSource) read(what string, paths ...string) ([]byte, error) {
+	for _, p := range paths {
+		data, err := os.ReadFile(filepath.Join(r.root, p))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return data, err
+		}
+	}
+	return nil, fmt.Errorf("%s of kernel %s: none of %s: %w", what, r.release, strings.Join(paths, ", "), desc.ErrUnknown)
+}
+
+func (r *releaseSource) Config() ([]byte, error) {
+	return r.read("configuration", "/boot/config-"+r.release, "/lib/modules/"+r.release+"/config")
+}
+
+func (r *releaseSource) Symbols() (*sym.Table, error) {
+	data, err := r.read("symbols", "/usr/lib/debug/boot/System.map-"+r.release, "/boot/System.map-"+r.release, "/lib/modules/"+r.release+"/System.map")
+	if err != nil {
+		return nil, err
+	}
+	// Debian's image packages have a notice in its place.
+	if !bytes.HasPrefix(data, []byte("0")) && !bytes.HasPrefix(data, []byte("f")) {
+		return nil, fmt.Errorf("symbols of kernel %s: its System.map has none: %w", r.release, desc.ErrUnknown)
+	}
+	return sym.Parse(data)
+}
