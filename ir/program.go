@@ -1,6 +1,10 @@
 package ir
 
-import "stapkit/format"
+import (
+	"strconv"
+
+	"stapkit/format"
+)
 
 // Program is a compiled script: what the loader must know of it, the handlers
 // that it interprets, and, until code generation, those of the kernel.
@@ -211,7 +215,7 @@ type Probe struct {
 
 // Attach is one way to attach a probe. Which fields count depends on Carrier.
 type Attach struct {
-	Carrier string // "raw_tp", "tp_btf", "tracepoint", "fentry", "fexit", "kprobe", "kretprobe", "kprobe_multi", "kretprobe_multi", "uprobe", "uretprobe", "usdt", "perf", "breakpoint", "lsm", "netfilter", "loader"
+	Carrier string // "raw_tp", "tp_btf", "tracepoint", "fentry", "fexit", "kprobe", "kretprobe", "kprobe_multi", "kretprobe_multi", "uprobe", "uretprobe", "usdt", "perf", "breakpoint", "lsm", "netfilter", "loader"; "dispatch": the raw tracepoint Target, by system call number Config, in layer Type (see Dispatcher)
 	Handler int
 	Target  string // tracepoint, function, hook …; of a user probe the path
 	Module  string // kernel module, or user library
@@ -234,6 +238,45 @@ type Attach struct {
 	// was compiled: another build's copy of the mark must have the same.
 	Spec string
 }
+
+// Dispatcher is the program on a raw tracepoint of system calls that jumps to the
+// handlers of one layer by the call's number. A second handler of a call is in
+// the next layer, which has its own dispatcher.
+type Dispatcher struct {
+	Name   string // of the program; its map of programs is called Name + "_m"
+	Target string
+	Layer  uint32
+	// Handlers by system call number.
+	Handlers map[uint64]int
+}
+
+// MaxSyscall is the number of system calls that dispatchers know.
+const MaxSyscall = 1024
+
+// Dispatchers lists the dispatchers that the probes' rows ask for, in a fixed order.
+func (p *Program) Dispatchers() []Dispatcher {
+	var list []Dispatcher
+	index := map[string]int{}
+	for i := range p.Probes {
+		for _, a := range p.Probes[i].Attach {
+			if a.Carrier != "dispatch" || a.Config >= MaxSyscall {
+				continue
+			}
+			name := DispatcherName(&a)
+			n, ok := index[name]
+			if !ok {
+				n = len(list)
+				index[name] = n
+				list = append(list, Dispatcher{Name: name, Target: a.Target, Layer: a.Type, Handlers: map[uint64]int{}})
+			}
+			list[n].Handlers[a.Config] = a.Handler
+		}
+	}
+	return list
+}
+
+// DispatcherName names the dispatcher that a row is reached through.
+func DispatcherName(a *Attach) string { return "d_" + a.Target + "_" + strconv.Itoa(int(a.Type)) }
 
 // Format is a print format with the types of its arguments.
 type Format struct {

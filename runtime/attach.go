@@ -31,6 +31,7 @@ type carrier struct {
 // carriers are all that this loader knows. A probe family adds its own here.
 var carriers = map[string]*carrier{
 	"raw_tp":          {check: checkTracepoint, attach: attachRawTP},
+	"dispatch":        {check: checkTracepoint, group: ir.DispatcherName, attach: attachDispatcher},
 	"tp_btf":          {check: checkBTFTracepoint, attach: attachBTFTP},
 	"tracepoint":      {check: checkEvent, attach: attachEvent},
 	"perf":            {check: checkEvents, attach: attachPerf},
@@ -206,6 +207,17 @@ func checkBTFTracepoint(*session, *ir.Attach, *ebpf.ProgramSpec) error { return 
 
 func attachRawTP(s *session, rows []row) (io.Closer, error) {
 	l, err := rawTracepoint(rows[0].prog.FD(), rows[0].a.Target, rows[0].a.Cookie)
+	return l, explainTP(rows[0].a, err)
+}
+
+// attachDispatcher attaches the program through which the rows are reached.
+func attachDispatcher(s *session, rows []row) (io.Closer, error) {
+	name := ir.DispatcherName(rows[0].a)
+	prog := s.coll.Programs[name]
+	if prog == nil {
+		return nil, errorf(codeCompiled, nil, "the object has no program %s", name)
+	}
+	l, err := rawTracepoint(prog.FD(), rows[0].a.Target, 0)
 	return l, explainTP(rows[0].a, err)
 }
 

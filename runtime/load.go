@@ -59,6 +59,9 @@ func (s *session) load(object []byte) error {
 	for _, p := range s.plans {
 		if len(p.rows) > 0 {
 			needed[s.p.Handlers[p.rows[0].a.Handler].Name] = true
+			if a := p.rows[0].a; a.Carrier == "dispatch" {
+				needed[ir.DispatcherName(a)] = true
+			}
 		}
 	}
 	for _, h := range s.p.Regions {

@@ -109,6 +109,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 			g.handler(h, -1, id)
 		}
 	}
+	g.dispatchers()
 	g.findMaps()
 	g.mention(ir.MapSession, g.p.SessionSize())
 	g.mention(ir.MapStrings, g.strSize)

@@ -50,6 +50,7 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 		types:    map[string]int{},
 		layouts:  map[string]int{},
 		handlers: map[string]bool{},
+		layers:   map[string]int{},
 	}
 	if l.opt.HZ == 0 {
 		l.opt.HZ = 250
@@ -70,6 +71,7 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 			l.function(f)
 		}
 	}
+	l.chooseDispatch()
 	for _, p := range sp.Probes {
 		l.probe(p)
 	}
@@ -90,6 +92,9 @@ type lowerer struct {
 	types    map[string]int
 	layouts  map[string]int
 	handlers map[string]bool
+	// dispatch: system calls ride on the raw tracepoints, by number.
+	dispatch bool
+	layers   map[string]int // handlers so far of a call, by tracepoint and number
 }
 
 type siteKey struct {
@@ -179,6 +184,43 @@ func (l *lowerer) function(f *sema.Func) {
 	out.Locals = b.locals
 }
 
+// maxOwnEvents is how many probes of system calls ride on the calls' own events;
+// more share the raw tracepoints, where a dispatcher jumps by the call's number.
+// An event costs only its call but takes long to attach.
+const maxOwnEvents = 8
+
+// chooseDispatch decides how system calls are carried.
+func (l *lowerer) chooseDispatch() {
+	n := 0
+	for _, p := range l.src.Probes {
+		if p.Family == sema.FamSyscall && p.SyscallNr >= 0 {
+			n++
+		}
+	}
+	l.dispatch = n > maxOwnEvents
+}
+
+// carriers are the ways to attach a probe, as sema found them, or the dispatcher.
+func (l *lowerer) carriers(p *sema.Probe) []sema.Carrier {
+	if !l.dispatch || p.Family != sema.FamSyscall || p.SyscallNr < 0 {
+		return p.Carriers
+	}
+	c := sema.Carrier{Kind: "dispatch", Target: "sys_enter", Config: uint64(p.SyscallNr)}
+	if p.Return {
+		c.Target = "sys_exit"
+	}
+	return []sema.Carrier{c}
+}
+
+// layer numbers the handlers of one system call: each layer has one for a call.
+func (l *lowerer) layer(c *sema.Carrier) {
+	if c.Kind == "dispatch" {
+		key := fmt.Sprint(c.Target, c.Config)
+		c.Type = uint32(l.layers[key])
+		l.layers[key]++
+	}
+}
+
 // probe lowers one resolved probe: its row, and a handler for each kind of
 // context that its carriers give.
 func (l *lowerer) probe(p *sema.Probe) {
@@ -214,7 +256,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 	}
 	entries := l.entryMaps(p, index)
 	byContext := map[ir.Context]int{}
-	for _, c := range p.Carriers {
+	for _, c := range l.carriers(p) {
 		ctx, ok := contexts[c.Kind]
 		if !ok {
 			l.errorf(p.Written, "E2001", "the carrier %q of %s has no code generator", c.Kind, p.Point)
@@ -228,6 +270,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 			h = l.handler(p, index, true, ctx, entries)
 			byContext[ctx] = h
 		}
+		l.layer(&c)
 		row.Attach = append(row.Attach, attach(c, h))
 	}
 	if len(row.Attach) == 0 && p.Written != nil && !diag.HasErrors(l.diags) {
@@ -271,7 +314,7 @@ func (l *lowerer) entryMaps(p *sema.Probe, probe int) []int {
 // entryCarriers are the carriers at the entry for those at the return.
 var entryCarriers = map[string]string{
 	"kretprobe": "kprobe", "kretprobe_multi": "kprobe_multi", "uretprobe": "uprobe", "tracepoint": "tracepoint",
-	"raw_tp": "raw_tp", "tp_btf": "tp_btf",
+	"raw_tp": "raw_tp", "tp_btf": "tp_btf", "dispatch": "dispatch",
 }
 
 // entryProbe makes the row and handler that take @entry values.
@@ -282,7 +325,7 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, maps []int) {
 	row.Hidden = true
 	index := len(l.out.Probes)
 	byContext := map[ir.Context]int{}
-	for _, c := range p.Carriers {
+	for _, c := range l.carriers(p) {
 		kind, ok := entryCarriers[c.Kind]
 		if !ok {
 			continue
@@ -312,6 +355,7 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, maps []int) {
 			l.out.Handlers = append(l.out.Handlers, hd)
 			byContext[ctx] = h
 		}
+		l.layer(&c)
 		row.Attach = append(row.Attach, attach(c, h))
 	}
 	l.out.Probes = append(l.out.Probes, row)
@@ -333,7 +377,7 @@ func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
 
 // filterSyscall makes a handler on a raw tracepoint run for its system call only.
 func (l *lowerer) filterSyscall(p *sema.Probe, h *ir.Handler, ctx ir.Context, ret bool) {
-	if p.Family != sema.FamSyscall || p.SyscallNr < 0 || ctx != ir.CtxRawTP && ctx != ir.CtxBTFTP {
+	if l.dispatch || p.Family != sema.FamSyscall || p.SyscallNr < 0 || ctx != ir.CtxRawTP && ctx != ir.CtxBTFTP {
 		return
 	}
 	b := &body{lowerer: l, ctx: ctx, ret: ret, kernel: true}
@@ -361,7 +405,7 @@ var families = map[sema.Family]struct {
 }
 
 var contexts = map[string]ir.Context{
-	"raw_tp": ir.CtxRawTP, "tp_btf": ir.CtxBTFTP, "tracepoint": ir.CtxTracepoint,
+	"raw_tp": ir.CtxRawTP, "dispatch": ir.CtxRawTP, "tp_btf": ir.CtxBTFTP, "tracepoint": ir.CtxTracepoint,
 	"fentry": ir.CtxFentry, "fexit": ir.CtxFexit,
 	"kprobe": ir.CtxKprobe, "kretprobe": ir.CtxKprobe, "kprobe_multi": ir.CtxKprobe, "kretprobe_multi": ir.CtxKprobe,
 	"uprobe": ir.CtxKprobe, "uretprobe": ir.CtxKprobe, "usdt": ir.CtxKprobe,
