@@ -216,7 +216,7 @@ An overload of the same priority comes before this one and has no "next".
 	codeUnreachable = reg("E1512", diag.Hint, "statement will never be reached", `
 The statement before always leaves.
 `)
-	codeSideEffectFree = reg("E1513", diag.Hint, "side-effect-free function", `
-The function changes nothing and returns nothing.
+	codeSideEffectFree = reg("E1513", diag.Warning, "side-effect-free function", `
+The function does nothing, and is called for nothing.
 `)
 )

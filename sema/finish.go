@@ -819,7 +819,7 @@ func (e *elab) warnings(l *live) {
 		if f.Library || l.funcs[f] {
 			continue
 		}
-		if f.used && f.Pure && f.Result == Unknown && f.Body != nil && f.voidCalled {
+		if f.voidCalled && f.Body != nil && f.Body.Elided[f.Decl.Body] {
 			e.errorAt(codeSideEffectFree, f.Decl, "side-effect-free function '%s'", f.Name)
 		} else if !f.called && !e.broken {
 			e.errorAt(codeUnusedFunc, f.Decl, "unused function '%s'", f.Name).unnecessary()

@@ -284,6 +284,16 @@ func TestRecordedRuns(t *testing.T) {
 			if refused && strings.Contains(m["args"], "-W") {
 				return // for its warnings
 			}
+			have := map[string]bool{}
+			for _, d := range p.Diags {
+				have[fmt.Sprintf("%d:%d", d.Range.Start.Line, d.Range.Start.Col)] = true
+			}
+			for at := range places(warningAt, m["compile.stderr"]) {
+				// What is left of an assignment without use has no finding of its own.
+				if !have[at] && !strings.Contains(m["compile.stderr"], "Eliding assignment") {
+					t.Errorf("SystemTap warns at %s, we do not\n%s", at, show(p.Diags))
+				}
+			}
 			ok := p.OK() && !diag.HasErrors(p.Late)
 			if refused != ok {
 				return
