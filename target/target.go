@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"stapkit/target/btf"
+	"stapkit/target/ctype"
 	"stapkit/target/desc"
 	"stapkit/target/sym"
 	"stapkit/target/tracefs"
@@ -34,6 +35,7 @@ type Target struct {
 	info    desc.Info
 
 	config  once[map[string]string]
+	machine once[string]
 	vmlinux once[*btf.Spec]
 	objects once[[]string]
 	symbols once[*sym.Table]
@@ -213,13 +215,67 @@ func (t *Target) Release() string { return t.info.Release }
 func (t *Target) BuildID() string { return t.info.BuildID }
 
 // Machine is the machine as uname -m has it, such as "x86_64" or "aarch64"; ""
-// when not known.
-func (t *Target) Machine() string { return t.info.Machine }
+// when not known. A kernel of which only the types are known shows it by the
+// registers that it saves.
+func (t *Target) Machine() string {
+	if t.info.Machine != "" {
+		return t.info.Machine
+	}
+	m, err := t.machine.get(func() (string, error) {
+		s, err := t.BTF()
+		if err != nil {
+			return "", err
+		}
+		return machineOf(s), nil
+	})
+	if err != nil {
+		return "" // BTF has noted it
+	}
+	return m
+}
+
+// machineOf tells a machine by members of its struct pt_regs.
+func machineOf(s *btf.Spec) string {
+	has := func(typ string, members ...string) bool {
+		for _, id := range s.Lookup(btf.KindStruct, typ) {
+			st, ok := ctype.AsStruct(s.Type(id))
+			if !ok {
+				continue
+			}
+			all := true
+			for _, m := range members {
+				_, _, found := ctype.FindMember(st, m)
+				all = all && found
+			}
+			if all {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("pt_regs", "r15", "orig_ax"):
+		return "x86_64"
+	case has("pt_regs", "bx", "orig_ax"):
+		return "i686"
+	case has("user_pt_regs", "regs", "pstate"):
+		return "aarch64"
+	case has("pt_regs", "epc", "ra"):
+		return "riscv64"
+	case has("pt_regs", "psw"):
+		return "s390x"
+	case has("pt_regs", "gpr", "nip"):
+		return "ppc64le"
+	case has("pt_regs", "uregs"):
+		return "armv7l"
+	}
+	return ""
+}
 
 // Arch is the architecture by SystemTap's names, as %( arch == "…" %) compares
 // it: "x86_64", "i386", "arm64", "arm", "powerpc", "s390", "mips", "riscv"; ""
 // when not known.
-func (t *Target) Arch() string { return ArchName(t.info.Machine) }
+func (t *Target) Arch() string { return ArchName(t.Machine()) }
 
 // ArchName is SystemTap's name of a machine that uname -m names.
 func ArchName(machine string) string {

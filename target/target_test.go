@@ -208,6 +208,9 @@ func TestCannotTell(t *testing.T) {
 	if _, known := tg.Config("CONFIG_HZ"); known || tg.Release() != "" || tg.IsRunning() {
 		t.Error("knows more than types")
 	}
+	if full := host(t); tg.Machine() != full.Machine() || tg.Arch() != full.Arch() || tg.Arch() == "" {
+		t.Errorf("machine %q, want %q", tg.Machine(), full.Machine())
+	}
 	if _, err := tg.Symbols(); !errors.Is(err, desc.ErrUnknown) {
 		t.Error(err)
 	}
