@@ -60,34 +60,22 @@ func (s *session) report() {
 	_ = s.out.flush()
 }
 
-// timing prints the hits of every probe, in SystemTap's form but in nanoseconds.
-// The kernel only counts runs and their total time.
+// timing prints the hits of every probe in SystemTap's form. Its cycles are
+// nanoseconds here, as those of get_cycles() are in the loader. Of programs, the
+// kernel only tells how often they ran and how long in all.
 func (s *session) timing() {
 	var b strings.Builder
 	b.WriteString("----- probe hit report: \n")
 	index := 0
 	for i := range s.p.Probes {
 		p := &s.p.Probes[i]
-		var line string
+		line := ""
 		if len(p.Attach) > 0 && p.Attach[0].Carrier == "loader" {
 			if h := &s.hits[i]; h.n > 0 {
-				line = fmt.Sprintf("hits: %d, ns: %dmin/%davg/%dmax", h.n, h.min, h.sum/time.Duration(h.n), h.max)
+				line = fmt.Sprintf("hits: %d, cycles: %dmin/%davg/%dmax, variance: %d", h.n, h.min, h.sum/time.Duration(h.n), h.max, h.variance())
 			}
-		} else {
-			var n uint64
-			var sum time.Duration
-			for j := range p.Attach {
-				prog := s.programs[s.p.Handlers[p.Attach[j].Handler].Name]
-				if prog == nil || slices.ContainsFunc(p.Attach[:j], func(a ir.Attach) bool { return a.Handler == p.Attach[j].Handler }) {
-					continue
-				}
-				if st, err := prog.Stats(); err == nil {
-					n, sum = n+st.RunCount, sum+st.Runtime
-				}
-			}
-			if n > 0 {
-				line = fmt.Sprintf("hits: %d, ns: %davg", n, sum/time.Duration(n))
-			}
+		} else if n, sum := s.programTime(p); n > 0 {
+			line = fmt.Sprintf("hits: %d, cycles: %davg", n, sum/time.Duration(n))
 		}
 		if line == "" {
 			continue
@@ -100,7 +88,23 @@ func (s *session) timing() {
 		fmt.Fprintf(&b, "%s, %s%s, from: %s, index: %d\n", p.Point, place, line, cmp.Or(p.Script, p.Point), index)
 		index++
 	}
+	b.WriteString("----- refresh report:\n")
 	s.out.write([]byte(b.String()))
+}
+
+// programTime is how often the programs of a probe ran, and how long.
+func (s *session) programTime(p *ir.Probe) (n uint64, sum time.Duration) {
+	for j := range p.Attach {
+		h := p.Attach[j].Handler
+		prog := s.programs[s.p.Handlers[h].Name]
+		if prog == nil || slices.ContainsFunc(p.Attach[:j], func(a ir.Attach) bool { return a.Handler == h }) {
+			continue
+		}
+		if st, err := prog.Stats(); err == nil {
+			n, sum = n+st.RunCount, sum+st.Runtime
+		}
+	}
+	return n, sum
 }
 
 // display prints the globals that the script wrote and never read.

@@ -77,6 +77,23 @@ type session struct {
 type hit struct {
 	n             uint64
 	min, max, sum time.Duration
+	squares       float64
+}
+
+func (h *hit) add(took time.Duration) {
+	if h.n == 0 || took < h.min {
+		h.min = took
+	}
+	h.n, h.max, h.sum = h.n+1, max(h.max, took), h.sum+took
+	h.squares += float64(took) * float64(took)
+}
+
+func (h *hit) variance() int64 {
+	if h.n < 2 {
+		return 0
+	}
+	mean := float64(h.sum) / float64(h.n)
+	return int64(max(h.squares-float64(h.n)*mean*mean, 0) / float64(h.n-1))
 }
 
 // Run runs the image until the script ends. The status is that of the command
@@ -311,12 +328,7 @@ func (s *session) handle(h int) error {
 	if back := s.yield(); err == nil {
 		err = back
 	}
-	t := &s.hits[probe]
-	took := time.Since(began)
-	if t.n == 0 || took < t.min {
-		t.min = took
-	}
-	t.n, t.max, t.sum = t.n+1, max(t.max, took), t.sum+took
+	s.hits[probe].add(time.Since(began))
 	e.runSystems()
 	var se *interp.Error
 	switch {
