@@ -516,6 +516,8 @@ type Carrier struct {
 	PID       int
 	TargetSet bool
 	Needs     []string // features of the host
+	// Spec is the argument specification of a mark.
+	Spec string
 	// Reason is why this one, for -v.
 	Reason string
 }

@@ -574,7 +574,7 @@ func (r *resolver) mark(in *request, w *where, file *userFile, m *elf.Mark) (*Pr
 	if !ok {
 		return nil, failf(codeNoMatch, nil, "no match: mark %s has no place in the file", m.Name)
 	}
-	c := Carrier{Kind: "usdt", Symbol: m.Provider + ":" + m.Name, Offset: off, Reason: "a mark in the program; found again in the host's copy"}
+	c := Carrier{Kind: "usdt", Symbol: m.Provider + ":" + m.Name, Offset: off, Spec: m.ArgText, Reason: "a mark in the program; found again in the host's copy"}
 	if m.Semaphore != 0 {
 		if c.Semaphore, ok = file.elf.Offset(m.Semaphore); !ok {
 			return nil, failf(codeNoMatch, nil, "no match: the semaphore of mark %s has no place in the file", m.Name)

@@ -287,7 +287,7 @@ func attach(c sema.Carrier, handler int) ir.Attach {
 		Carrier: c.Kind, Handler: handler, Target: c.Target, Module: c.Module, Symbol: c.Symbol,
 		Offset: c.Offset, BuildID: c.BuildID, Semaphore: c.Semaphore, Type: c.Type, Config: c.Config,
 		Address: c.Address, Length: c.Length, Write: c.WriteOnly, Process: c.Process, PID: c.PID,
-		TargetSet: c.TargetSet, Needs: c.Needs,
+		TargetSet: c.TargetSet, Needs: c.Needs, Spec: c.Spec,
 	}
 }
 
