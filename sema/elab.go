@@ -440,13 +440,6 @@ func (b *builder) related(n syntax.Node, msg string) *builder {
 	return b.update()
 }
 
-func (b *builder) relatedAt(r diag.Range, msg string) *builder {
-	if r.IsValid() {
-		b.d.Related = append(b.d.Related, diag.Related{Range: r, Message: msg})
-	}
-	return b.update()
-}
-
 func (b *builder) help(format string, args ...any) *builder {
 	b.d.Help = format
 	if len(args) > 0 {

@@ -807,6 +807,3 @@ func globClass(p string, c byte) (n int, ok bool) {
 	}
 	return 0, false
 }
-
-// isGlob reports whether a string argument is a wildcard.
-func isGlob(s string) bool { return strings.ContainsAny(s, "*?[") }

@@ -470,6 +470,36 @@ func TestGlob(t *testing.T) {
 	}
 }
 
+func TestSyscalls(t *testing.T) {
+	for _, c := range []struct {
+		arch, name string
+		nr         int
+	}{{"x86_64", "openat", 257}, {"arm64", "openat", 56}, {"x86_64", "read", 0}, {"s390", "read", 3}} {
+		if nr, ok := SyscallNumber(c.arch, c.name); !ok || nr != c.nr {
+			t.Errorf("%s %s: %d %v", c.arch, c.name, nr, ok)
+		}
+		if name, ok := SyscallName(c.arch, c.nr); !ok || name != c.name {
+			t.Errorf("%s %d: %s %v", c.arch, c.nr, name, ok)
+		}
+	}
+	if n := len(Syscalls("x86_64")); n < 350 {
+		t.Errorf("only %d system calls", n)
+	}
+	k := kernel(t)
+	p := mustElaborate(t, `
+probe kernel.syscall("openat") { println($arg1, $syscall) }
+probe kernel.syscall("openat").return { println($return, $arg2, @entry(gettimeofday_us()), $$name) }
+probe kernel.syscall("*stat") { exit() }`, Options{Target: k})
+	if p.Probes[0].SyscallNr < 0 || len(p.Probes) < 5 {
+		t.Errorf("%d probes, number %d", len(p.Probes), p.Probes[0].SyscallNr)
+	}
+	for _, pr := range p.Probes {
+		if n := len(pr.Carriers); n < 2 || pr.Carriers[n-2].Kind != "tp_btf" {
+			t.Errorf("%s: %+v", pr.Point, pr.Carriers)
+		}
+	}
+}
+
 // TestAliasBlowUp checks that aliases that double each other end soon.
 func TestAliasBlowUp(t *testing.T) {
 	var b strings.Builder
