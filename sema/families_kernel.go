@@ -207,8 +207,9 @@ func (r *resolver) function(in *request, f *target.Function, siblings int) *Prob
 	case why != "":
 		single.Reason = why
 		p.Carriers = []Carrier{single}
+	case siblings > manyFunctions && r.e.list:
+		p.Carriers = []Carrier{multi}
 	case siblings > manyFunctions:
-		multi.Reason = fmt.Sprintf("one attachment for %d functions", siblings)
 		p.Carriers = []Carrier{multi, single, fentry}
 	default:
 		p.Carriers = []Carrier{fentry, single}

@@ -86,8 +86,9 @@ func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagno
 		e.lateAutocasts()
 		e.infer()
 	}
-	var out []Listed
-	for _, p := range e.probes {
+	out := make([]Listed, 0, len(e.probes))
+	for i, p := range e.probes {
+		e.probes[i] = nil // a wildcard may have brought in a whole kernel
 		if p.Lib {
 			continue
 		}
