@@ -82,13 +82,8 @@ func (p *argPaster) paste(l *lexer, k Kind, off int) bool {
 			if p.unknown && err == nil && n > 0 {
 				return false
 			}
-			d := l.errorAt(codeArgRange, off, l.pos, "command line argument out of range [1-"+strconv.Itoa(len(p.args))+"]")
-			switch len(p.args) {
-			case 0:
-				d.Help = "the script wants arguments: give them after the script's name"
-			default:
-				d.Help = "the script wants more arguments than it was given"
-			}
+			// Whether it is missed is seen when the conditionals are decided:
+			// %( $# > 0 %? $1 %: 5 %) is how a script gives a default.
 			l.emit(k, off, Broken)
 			return true
 		}
@@ -222,4 +217,34 @@ func quote(s string) string {
 	}
 	b.WriteByte('"')
 	return b.String()
+}
+
+// missingArg reports a script argument that was not given.
+func (f *File) missingArg(t *Token, given int) {
+	d := f.errorToken(codeArgRange, t, sawAt, "command line argument out of range [1-"+strconv.Itoa(given)+"]")
+	d.Help = "the script wants more arguments than it was given"
+	if given == 0 {
+		d.Help = "the script wants arguments: give them after the script's name"
+	}
+}
+
+// missingArgs reports the script arguments in the program that were not given, each
+// place once.
+func (f *File) missingArgs(toks []Token, given int) {
+	var seen map[Span]bool
+	for i := range toks {
+		t := &toks[i]
+		if t.Kind < Arg || t.Kind > ArgCountStr || t.Flags&Broken == 0 {
+			continue
+		}
+		use := Span{t.Src, t.Off, t.End}
+		if seen[use] {
+			continue
+		}
+		if seen == nil {
+			seen = map[Span]bool{}
+		}
+		seen[use] = true
+		f.missingArg(t, given)
+	}
 }

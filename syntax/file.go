@@ -1,6 +1,8 @@
 package syntax
 
 import (
+	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -281,4 +283,80 @@ func Describe(f *File, tok int) string {
 		return ""
 	}
 	return f.describe(&f.Tokens[tok])
+}
+
+// rawIndex gives the index in Raw of the token that a token of the tree was written
+// as: for what comes from a macro or argument, the word that was replaced. It is -1
+// for a token that was not written in this file.
+func (f *File) rawIndex(tok int) int {
+	if tok < 0 || tok >= len(f.Tokens) {
+		return -1
+	}
+	t := &f.Tokens[tok]
+	s := Span{t.Src, t.Off, t.End}
+	for exp := t.Exp; exp > 0; exp = f.Expansions[exp].Parent {
+		s = f.Expansions[exp].Use
+	}
+	if s.Src != 0 {
+		return -1
+	}
+	i := sort.Search(len(f.Raw), func(i int) bool { return f.Raw[i].Off >= s.Off })
+	if i == len(f.Raw) {
+		return -1
+	}
+	return i
+}
+
+// LeadingComments gives the indices in Raw of the comments that stand directly before
+// a node, in order: without an empty line between them or before the node, except
+// that one may follow a "/** … */" comment. The head of a conditional
+// ("%( … %?") between comments and node does not part them.
+func (f *File) LeadingComments(n Node) []int {
+	i := f.rawIndex(n.First())
+	if i < 0 {
+		return nil
+	}
+	mapper := f.Sources[0].Mapper()
+	line := mapper.Pos(int(f.Raw[i].Off)).Line
+	var list []int
+	for i--; i >= 0; i-- {
+		t := &f.Raw[i]
+		end := mapper.Pos(int(t.End)).Line
+		switch {
+		case t.Kind == Comment:
+			if own := t.Flags&OpensLine != 0; !own && end != line {
+				return reversed(list) // it belongs to what stands before it
+			}
+			gap := line - end
+			text := f.Sources[0].str[t.Off:t.End]
+			if gap > 1 && !(gap == 2 && strings.HasPrefix(text, "/**")) {
+				return reversed(list)
+			}
+			list = append(list, i)
+			line = mapper.Pos(int(t.Off)).Line
+		case t.Kind == PPThen && len(list) == 0:
+			for i >= 0 && f.Raw[i].Kind != PPOpen {
+				i--
+			}
+			if i >= 0 {
+				line = mapper.Pos(int(f.Raw[i].Off)).Line
+			}
+		default:
+			return reversed(list)
+		}
+	}
+	return reversed(list)
+}
+
+func reversed(list []int) []int {
+	slices.Reverse(list)
+	return list
+}
+
+// RawText gives the text of a token of Raw.
+func (f *File) RawText(raw int) string {
+	if raw < 0 || raw >= len(f.Raw) {
+		return ""
+	}
+	return f.Sources[0].str[f.Raw[raw].Off:f.Raw[raw].End]
 }

@@ -21,6 +21,7 @@ func ParseFile(name string, src []byte, opt Options) *File {
 		if needsPreproc(f, toks, opt.Macros) {
 			toks = preprocess(f, toks, &opt)
 		}
+		f.missingArgs(toks, len(opt.Args))
 	}
 	f.Tokens = toks
 	p := newParser(f, &opt)
@@ -523,6 +524,24 @@ func (p *parser) global(at int, private bool) Decl {
 }
 
 func (p *parser) globalVar() *GlobalVar {
+	m := p.mark()
+	if !p.src {
+		return p.plainGlobalVar()
+	}
+	var v *GlobalVar
+	if p.k != PPOpen {
+		v = p.plainGlobalVar()
+	}
+	if vb := p.verbatimEntry(m, scanGlobal); vb != nil {
+		return &GlobalVar{span: vb.span, Verbatim: vb}
+	}
+	if v == nil {
+		v = p.plainGlobalVar()
+	}
+	return v
+}
+
+func (p *parser) plainGlobalVar() *GlobalVar {
 	v, at := &GlobalVar{}, p.i
 	if p.atDecl() && !p.atLineStart() && p.peek(1) == Name && p.toks[p.peekAt(2)].Flags&OpensLine != 0 {
 		p.error(codeIdent, p.i, "expected identifier") // a keyword that slipped in
@@ -683,6 +702,24 @@ func (p *parser) typeName() Type {
 }
 
 func (p *parser) param() *Param {
+	m := p.mark()
+	if !p.src {
+		return p.plainParam()
+	}
+	var par *Param
+	if p.k != PPOpen {
+		par = p.plainParam()
+	}
+	if vb := p.verbatimEntry(m, scanItem); vb != nil {
+		return &Param{span: vb.span, Verbatim: vb}
+	}
+	if par == nil {
+		par = p.plainParam()
+	}
+	return par
+}
+
+func (p *parser) plainParam() *Param {
 	m, at := &Param{}, p.i
 	m.Name = p.ident()
 	if p.k == Colon {

@@ -692,8 +692,11 @@ func holds(op Kind, cmp int) bool {
 // offending token unread.
 func (p *preproc) comparison() (v tri, ok bool) {
 	fail := func(t Token, format string, args ...any) (tri, bool) {
-		if t.Flags&Broken == 0 {
+		switch {
+		case t.Flags&Broken == 0:
 			p.errorAt(codeCond, &t, format, args...)
+		case t.Kind >= Arg && t.Kind <= ArgCountStr:
+			p.f.missingArg(&t, len(p.opt.Args))
 		}
 		p.unread = append(p.unread, t)
 		return triUnknown, false

@@ -149,7 +149,9 @@ func TestArguments(t *testing.T) {
 		{"probe begin { x = foo$1 }", []string{"a"}, "probe begin { x = foo$1 }"}, // inside a word
 		{"probe begin { $1 x = 1 \n }", []string{"#"}, "probe begin { }"},         // a comment runs on
 		{"probe begin { x = $1 b\" }", []string{`"a`}, `probe begin { x = "a b" }`},
-		{"probe begin { %( $# > 1 %? x = $2 %) }", []string{"1"}, ""}, // out of range also where skipped
+		{"probe begin { %( $# > 1 %? x = $2 %) }", []string{"1"}, "probe begin { }"}, // not missed where skipped
+		{"@define m %( %( $# > 0 %? $1 %: 5 %) %) probe begin { x = @m }", nil, "probe begin { x = 5 }"},
+		{"probe begin { %( $# > 0 %? x = $2 %) }", []string{"1"}, ""}, // out of range
 		{"@define m %( $1 %) probe begin { x = @m }", []string{"7"}, "probe begin { x = 7 }"},
 		{"probe begin { x = \"$1\" }", []string{"a"}, `probe begin { x = "$1" }`},
 	} {

@@ -123,6 +123,7 @@ const (
 	scanDecl
 	scanItem  // before "," or a closing bracket
 	scanPoint // before "," or the handler
+	scanGlobal
 )
 
 // verbatimEnd finds the last token of the smallest stretch from start that is
@@ -169,6 +170,15 @@ func (p *parser) verbatimEnd(start int, unit scanUnit) (int, bool) {
 				switch t.Kind {
 				case Comma, RParen, RBrack, RBrace, PPElse, PPClose, Semi, EOF:
 					return last, true
+				}
+			case scanGlobal:
+				switch t.Kind {
+				case Comma, Semi, PPElse, PPClose, EOF, KwProbe, KwGlobal, KwFunction, KwPrivate, Embedded:
+					return last, true
+				case AtWord, PPOpen:
+					if t.Flags&OpensLine != 0 {
+						return last, true
+					}
 				}
 			case scanPoint:
 				switch t.Kind {
@@ -227,6 +237,23 @@ func (p *parser) verbatimEnd(start int, unit scanUnit) (int, bool) {
 			}
 		}
 	}
+}
+
+// verbatimEntry keeps the entry of a list that began at m verbatim, if it is a
+// conditional, goes on with one, or could not be read; nil if it needs not be.
+func (p *parser) verbatimEntry(m mark, unit scanUnit) *Verbatim {
+	switch {
+	case p.k == PPOpen && (p.i == m.i || p.leadComma()):
+	case p.errs != m.errs && p.hasDirective(m.i, p.i):
+	default:
+		return nil
+	}
+	end, ok := p.verbatimEnd(m.i, unit)
+	if !ok {
+		return nil
+	}
+	p.reset(m)
+	return p.verbatim(m.i, end)
 }
 
 // kindBehind gives the kind of the next token behind tok.
