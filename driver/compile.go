@@ -3,6 +3,7 @@ package driver
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -84,6 +85,11 @@ func (f *Frontend) Translate() (*Compiled, *object.Spec, error) {
 		if hz, ok := c.Target.Config("CONFIG_HZ"); ok {
 			opt.HZ, _ = strconv.ParseInt(hz, 10, 64)
 		}
+	}
+	out.Diags = append(out.Diags, f.Program.Late...)
+	if f.Program.Unresolved {
+		return nil, nil, errors.New("the script cannot be compiled: nothing is known of its target or of a script argument, see the notes above " +
+			"(give the target with -r or --target, or run where the kernel's BTF can be read)")
 	}
 	var ds []diag.Diagnostic
 	out.Program, ds = lower.Program(f.Program, opt)

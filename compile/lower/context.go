@@ -189,8 +189,8 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 			return &ir.CtxField{Off: r.dwarf[loc.Reg] + loc.Shift/8, Size: size, Signed: signed}, true
 		}
 		return &ir.CtxField{Off: r.dwarf[loc.Reg], Size: size, Signed: signed}, true
-	case "mem":
-		addr, ok := reg(loc.Reg)
+	case "mem", "sum":
+		v, ok := reg(loc.Reg)
 		if !ok {
 			return nil, false
 		}
@@ -199,15 +199,18 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 			if !ok {
 				return nil, false
 			}
-			addr = add(addr, &ir.Binary{Op: ir.OpMul, X: idx, Y: &ir.IntConst{V: int64(loc.Scale)}, T: ir.TInt, Site: site})
+			v = add(v, &ir.Binary{Op: ir.OpMul, X: idx, Y: &ir.IntConst{V: int64(loc.Scale)}, T: ir.TInt, Site: site})
 		}
 		if loc.Offset != 0 {
-			addr = add(addr, &ir.IntConst{V: loc.Offset})
+			v = add(v, &ir.IntConst{V: loc.Offset})
 		}
-		if acc.BaseAddr {
-			return addr, true
+		for _, off := range loc.Offsets {
+			v = add(&ir.Load{Addr: v, Size: 8, Space: space(acc.Space), Site: site}, &ir.IntConst{V: off})
 		}
-		return &ir.Load{Addr: addr, Size: size, Signed: signed, Space: space(acc.Space), Site: site}, true
+		if loc.Kind == "sum" || acc.BaseAddr {
+			return v, true
+		}
+		return &ir.Load{Addr: v, Size: size, Signed: signed, Space: space(acc.Space), Site: site}, true
 	}
 	b.errorf(x, "E2018", "the place of %s cannot be read from a handler", acc.Name)
 	return nil, false

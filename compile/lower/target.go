@@ -231,6 +231,11 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 	var members []ctype.Member
 	mt := &ir.MakeText{Kind: ir.TextParms, Site: b.site(x)}
 	for i, v := range acc.Vars {
+		if v.Access == nil { // not to be had at this place
+			members = append(members, ctype.Member{Name: v.Name, Type: &ctype.Void{}, Bit: int64(64 * i)})
+			mt.Args = append(mt.Args, &ir.IntConst{})
+			continue
+		}
 		val := b.access(x, v.Access)
 		if val.Type().Kind != ir.Int {
 			val = &ir.IntConst{}
