@@ -417,9 +417,7 @@ func (p *parser) atDecl() bool {
 func (p *parser) file() {
 	for p.k != EOF {
 		at := p.i
-		if d := p.decl(); d != nil {
-			p.f.Decls = append(p.f.Decls, d)
-		}
+		p.f.Decls = append(p.f.Decls, p.decl())
 		if p.i == at && p.k != EOF {
 			p.next()
 		}
