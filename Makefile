@@ -18,7 +18,7 @@ all: build
 
 build:
 	@mkdir -p bin
-	$(foreach c,$(COMMANDS),$(GO) build -trimpath -o bin/$(c) ./cmd/$(c) &&) true
+	$(foreach c,$(COMMANDS),$(GO) build -trimpath -ldflags='-s -w' -o bin/$(c) ./cmd/$(c) &&) true
 
 test: debs
 	$(GO) test -timeout 20m ./...

@@ -42,7 +42,6 @@ type stap struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	f              *Frontend
-	shown          int // diagnostics of f written so far
 }
 
 // fail prints an error that has no place in a script.

@@ -144,7 +144,6 @@ type regioner struct {
 	locals *[]ir.Type
 	name   string
 	probe  int
-	n      int
 }
 
 // changes reports whether code changes a shared global, or reads one that can
