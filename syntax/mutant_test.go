@@ -185,6 +185,12 @@ func signature(d Decl) []string {
 // near, whether the names are still in the tree, and whether all other declarations
 // are.
 func TestMutants(t *testing.T) {
+	for _, view := range []View{Expanded, SourceView} {
+		t.Run(view.String(), func(t *testing.T) { testMutants(t, view) })
+	}
+}
+
+func testMutants(t *testing.T, view View) {
 	_, examples, lib := loadCorpus(t)
 	const perFile = 10
 	rnd := rand.New(rand.NewPCG(*mutantSeed, 6))
@@ -195,7 +201,7 @@ func TestMutants(t *testing.T) {
 		if strings.HasSuffix(ex.Path, corpus.Template) {
 			continue
 		}
-		opt := Options{ArgsUnknown: true, Library: true, Target: hostX86, Macros: lib}
+		opt := Options{View: view, ArgsUnknown: true, Library: true, Target: hostX86, Macros: lib}
 		orig := ParseFile(ex.Path, ex.Src, opt)
 		for range perFile {
 			m := mutate(rnd, orig)

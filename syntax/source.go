@@ -144,6 +144,15 @@ func (p *parser) verbatimEnd(start int, unit scanUnit) (int, bool) {
 			continue
 		}
 		open := len(conds)
+		if open == 0 && last >= start && t.Flags&OpensLine != 0 && t.Kind >= KwProbe && t.Kind <= KwFunction {
+			// A declaration ends everything, but "a.⏎function(…)" goes on.
+			if k := p.toks[last].Kind; k != Dot && k != Comma && !(unit == scanDecl && depth == 0) {
+				if unit == scanStmt && depth == 0 {
+					return last, true
+				}
+				return 0, false
+			}
+		}
 		if open == 0 && depth == 0 && last >= start {
 			switch unit {
 			case scanStmt:
