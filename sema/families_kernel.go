@@ -562,8 +562,14 @@ var famSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 		return nil, failf(codeNoMatch, nil, "no match: %s has no system call '%s'", arch, name).
 			suggesting("similar", func() []string { return ctype.Similar(name, Syscalls(arch), 5) })
 	}
+	if why, ok := noReturn[name]; ok && in.has("return") {
+		return nil, failf(codeNoMatch, nil, "no match: the return of the system call '%s' cannot be seen: %s", name, why)
+	}
 	var out []*Probe
 	for _, n := range names {
+		if _, ok := noReturn[n]; ok && in.has("return") {
+			continue
+		}
 		out = append(out, r.syscall(in, n, table[n]))
 	}
 	return out, nil

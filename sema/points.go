@@ -8,6 +8,7 @@ import (
 
 	"stapkit/diag"
 	"stapkit/syntax"
+	"stapkit/tapsets"
 	"stapkit/target/ctype"
 )
 
@@ -583,9 +584,24 @@ func (r *resolver) wildcard(c cursor, p *point, done, rest []comp, proto *Probe,
 	deep := strings.Contains(k.name, "**")
 	var out []*Probe
 	var first *fail
+	type once struct {
+		alias *syntax.AliasDecl
+		point string
+	}
+	seen := map[once]bool{}
 	try := func(next cursor, matched []comp) {
 		got, f := r.walk(next, p, append(done[:len(done):len(done)], matched...), rest[1:], proto, depth, wild+1)
-		out = append(out, got...)
+		for _, g := range got {
+			// What stapkit's library declares under several names is one point.
+			if a := g.synonyms(); a != nil {
+				if k := (once{a, g.Point}); seen[k] {
+					continue
+				} else {
+					seen[k] = true
+				}
+			}
+			out = append(out, g)
+		}
 		if f != nil && first == nil {
 			first = f
 		}
@@ -619,6 +635,17 @@ func (r *resolver) wildcard(c cursor, p *point, done, rest []comp, proto *Probe,
 	}
 	// A branch that cannot be resolved is no error as long as another can.
 	return out, nil
+}
+
+// synonyms gives the alias of stapkit's own library with more names than one that a
+// probe came by, nil if there is none.
+func (p *Probe) synonyms() *syntax.AliasDecl {
+	for _, d := range p.Chain {
+		if d.Alias != nil && len(d.Alias.Names) > 1 && strings.HasPrefix(d.Alias.File().Name, tapsets.Prefix) {
+			return d.Alias
+		}
+	}
+	return nil
 }
 
 // end resolves a point that has come to the end of its components, up to a suffix

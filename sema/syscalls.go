@@ -77,3 +77,11 @@ func (e *elab) arch() string {
 	}
 	return "x86_64"
 }
+
+// noReturn are the calls whose return no probe sees, and why.
+var noReturn = map[string]string{
+	"exit": "it does not return", "exit_group": "it does not return",
+	"rt_sigreturn": "it returns where the signal came in, with the number of no call",
+	"sigreturn":    "it returns where the signal came in, with the number of no call",
+	"uprobe":       "it returns where the probe was hit", "uretprobe": "it returns where the probe was hit",
+}

@@ -12,6 +12,7 @@ import (
 	"sort"
 )
 
+//go:generate go run stapkit/internal/gen/syscalls -aliases lib
 //go:generate go run stapkit/internal/gen/tapsets
 
 //go:embed lib

@@ -1,10 +1,13 @@
 // Command syscalls writes the numbers of Linux system calls for the architectures
 // that stapkit knows, sema/syscalls.txt, from the constants of golang.org/x/sys. It is
-// run by go generate in package sema.
+// run by go generate in package sema. With -aliases it writes the syscall.* aliases
+// of the library into a folder instead, from calls.txt; so go generate runs it in
+// package tapsets.
 package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -26,6 +29,14 @@ var constant = regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)$`)
 func main() {
 	log.SetFlags(0)
 	log.SetPrefix("syscalls: ")
+	aliases := flag.String("aliases", "", "write the aliases of the library into this `folder`")
+	flag.Parse()
+	if *aliases != "" {
+		if err := writeAliases(*aliases); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "golang.org/x/sys").Output()
 	if err != nil {
 		log.Fatal(err)

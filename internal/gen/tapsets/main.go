@@ -1,5 +1,7 @@
 // Command tapsets writes the index of the tapset library and its tables of
-// names, package tapsets' *_gen.go. It is run by go generate in that package.
+// names, package tapsets' *_gen.go, and the functions that use the tables,
+// lib/syscall/constants.stp. It is run by go generate in that package, on a machine with
+// the kernel's and the C library's headers in /usr/include.
 package main
 
 import (
@@ -11,9 +13,6 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
-	"syscall"
-
-	"golang.org/x/sys/unix"
 
 	"stapkit/syntax"
 )
@@ -26,11 +25,26 @@ func main() {
 }
 
 func run(dir string) error {
+	parsed, err := parseTables(tablesText)
+	if err != nil {
+		return err
+	}
+	tables, err := expandTables(parsed)
+	if err != nil {
+		return err
+	}
+	numbers, err := systemCalls(filepath.Join(dir, "..", "sema", "syscalls.txt"))
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(libraryPath(dir, "syscall/constants.stp"), writeConstants(tables), 0o644); err != nil {
+		return err
+	}
 	index, err := writeIndex(dir)
 	if err != nil {
 		return err
 	}
-	for name, b := range map[string][]byte{"index_gen.go": index, "tables_gen.go": writeTables()} {
+	for name, b := range map[string][]byte{"index_gen.go": index, "tables_gen.go": writeTables(tables, numbers)} {
 		src, err := format.Source(b)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
@@ -129,23 +143,4 @@ func writeIndex(dir string) ([]byte, error) {
 		b.WriteString("}\n\n")
 	}
 	return b.Bytes(), nil
-}
-
-func writeTables() []byte {
-	var b bytes.Buffer
-	b.WriteString(header)
-	b.WriteString("var tables = map[string]Table{\n")
-	table := func(name string, n int, text func(int) string) {
-		fmt.Fprintf(&b, "%q: {Entries: []Entry{\n", name)
-		for i := 1; i <= n; i++ {
-			if s := text(i); s != "" {
-				fmt.Fprintf(&b, "{%d, %q},\n", i, s)
-			}
-		}
-		b.WriteString("}},\n")
-	}
-	table("errno", 133, func(i int) string { return unix.ErrnoName(syscall.Errno(i)) })
-	table("signal", 31, func(i int) string { return strings.TrimPrefix(unix.SignalName(syscall.Signal(i)), "SIG") })
-	b.WriteString("}\n")
-	return b.Bytes()
 }
