@@ -1,0 +1,144 @@
+package stapfmt
+
+import (
+	"stapkit/diag"
+	"stapkit/syntax"
+)
+
+// This file formats files that do not parse, as an editor needs it: the declarations
+// that do parse are formatted; the others, and all between them, stay as they are.
+
+// partialDecls writes the declarations of a file with errors.
+func (p *printer) partialDecls(list []syntax.Decl, nodes []syntax.Node, end int) {
+	bad, gaps := p.badDecls(list)
+	p.bad = bad
+	for i := 0; i <= len(list); {
+		// What is broken reaches from the end of the last good declaration to the start
+		// of the next one.
+		j := i
+		for j < len(list) && bad[j] {
+			j++
+		}
+		broken := j > i || gaps[i]
+		if j == len(list) && broken {
+			p.raw(p.writtenTo(), len(p.f.Src), end)
+			p.rawEnd = true
+			return
+		}
+		if broken {
+			at := int(p.toks[list[j].First()].Off)
+			for at > 0 && isBlank(p.f.Src[at-1]) && !p.onlyStart(at) {
+				at--
+			}
+			p.raw(p.writtenTo(), at, list[j].First())
+			p.gap = none
+		}
+		if j == len(list) {
+			return
+		}
+		// A run of good declarations.
+		k := j + 1
+		for k < len(list) && !bad[k] && !gaps[k] {
+			k++
+		}
+		stop := end
+		if k < len(list) {
+			stop = list[k].First()
+		}
+		follows := broken
+		p.items(nodes[j:k], stop, true, func(n int, g gap) {
+			if n == 0 && follows {
+				g = none
+			}
+			p.gap = g
+			p.decl(list[j+n])
+		})
+		i = k
+	}
+}
+
+// onlyStart reports whether the blanks before an offset do not begin a line, so that they
+// belong to what is broken.
+func (p *printer) onlyStart(off int) bool {
+	i := off
+	for i > 0 && isBlank(p.f.Src[i-1]) {
+		i--
+	}
+	return i > 0 && p.f.Src[i-1] != '\n'
+}
+
+// writtenTo is the offset behind the token written last.
+func (p *printer) writtenTo() int {
+	if p.next == 0 {
+		return 0
+	}
+	return int(p.toks[p.next-1].End)
+}
+
+// badDecls tells which declarations to leave alone, and before which ones (the last
+// entry: at the end) something is wrong that belongs to none.
+func (p *printer) badDecls(list []syntax.Decl) (bad, gaps []bool) {
+	bad, gaps = make([]bool, len(list)), make([]bool, len(list)+1)
+	for i, d := range list {
+		bad[i] = broken(d)
+	}
+	mark := func(off int) {
+		for i, d := range list {
+			first, last := p.toks[d.First()], p.toks[max(d.Last(), d.First())]
+			if off < int(first.Off) {
+				gaps[i] = true
+				return
+			}
+			if off == int(first.Off) && i > 0 && !bad[i] {
+				bad[i-1] = true // what is missing is found missing at the next declaration
+			}
+			if off <= int(last.End) {
+				bad[i] = true
+				return
+			}
+		}
+		gaps[len(list)] = true
+		if len(list) > 0 {
+			bad[len(list)-1] = true
+		}
+	}
+	for _, d := range p.f.Diags {
+		if d.Severity == diag.Error {
+			mark(d.Range.Start.Offset)
+		}
+	}
+	for i := range p.toks {
+		if t := &p.toks[i]; t.Kind == syntax.Junk || t.Flags&syntax.Broken != 0 {
+			mark(int(t.Off))
+		}
+	}
+	// Nothing is known of a declaration that follows an open comment or string.
+	return bad, gaps
+}
+
+// broken reports whether a declaration was not understood to its end.
+func broken(d syntax.Decl) bool {
+	bad := false
+	syntax.Inspect(d, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.BadDecl, *syntax.BadPoint, *syntax.BadStmt, *syntax.BadExpr:
+			bad = true
+		case *syntax.Block:
+			bad = bad || !n.Closed
+		case *syntax.ProbeDecl:
+			bad = bad || n.Body == nil || len(n.Points) == 0
+		case *syntax.AliasDecl:
+			bad = bad || n.Body == nil || len(n.Points) == 0
+		case *syntax.FuncDecl:
+			bad = bad || n.Name == nil || n.Body == nil && n.Code == nil
+		case *syntax.TryStmt:
+			bad = bad || n.Body == nil || n.Handler == nil
+		case *syntax.GlobalVar:
+			bad = bad || n.Name == nil && n.Verbatim == nil
+		case *syntax.Param:
+			bad = bad || n.Name == nil && n.Verbatim == nil
+		}
+		return !bad
+	})
+	return bad || d.Last() < d.First()
+}
