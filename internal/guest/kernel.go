@@ -1,0 +1,240 @@
+//go:build linux
+
+package guest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Kernel is a kernel of the distribution, unpacked but not installed.
+type Kernel struct {
+	Name    string // "6.1"
+	Release string // as uname -r gives it
+	Image   string // file
+	Modules string // folder
+	Busybox string // file: a static busybox
+}
+
+// Suites are the kernels that guests can be booted with, and the suite of the
+// distribution that each is from.
+var Suites = []struct{ Kernel, Suite string }{
+	{"6.1", "bookworm"},
+	{"6.12", "bookworm-backports"},
+}
+
+// MissingError says that something that guests need is not on this machine.
+type MissingError struct{ What string }
+
+func (e *MissingError) Error() string { return e.What }
+
+func missing(format string, args ...any) error {
+	return &MissingError{What: fmt.Sprintf(format, args...)}
+}
+
+// Find gives a kernel that Fetch has unpacked. The error is a *MissingError when
+// it has not.
+func Find(name string) (*Kernel, error) {
+	dir, err := cache(name)
+	if err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "kernel.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, missing("kernel %s is not there (go run ./internal/guest/fetch gets it)", name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	k := &Kernel{}
+	if err := json.Unmarshal(data, k); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "kernel.json"), err)
+	}
+	for _, p := range []*string{&k.Image, &k.Modules, &k.Busybox} {
+		*p = filepath.Join(dir, *p)
+		if _, err := os.Stat(*p); err != nil {
+			return nil, missing("kernel %s is not whole: %v", name, err)
+		}
+	}
+	return k, nil
+}
+
+// cache is the folder of a kernel.
+func cache(name string) (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", missing("no folder for kernels: %v", err)
+	}
+	return filepath.Join(dir, "stapkit", "guest", name), nil
+}
+
+// Fetch downloads and unpacks a kernel of the distribution, unless that was done
+// before. Nothing is installed: apt runs on lists and a cache of its own.
+func Fetch(ctx context.Context, name string) (*Kernel, error) {
+	dir, err := cache(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return nil, err
+	}
+	lock, err := os.Create(dir + ".lock")
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("%s: %w", lock.Name(), err)
+	}
+	var absent *MissingError
+	if k, err := Find(name); !errors.As(err, &absent) {
+		return k, err
+	}
+	for _, tool := range []string{"apt-get", "apt-cache", "dpkg"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return nil, missing("%s is not there: kernels are those of Debian", tool)
+		}
+	}
+	suite := ""
+	for _, s := range Suites {
+		if s.Kernel == name {
+			suite = s.Suite
+		}
+	}
+	if suite == "" {
+		return nil, fmt.Errorf("no kernel %s", name)
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return nil, err
+	}
+	work := filepath.Join(dir, "apt")
+	a, err := newApt(work, suite)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.run(ctx, "apt-get", "-qq", "update"); err != nil {
+		return nil, err
+	}
+	deps, err := a.run(ctx, "apt-cache", "depends", "linux-image-cloud-amd64")
+	if err != nil {
+		return nil, err
+	}
+	image := ""
+	for _, l := range strings.Split(deps, "\n") {
+		if _, p, ok := strings.Cut(l, "Depends: "); ok && strings.HasPrefix(p, "linux-image-") {
+			image = strings.TrimSpace(p)
+		}
+	}
+	if image == "" {
+		return nil, fmt.Errorf("linux-image-cloud-amd64 of %s names no kernel:\n%s", suite, deps)
+	}
+	if _, err := a.run(ctx, "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", image, "busybox-static"); err != nil {
+		return nil, err
+	}
+	debs, err := filepath.Glob(filepath.Join(work, "*.deb"))
+	if err != nil {
+		return nil, err
+	}
+	for _, deb := range debs {
+		if _, err := a.run(ctx, "dpkg", "-x", deb, filepath.Join(dir, "root")); err != nil {
+			return nil, err
+		}
+	}
+	if err := os.RemoveAll(work); err != nil {
+		return nil, err
+	}
+	release := strings.TrimPrefix(image, "linux-image-")
+	k := &Kernel{
+		Name: name, Release: release,
+		Image:   filepath.Join("root", "boot", "vmlinuz-"+release),
+		Modules: filepath.Join("root", "lib", "modules", release),
+		Busybox: filepath.Join("root", "bin", "busybox"),
+	}
+	if _, err := os.Stat(filepath.Join(dir, k.Busybox)); err != nil {
+		k.Busybox = filepath.Join("root", "usr", "bin", "busybox")
+	}
+	data, err := json.Marshal(k)
+	if err != nil {
+		return nil, err
+	}
+	// The description is written last: with it the kernel is whole.
+	if err := os.WriteFile(filepath.Join(dir, "kernel.json"), data, 0o644); err != nil {
+		return nil, err
+	}
+	return Find(name)
+}
+
+// apt is a package manager with state of its own.
+type apt struct{ dir string }
+
+// newApt prepares the state in a folder, for one suite of the mirror that the
+// machine uses.
+func newApt(dir, suite string) (*apt, error) {
+	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			return nil, err
+		}
+	}
+	// A mirror that the machine uses is one that it can reach. Busybox is not
+	// rebuilt for backports.
+	source := ""
+	for _, s := range []string{"bookworm", suite} {
+		source += fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror(), s)
+		if suite == s {
+			break
+		}
+	}
+	conf := fmt.Sprintf("Dir::Etc::sourcelist %q;\nDir::Etc::sourceparts \"/dev/null\";\nDir::Etc::preferences %q;\nDir::State::lists %q;\nDir::Cache %q;\nAcquire::Languages \"none\";\n",
+		filepath.Join(dir, "sources.list"), filepath.Join(dir, "preferences"), filepath.Join(dir, "lists"), filepath.Join(dir, "cache"))
+	preferences := fmt.Sprintf("Package: *\nPin: release n=%s\nPin-Priority: 900\n", suite)
+	for name, text := range map[string]string{"sources.list": source, "apt.conf": conf, "preferences": preferences} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return &apt{dir: dir}, nil
+}
+
+// mirror is where the machine has its packages from.
+func mirror() string {
+	const usual = "http://deb.debian.org/debian"
+	files, err := filepath.Glob("/etc/apt/sources.list.d/debian*.sources")
+	if err != nil {
+		return usual
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			continue
+		}
+		for _, l := range strings.Split(string(data), "\n") {
+			if rest, ok := strings.CutPrefix(l, "URIs:"); ok {
+				if uris := strings.Fields(rest); len(uris) > 0 {
+					return uris[0]
+				}
+			}
+		}
+	}
+	return usual
+}
+
+func (a *apt) run(ctx context.Context, name string, args ...string) (string, error) {
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = a.dir
+	cmd.Env = append(os.Environ(), "APT_CONFIG="+filepath.Join(a.dir, "apt.conf"), "LC_ALL=C", "DEBIAN_FRONTEND=noninteractive")
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, stderr.Bytes())
+	}
+	return stdout.String(), nil
+}
