@@ -25,11 +25,10 @@ func (pl *planner) locks() {
 		for g, u := range pl.handlers[i].globals {
 			if !h.Kernel {
 				u |= foreignKey
-				if u&clear != 0 && p.Globals[g].Generations {
-					// A clear swaps the map; it does not change elements in place.
-					if u&(read|add|write) == write && u&many == 0 {
-						u = read
-					}
+				if gl := &p.Globals[g]; gl.Generations && gl.Additive {
+					// A handler of the loader that changes it takes the whole
+					// content out of the kernel's reach first.
+					u = read
 				}
 			} else {
 				inKernel[g] = true

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
@@ -19,7 +20,7 @@ import (
 // A carrier is a way to have a program run at some place.
 type carrier struct {
 	// check says why this host cannot carry the row, and otherwise makes the
-	// program ready for it.
+	// program ready for it: it sets the attach type.
 	check func(s *session, a *ir.Attach, spec *ebpf.ProgramSpec) error
 	// group names what rows must have in common to be attached by one call;
 	// nil: each by itself.
@@ -61,6 +62,8 @@ func (s *session) attach(ctx context.Context) error {
 		s.plans[i].rows = s.plans[i].rows[:len(s.plans[i].rows):len(s.plans[i].rows)]
 	}
 	pending := s.plans
+	var refused []plan
+	found := map[int]bool{}
 	for len(pending) > 0 {
 		// All first choices, those that belong together at once.
 		var order []string
@@ -70,6 +73,8 @@ func (s *session) attach(ctx context.Context) error {
 			if len(p.rows) == 0 {
 				pr := &s.p.Probes[p.probe]
 				switch {
+				case pr.Member:
+					refused = append(refused, p)
 				case !pr.Optional:
 					failed = append(failed, describe(pr.Point, p.why)...)
 				case s.opt.Verbose > 0:
@@ -104,10 +109,36 @@ func (s *session) attach(ctx context.Context) error {
 		}
 		pending = again
 	}
+	for _, a := range s.attached {
+		for _, p := range a.probes {
+			found[s.p.Probes[p].Site] = true
+		}
+	}
+	failed = append(failed, s.noMember(refused, found)...)
+	s.listRefused(refused)
 	if len(failed) > 0 {
 		return &Error{Code: codeAttach, Lines: append([]string{"these probes cannot be attached on this host:"}, failed...)}
 	}
 	return nil
+}
+
+// listRefused tells, when asked to, which places of patterns the host refused.
+func (s *session) listRefused(list []plan) {
+	if s.opt.Verbose == 0 {
+		return
+	}
+	names := map[int][]string{}
+	var sites []int
+	for _, pl := range list {
+		p := &s.p.Probes[pl.probe]
+		if names[p.Site] == nil {
+			sites = append(sites, p.Site)
+		}
+		names[p.Site] = append(names[p.Site], p.Point)
+	}
+	for _, site := range sites {
+		s.out.warn(fmt.Sprintf("the kernel refuses %d of the places that a pattern names: %s", len(names[site]), strings.Join(names[site], ", ")))
+	}
 }
 
 type badRow struct {
@@ -119,7 +150,7 @@ type badRow struct {
 // that one bad place does not take the others with it.
 func (s *session) attachGroup(rows []row) []badRow {
 	name := s.p.Handlers[rows[0].a.Handler].Name
-	prog, err := s.fallback(name)
+	prog, err := s.program(name, rows[0].as)
 	var bad []badRow
 	if err != nil {
 		for _, r := range rows {

@@ -23,6 +23,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"stapkit/driver"
+	testhost "stapkit/internal/host"
 )
 
 // Variables that make the test binary something else.
@@ -68,9 +69,7 @@ func work(spec string) {
 
 func needKernel(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to load programs into the kernel")
-	}
+	testhost.NeedBPF(t)
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		t.Skip("needs a kernel with BTF")
 	}
@@ -249,7 +248,8 @@ func TestExact(t *testing.T) {
 			}
 			v, skip := values(t, r.out.String()), skipped(r.errOut.String())
 			t.Logf("%d events, %v, %d skipped", n, v, skip)
-			if v["got"]+skip != n || v["bad"] != 0 {
+			// A hit that is skipped may be one that would not have counted.
+			if v["got"] > n || v["got"]+skip < n || skip == 0 && v["got"] != n || v["bad"] != 0 {
 				t.Errorf("%d events, %v, %d skipped\n%s", n, v, skip, r.errOut.String())
 			}
 			if s, ok := v["sum"]; ok && s != 3*v["got"] {

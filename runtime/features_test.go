@@ -3,15 +3,14 @@
 package loader
 
 import (
-	"os"
 	"testing"
+
+	testhost "stapkit/internal/host"
 )
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root")
-	}
+	testhost.NeedBPF(t)
 	if err := theHost.checkBPF(); err != nil {
 		t.Skip("no BPF here: ", err)
 	}

@@ -6,8 +6,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
@@ -21,7 +23,10 @@ type row struct {
 	probe int
 	a     *ir.Attach
 	c     *carrier
-	prog  *ebpf.Program
+	// as is what the program has to be loaded as. One program cannot be attached
+	// by a multi link and by a single one.
+	as   ebpf.AttachType
+	prog *ebpf.Program
 }
 
 // plan is what is to be attached: for each probe the alternatives that this host
@@ -68,6 +73,9 @@ func (s *session) load(object []byte) error {
 		if h != nil {
 			needed[h.Name] = true
 		}
+	}
+	if n := len(needed); n > maxPrograms {
+		return errorf(codeKernel, nil, "the script needs %d programs in the kernel, and no more than %d are loaded at a time: releasing more can hang a kernel for good; probe fewer points", n, maxPrograms)
 	}
 	first := spec.Copy()
 	for name := range first.Programs {
@@ -116,6 +124,40 @@ func (s *session) load(object []byte) error {
 	return nil
 }
 
+// The kernel frees each program in a work item of its own, and up to 1024 of these
+// run at a time on a CPU (WQ_DFL_ACTIVE). Each wants the mutex of the JIT's memory
+// (pack_mutex in kernel/bpf/core.c), whose holder may wait for another item of the
+// same queue (__purge_vmap_area_lazy): when all 1024 wait for the mutex, that item
+// never runs. Seen on Linux 6.18: no program could be loaded or freed any more
+// until the machine was rebooted. A process that is killed releases all of its
+// programs at once, so there must never be as many.
+const (
+	maxPrograms  = 900
+	releaseBatch = 100
+)
+
+// unload gives maps and programs back, some programs at a time.
+func (s *session) unload() {
+	if s.coll == nil {
+		return
+	}
+	// The maps first: an array of programs would release all of its own at
+	// once if it were the last to have them.
+	for _, m := range s.coll.Maps {
+		m.Close()
+	}
+	list := slices.Collect(maps.Values(s.programs))
+	for i, p := range list {
+		p.Close()
+		if (i+1)%releaseBatch == 0 && i+1 < len(list) {
+			// What was released is freed after a grace period. An error
+			// means only that nothing was waited for.
+			_ = grace()
+			time.Sleep(2 * time.Millisecond)
+		}
+	}
+}
+
 // fitMaps sizes the maps for this host and this run. It returns the templates of
 // the inner maps of arrays with generations.
 func (s *session) fitMaps(spec *ebpf.CollectionSpec, cpus int) map[int]*ebpf.MapSpec {
@@ -156,6 +198,7 @@ func (s *session) fitMaps(spec *ebpf.CollectionSpec, cpus int) map[int]*ebpf.Map
 func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 	var plans []plan
 	var missing []string
+	found := map[int]bool{} // sites of which there is a place
 	for i := range s.p.Probes {
 		p := &s.p.Probes[i]
 		if len(p.Attach) == 0 || p.Attach[0].Carrier == "loader" {
@@ -173,21 +216,52 @@ func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 			if ps == nil {
 				return nil, errorf(codeCompiled, nil, "the object has no program %s for probe %s", s.p.Handlers[a.Handler].Name, p.Point)
 			}
-			if err := c.check(s, a, ps); err != nil {
+			trial := *ps
+			if err := c.check(s, a, &trial); err != nil {
 				pl.why = append(pl.why, fmt.Sprintf("%s: %v", a.Carrier, err))
 				continue
 			}
-			pl.rows = append(pl.rows, row{probe: i, a: a, c: c})
+			if len(pl.rows) == 0 {
+				ps.AttachType = trial.AttachType
+			}
+			pl.rows = append(pl.rows, row{probe: i, a: a, c: c, as: trial.AttachType})
 		}
-		if len(pl.rows) == 0 && !p.Optional {
+		if len(pl.rows) == 0 && !p.Optional && !p.Member {
 			missing = append(missing, describe(p.Point, pl.why)...)
 		}
+		found[p.Site] = found[p.Site] || len(pl.rows) > 0
 		plans = append(plans, pl)
 	}
+	missing = append(missing, s.noMember(plans, found)...)
 	if len(missing) > 0 {
 		return nil, &Error{Code: codeAttach, Lines: append([]string{"these probes cannot be attached on this host:"}, missing...)}
 	}
 	return plans, nil
+}
+
+// noMember tells of the patterns of whose places this host has none, with the
+// reason of the first place.
+func (s *session) noMember(plans []plan, found map[int]bool) []string {
+	var out []string
+	told := map[int]bool{}
+	for _, pl := range plans {
+		p := &s.p.Probes[pl.probe]
+		if !p.Member || p.Optional || found[p.Site] || told[p.Site] || len(pl.rows) > 0 {
+			continue
+		}
+		told[p.Site] = true
+		more := -1
+		for _, other := range plans {
+			if o := &s.p.Probes[other.probe]; o.Member && o.Site == p.Site {
+				more++
+			}
+		}
+		out = append(out, describe(p.Point, pl.why)...)
+		if more > 0 {
+			out = append(out, fmt.Sprintf("    and %d more of %s", more, p.Script))
+		}
+	}
+	return out
 }
 
 func describe(point string, why []string) []string {
@@ -198,9 +272,14 @@ func describe(point string, why []string) []string {
 	return lines
 }
 
-// fallback loads the program of a further alternative.
-func (s *session) fallback(name string) (*ebpf.Program, error) {
-	if p := s.programs[name]; p != nil {
+// program gives a program that can be attached as wanted, and loads it for a
+// further alternative.
+func (s *session) program(name string, as ebpf.AttachType) (*ebpf.Program, error) {
+	key := name
+	if ps := s.spec.Programs[name]; ps != nil && ps.AttachType != as {
+		key = fmt.Sprintf("%s as %d", name, as)
+	}
+	if p := s.programs[key]; p != nil {
 		return p, nil
 	}
 	one := s.spec.Copy()
@@ -209,13 +288,16 @@ func (s *session) fallback(name string) (*ebpf.Program, error) {
 			delete(one.Programs, n)
 		}
 	}
+	if ps := one.Programs[name]; ps != nil {
+		ps.AttachType = as
+	}
 	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: s.coll.Maps, Cache: s.cache})
 	if err != nil {
 		return nil, s.explain(one, err)
 	}
 	p := coll.DetachProgram(name)
 	coll.Close()
-	s.programs[name] = p
+	s.programs[key] = p
 	return p, nil
 }
 

@@ -172,7 +172,7 @@ func TestTimers(t *testing.T) {
 		t.Fatalf("status %d, %v: %q", r.status, err, r.out)
 	}
 	// A busy machine may drop ticks; none may be added.
-	if a > 1000 || a < 600 || b > 200 || b < 50 {
+	if a > 1000 || a < 200 || b > 200 || b < 30 {
 		t.Errorf("%d ticks of 1 ms and %d of 10±5 ms in a second", a, b)
 	}
 }

@@ -96,12 +96,17 @@ func (s *session) timing() {
 func (s *session) programTime(p *ir.Probe) (n uint64, sum time.Duration) {
 	for j := range p.Attach {
 		h := p.Attach[j].Handler
-		prog := s.programs[s.p.Handlers[h].Name]
-		if prog == nil || slices.ContainsFunc(p.Attach[:j], func(a ir.Attach) bool { return a.Handler == h }) {
+		if slices.ContainsFunc(p.Attach[:j], func(a ir.Attach) bool { return a.Handler == h }) {
 			continue
 		}
-		if st, err := prog.Stats(); err == nil {
-			n, sum = n+st.RunCount, sum+st.Runtime
+		name := s.p.Handlers[h].Name
+		for key, prog := range s.programs {
+			if key != name && !strings.HasPrefix(key, name+" as ") {
+				continue
+			}
+			if st, err := prog.Stats(); err == nil {
+				n, sum = n+st.RunCount, sum+st.Runtime
+			}
 		}
 	}
 	return n, sum

@@ -643,10 +643,5 @@ func (s *session) close() {
 		// The mapping goes with the process if not now.
 		_ = s.blk.close()
 	}
-	for _, p := range s.programs {
-		p.Close()
-	}
-	if s.coll != nil {
-		s.coll.Close()
-	}
+	s.unload()
 }
