@@ -198,7 +198,7 @@ func (d *dumper) handler(what string, i int, h *Handler) {
 func (d *dumper) probe(i int, p *Probe) {
 	d.line(0, "probe %d %s family %d order %d%s", i, p.Point, p.Family, p.Order, flags(
 		p.Interval > 0, fmt.Sprintf("every %dns", p.Interval), p.Random > 0, fmt.Sprintf("±%dns", p.Random),
-		p.PerSecond > 0, fmt.Sprintf("%d/s", p.PerSecond), p.Optional, "optional", p.Sufficient, "sufficient"))
+		p.PerSecond > 0, fmt.Sprintf("%d/s", p.PerSecond), p.Optional, "optional", p.Sufficient, "sufficient", p.Member, "member"))
 	for j := range p.Attach {
 		a := &p.Attach[j]
 		d.line(1, "attach %s handler %d%s", a.Carrier, a.Handler, flags(

@@ -211,6 +211,9 @@ type Probe struct {
 	Sufficient bool
 	// Hidden: of our own making, such as the entry of a return probe.
 	Hidden bool
+	// Member: one of the places that a pattern names, as are all others with the
+	// same site. Those that the host refuses are left out if any other is not.
+	Member bool
 }
 
 // Attach is one way to attach a probe. Which fields count depends on Carrier.

@@ -92,6 +92,7 @@ func (r *resolver) kernelFunctions(in *request, name string) ([]*Probe, *fail) {
 			continue
 		}
 		p := r.function(in, f, len(funcs))
+		p.Member = target.IsPattern(name)
 		if gone {
 			p.Carriers = []Carrier{{Kind: "none", Target: f.Name, Reason: "inlined everywhere, or thrown away when the kernel had started"}}
 		}
@@ -302,7 +303,9 @@ func (r *resolver) symbolFunctions(in *request, name string, syms *sym.Table) ([
 		if denied, _ := t.Denied(s.Name); denied {
 			return
 		}
-		out = append(out, r.symbolProbe(in, FamFunction, functionPoint(in, s.Module, s.Name), s))
+		p := r.symbolProbe(in, FamFunction, functionPoint(in, s.Module, s.Name), s)
+		p.Member = target.IsPattern(name)
+		out = append(out, p)
 	}
 	if !target.IsPattern(name) {
 		if list := syms.ByName(name); len(list) > 0 {
@@ -421,7 +424,9 @@ var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 			return
 		}
 		seen[s.Module+":"+s.Name] = true
-		out = append(out, probe(s))
+		p := probe(s)
+		p.Member = target.IsPattern(name)
+		out = append(out, p)
 	}
 	syms, symErr := t.Symbols()
 	if symErr == nil {

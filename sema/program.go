@@ -465,6 +465,8 @@ type Probe struct {
 	Carriers   []Carrier
 	Optional   bool
 	Sufficient bool
+	// Member: one of the places that a pattern names. The kernel may refuse it.
+	Member bool
 
 	// ctx is what the place offers to target variables; makeCtx makes it on demand.
 	ctx     *context

@@ -230,7 +230,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 	row := ir.Probe{
 		Point: p.Point, Name: p.Point, Func: p.Func,
 		Order: p.Order, Interval: p.Interval, Random: p.Random, PerSecond: p.Hz,
-		Optional: p.Optional, Sufficient: p.Sufficient,
+		Optional: p.Optional, Sufficient: p.Sufficient, Member: p.Member,
 	}
 	if p.Written != nil {
 		row.Site = l.site(p.Written)
