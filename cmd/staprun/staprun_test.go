@@ -22,6 +22,7 @@ import (
 	"stapkit/bundle"
 	"stapkit/compile/object"
 	"stapkit/format"
+	"stapkit/internal/host"
 	"stapkit/ir"
 )
 
@@ -261,6 +262,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestDescribe(t *testing.T) {
+	host.NeedBPF(t) // it tries features out
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
 		t.Skip("no kernel BTF")
 	}

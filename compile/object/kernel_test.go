@@ -365,6 +365,7 @@ func TestLongJump(t *testing.T) {
 		insns = append(insns, asm.Add.Imm(asm.R0, 1))
 	}
 	insns = append(insns, asm.Mov.Imm(asm.R0, 6).WithSymbol("far"), asm.Return())
+	needRoot(t)
 	coll, err := ebpf.NewCollection(mustSpec(t, mustWrite(t, &Spec{Programs: []Program{{Name: "p", Section: "raw_tp", Insns: insns}}})))
 	if err != nil {
 		if os.Geteuid() != 0 || errors.Is(err, ebpf.ErrNotSupported) {

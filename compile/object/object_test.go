@@ -11,6 +11,8 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
+
+	"stapkit/internal/host"
 )
 
 // ret returns v from a program.
@@ -129,9 +131,7 @@ func mustLoad(t testing.TB, s *Spec) *ebpf.Collection {
 
 func needRoot(t testing.TB) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("loading eBPF programs needs root")
-	}
+	host.NeedBPF(t)
 }
 
 // run calls a raw tracepoint or syscall program once and returns its R0.

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"slices"
 	"sort"
 	"strings"
@@ -16,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/tools/txtar"
+
+	"stapkit/internal/host"
 )
 
 // skipped are the cases that are not run, with the reason.
@@ -169,9 +170,7 @@ func expected(s string) string {
 
 func TestRun(t *testing.T) {
 	golden := folder(t)
-	if runtime.GOOS != "linux" || os.Geteuid() != 0 {
-		t.Skip("running scripts needs root on Linux")
-	}
+	host.NeedBPF(t)
 	tmp := t.TempDir()
 	stap := build(t, tmp, "cmd/stap")
 	ut := target(t, tmp, golden)
