@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	cebpf "github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/ringbuf"
+	"golang.org/x/sys/unix"
 
 	"stapkit/compile/object"
 	"stapkit/diag"
@@ -72,6 +74,13 @@ func load(t testing.TB, p *ir.Program) *machine {
 func tryLoad(t testing.TB, p *ir.Program) (*machine, error) {
 	t.Helper()
 	needKernel(t)
+	// On one CPU, so that aggregates have one part, as in the interpreter.
+	runtime.LockOSThread()
+	var cpu unix.CPUSet
+	cpu.Set(0)
+	if err := unix.SchedSetaffinity(0, &cpu); err != nil {
+		t.Fatal(err)
+	}
 	out, rep, diags := Generate(p, Options{})
 	if out == nil {
 		return nil, &refused{diags}

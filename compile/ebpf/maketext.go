@@ -1,0 +1,166 @@
+package ebpf
+
+import (
+	"github.com/cilium/ebpf/asm"
+
+	"stapkit/ir"
+)
+
+// Flags of bpf_get_stack.
+const (
+	stackUser = 1 << 8 // BPF_F_USER_STACK
+)
+
+// textIsString is the flag of a TextType whose bytes are a string.
+const textIsString = 1 << 1
+
+// makeText makes the payload of deferred text, as ir.Text describes it.
+func (p *prog) makeText(e *ir.MakeText, dst text) {
+	if e.T.Width > dst.width {
+		tmp := p.frameText(p.alloc(e.T.Width))
+		p.makeText(e, tmp)
+		p.copyText(dst, tmp)
+		return
+	}
+	if user, ok := e.Kind.IsStack(); ok {
+		p.stack(e, user, dst)
+		return
+	}
+	switch e.Kind {
+	case ir.TextFormat:
+		p.lazy(e, dst)
+	case ir.TextType:
+		p.typed(e, dst)
+	case ir.TextParms:
+		p.words(e, []int64{int64(e.Layout)}, dst)
+	default:
+		p.words(e, nil, dst)
+	}
+}
+
+// part is n bytes of a payload at off.
+func part(t text, off, n int) text {
+	t.mem.off += off
+	t.off += off
+	t.mem.size, t.width = n, n
+	return t
+}
+
+// rest zeroes a payload from off on.
+func (p *prog) rest(dst text, off int) {
+	if off < dst.width {
+		p.zero(part(dst, off, dst.width-off))
+	}
+}
+
+// words makes a payload of numbers.
+func (p *prog) words(e *ir.MakeText, head []int64, dst text) {
+	off := 0
+	for _, w := range head {
+		p.memImm(part(dst, off, 8).mem, w)
+		off += 8
+	}
+	for _, a := range e.Args {
+		if off+8 > dst.width {
+			p.effect(a)
+			continue
+		}
+		p.intInto(a, part(dst, off, 8).mem)
+		off += 8
+	}
+	p.rest(dst, off)
+}
+
+// lazy keeps what the loader makes text of.
+func (p *prog) lazy(e *ir.MakeText, dst text) {
+	p.memImm(part(dst, 0, 8).mem, int64(e.Format)|int64(e.Tag)<<32)
+	off := 8
+	for _, a := range e.Args {
+		t := a.Type()
+		w := storage(t)
+		need := 8 + w
+		if t.Kind == ir.Int {
+			need = 8
+		}
+		if off+need > dst.width {
+			p.internal(e.Site, "text of %d bytes left to the loader does not fit %d", ir.LazyWidth(e.Args), dst.width)
+			return
+		}
+		at := part(dst, off, 8)
+		switch t.Kind {
+		case ir.Int:
+			p.intInto(a, at.mem)
+		case ir.Str:
+			p.stringHeader(p.base(), at.mem.off, ir.StrToNUL, w)
+			p.textInto(a, part(dst, off+8, w))
+		default:
+			p.itemHeader(p.base(), at.mem.off, int(t.Text), 1+w/8, 0)
+			p.textInto(a, part(dst, off+8, w))
+		}
+		off += need
+	}
+	p.rest(dst, off)
+}
+
+// typed captures an object's bytes.
+func (p *prog) typed(e *ir.MakeText, dst text) {
+	if len(e.Args) != 1 || 24 > dst.width {
+		p.internal(e.Site, "captured object of %d arguments in %d bytes", len(e.Args), dst.width)
+		return
+	}
+	if e.Immediate {
+		p.intInto(e.Args[0], part(dst, 16, 8).mem)
+		p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(e.Flags)<<32)
+		p.memImm(part(dst, 8, 8).mem, 0)
+		p.rest(dst, 24)
+		return
+	}
+	size := min(e.Size, dst.width-16)
+	addr := p.hold(e.Args[0])
+	p.rest(dst, 16)
+	p.addr(asm.R1, part(dst, 16, dst.width-16))
+	p.imm(asm.R2, int64(size))
+	p.get(asm.R3, addr)
+	helper, code := asm.FnProbeReadKernel, ir.ErrKernelFault
+	switch {
+	case e.Space == ir.UserSpace && e.Flags&textIsString != 0:
+		helper, code = asm.FnProbeReadUserStr, ir.ErrUserFault
+	case e.Space == ir.UserSpace:
+		helper, code = asm.FnProbeReadUser, ir.ErrUserFault
+	case e.Flags&textIsString != 0:
+		helper = asm.FnProbeReadKernelStr
+	}
+	p.emit(helper.Call())
+	p.get(asm.R1, addr)
+	p.jimm(asm.JSLT, asm.R0, 0, p.errTo(code, e.Site, asm.R1))
+	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)
+	p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(e.Flags)<<32)
+}
+
+// stack captures the frames of the kernel's or the user's stack.
+func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
+	p.usesCtx = true
+	off := 0
+	flags := int64(0)
+	if user {
+		p.emit(asm.FnGetCurrentPidTgid.Call(), asm.RSh.Imm(asm.R0, 32))
+		p.memStore(part(dst, 0, 8).mem, asm.R0)
+		off, flags = 8, stackUser
+	}
+	if dst.width < off+16 {
+		p.rest(dst, off)
+		return
+	}
+	p.rest(dst, off)
+	frames := part(dst, off+8, dst.width-off-8)
+	p.mov(asm.R1, rCtx)
+	p.addr(asm.R2, frames)
+	p.imm(asm.R3, int64(frames.width))
+	p.imm(asm.R4, flags)
+	p.emit(asm.FnGetStack.Call())
+	none := p.label()
+	p.jimm(asm.JSLE, asm.R0, 0, none)
+	p.emit(asm.RSh.Imm(asm.R0, 3))
+	p.memStore(part(dst, off, 8).mem, asm.R0)
+	p.place(none)
+}
