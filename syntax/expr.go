@@ -52,8 +52,13 @@ func (p *parser) binary(lowest int) Expr {
 	}
 	defer p.leave()
 	at := p.i
-	x := p.unary()
 	highest := precNone // what may still follow; "in" and "=~" do not chain
+	var x Expr
+	if p.k == LBrack && lowest <= precIn {
+		x, highest = p.brackets(), precAnd
+	} else {
+		x = p.unary()
+	}
 	for n := 0; ; n++ {
 		prec := int(binaryPrec[p.k])
 		if prec == 0 || prec < lowest || prec > highest {
@@ -351,7 +356,8 @@ func (p *parser) primary() Expr {
 			return &Paren{p.span(at), false, x}
 		}
 		return x
-	case LBrack:
+	case LBrack: // has its place beside "in" only
+		p.error(codeExpr, p.i, "expected literal string or number")
 		return p.brackets()
 	case Number:
 		return p.number()
@@ -468,6 +474,10 @@ func (p *parser) brackets() Expr {
 
 // slots parses the comma-separated keys of an index up to "]"; "*" is a slice.
 func (p *parser) slots() []Expr {
+	if p.k == RBrack {
+		p.error(codeExpr, p.i, "expected literal string or number")
+		return nil
+	}
 	return p.list(RBrack, true)
 }
 
@@ -710,9 +720,6 @@ func (p *parser) symbol() Expr {
 		p.next()
 		n := &Index{X: id}
 		n.Keys = p.slots()
-		if len(n.Keys) == 0 {
-			p.error(codeExpr, p.i, "expected literal string or number")
-		}
 		p.closeParen(RBrack)
 		n.span = p.span(at)
 		return n
