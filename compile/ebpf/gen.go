@@ -89,7 +89,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 	g := &generator{
 		p: p, opt: opt,
 		maps: map[string]bool{}, subs: map[string]bool{}, reported: map[string]bool{},
-		spec: &object.Spec{}, report: &Report{}, types: map[int]cbtf.Type{},
+		spec: &object.Spec{}, report: &Report{}, types: map[int]cbtf.Type{}, automata: map[int]*automaton{},
 	}
 	if arches[opt.Arch] == nil {
 		g.errorf(0, eUnsupported, "no code generator for the architecture %s", opt.Arch)
@@ -145,6 +145,7 @@ type generator struct {
 	slotSize  int // largest use of a slot
 	slack     int // bytes behind it that the verifier must believe in
 	index     indexUse
+	automata  map[int]*automaton
 	types     map[int]cbtf.Type // by index into Program.Types
 }
 

@@ -35,7 +35,8 @@ const (
 	slotTicks = 48 // actions counted
 	slotSP    = 56 // bytes on the stack of saved frames
 	slotDepth = 64 // recursive calls active
-	slotHead  = 72
+	slotMatch = 72 // groups of the last match and 1, 0 if it failed
+	slotHead  = 80
 )
 
 // stackLimit is the most that a program's own frame takes of the 512 bytes; the
@@ -525,6 +526,9 @@ func (p *prog) claim(busy label) {
 		p.store(rSlot, slotInv, asm.R1)
 		p.storeImm(rSlot, slotOut, 0)
 		p.storeImm(rSlot, slotSeq, 0)
+	}
+	if p.a.groups {
+		p.storeImm(rSlot, slotMatch, 0)
 	}
 	if p.ticks {
 		p.storeImm(rSlot, slotTicks, 0)

@@ -91,7 +91,7 @@ func (p *prog) splits(e ir.Expr) bool {
 					return true
 				}
 			}
-		case *ir.Match, *ir.Seq:
+		case *ir.Seq:
 			return true
 		}
 		return false

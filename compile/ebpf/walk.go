@@ -232,6 +232,7 @@ type analysis struct {
 	item    int  // largest item
 	errText int  // widest text of error()
 	match   bool // has regular expressions
+	groups  bool // asks for their groups
 	index   bool // has loops over arrays
 	calls   bool // has script functions
 }
@@ -244,6 +245,7 @@ func (a *analysis) add(b *analysis) {
 	a.errText = max(a.errText, b.errText)
 	a.loops = a.loops || b.loops
 	a.match = a.match || b.match
+	a.groups = a.groups || b.groups
 	a.index = a.index || b.index
 	a.calls = true
 }
@@ -383,11 +385,13 @@ func (v *analyzer) expr(e ir.Expr) {
 			v.item(itemHeader)
 		case ir.IWarn, ir.ISystem:
 			v.item(itemSize(e.Args))
+		case ir.INgroups:
+			v.a.groups = true
 		case ir.IError:
 			v.a.errText = max(v.a.errText, e.Args[0].Type().Width)
 		}
 	case *ir.Match:
-		v.a.loops, v.a.match = true, true
+		v.a.match = true
 	case *ir.Call:
 		for _, id := range e.Chain {
 			v.a.add(&v.g.analyzeFunc(id).analysis)
