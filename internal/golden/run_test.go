@@ -19,18 +19,20 @@ import (
 	"stapkit/internal/host"
 )
 
+const needsFunctions = "needs kernel functions to be probed, see TestRunGuest"
+
 // skipped are the cases that are not run, with the reason.
 var skipped = map[string]string{
 	// needs a kernel that can probe functions
-	"dvars_kernel_deep": "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"dvars_kernel_ret2": "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"kprobe_function":   "kprobe.function: needs fentry or kprobes, which this kernel refuses",
-	"function_addr":     "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"pp_funcs":          "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"print_backtrace":   "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"print_regs":        "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"kderef":            "kernel.function: needs fentry or kprobes, which this kernel refuses",
-	"sufficient_probe":  "kernel.function: needs fentry or kprobes, which this kernel refuses",
+	"dvars_kernel_deep": needsFunctions,
+	"dvars_kernel_ret2": needsFunctions,
+	"kprobe_function":   needsFunctions,
+	"function_addr":     needsFunctions,
+	"pp_funcs":          needsFunctions,
+	"print_backtrace":   needsFunctions,
+	"print_regs":        needsFunctions,
+	"kderef":            needsFunctions,
+	"sufficient_probe":  needsFunctions,
 	"ftrace_fn":         "ftrace(): no intrinsic writes to the trace buffer yet",
 	// different by decision
 	"foreach_agg_sort": "the order among equal sort keys is unspecified",
@@ -168,12 +170,33 @@ func expected(s string) string {
 	return strings.ReplaceAll(s, "\n\\ no newline at end of output\n", "")
 }
 
+// machine is where the recorded scripts run.
+type machine struct {
+	skipped map[string]string
+	ut      string // path of the traced program there, "" if there is none
+	// run runs stap in a folder that holds the script.
+	run func(t *testing.T, name, script string, args []string) result
+}
+
+// TestRun runs the recorded scripts on this machine's kernel.
 func TestRun(t *testing.T) {
 	golden := folder(t)
 	host.NeedBPF(t)
 	tmp := t.TempDir()
 	stap := build(t, tmp, "cmd/stap")
-	ut := target(t, tmp, golden)
+	runAll(t, golden, machine{
+		skipped: skipped, ut: target(t, tmp, golden),
+		run: func(t *testing.T, name, script string, args []string) result {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, name+".stp"), []byte(script), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return run(t, dir, stap, args...)
+		},
+	})
+}
+
+func runAll(t *testing.T, golden string, m machine) {
 	cases, err := filepath.Glob(filepath.Join(golden, "run", "*.txtar"))
 	if err != nil || len(cases) == 0 {
 		t.Fatalf("no cases: %v", err)
@@ -182,7 +205,7 @@ func TestRun(t *testing.T) {
 	for _, c := range cases {
 		name := strings.TrimSuffix(filepath.Base(c), ".txtar")
 		t.Run(name, func(t *testing.T) {
-			if why, ok := skipped[name]; ok {
+			if why, ok := m.skipped[name]; ok {
 				t.Skip(why)
 			}
 			a, err := txtar.ParseFile(c)
@@ -193,15 +216,10 @@ func TestRun(t *testing.T) {
 			args, _ := section(a, "args")
 			want, _ := section(a, "stdout")
 			wantErr, _ := section(a, "stderr")
-			if strings.Contains(script+args, "/g/ut") && ut == "" {
+			if strings.Contains(script+args, "/g/ut") && m.ut == "" {
 				t.Skip("the traced program needs gcc")
 			}
-			local := func(s string) string { return strings.ReplaceAll(s, "/g/ut", ut) }
-			dir := t.TempDir()
-			file := filepath.Join(dir, name+".stp")
-			if err := os.WriteFile(file, []byte(local(script)), 0o644); err != nil {
-				t.Fatal(err)
-			}
+			local := func(s string) string { return strings.ReplaceAll(s, "/g/ut", m.ut) }
 			words, err := split(local(strings.TrimSpace(args)))
 			if err != nil {
 				t.Fatal(err)
@@ -209,7 +227,7 @@ func TestRun(t *testing.T) {
 			if !slices.Contains(words, "-e") {
 				words = append(words, name+".stp")
 			}
-			r := run(t, dir, stap, words...)
+			r := m.run(t, name, local(script), words)
 			head := strings.SplitN(string(a.Comment), "\n", 2)[0]
 			refused := strings.Contains(head, "refused")
 			wantCode := 0
