@@ -110,6 +110,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 		}
 	}
 	g.dispatchers()
+	g.dropUnused()
 	g.findMaps()
 	g.mention(ir.MapSession, g.p.SessionSize())
 	g.mention(ir.MapStrings, g.strSize)
@@ -313,6 +314,32 @@ func (g *generator) addArray(i int, gl *ir.Global) {
 	if gl.Wrap {
 		g.addRing(i, gl)
 	}
+}
+
+// dropUnused drops subprograms that no program reaches: those of shapes that were
+// tried and given up.
+func (g *generator) dropUnused() {
+	byName := map[string]*object.Function{}
+	for i := range g.functions {
+		byName[g.functions[i].Name] = &g.functions[i]
+	}
+	used := map[string]bool{}
+	var visit func(insns asm.Instructions)
+	visit = func(insns asm.Instructions) {
+		for i := range insns {
+			if !insns[i].IsFunctionReference() {
+				continue
+			}
+			if f := byName[insns[i].Reference()]; f != nil && !used[f.Name] {
+				used[f.Name] = true
+				visit(f.Insns)
+			}
+		}
+	}
+	for i := range g.spec.Programs {
+		visit(g.spec.Programs[i].Insns)
+	}
+	g.functions = slices.DeleteFunc(g.functions, func(f object.Function) bool { return !used[f.Name] })
 }
 
 // findMaps finds the maps that the code in the end refers to.
