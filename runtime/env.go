@@ -17,6 +17,7 @@ import (
 	"stapkit/format"
 	"stapkit/ir"
 	"stapkit/ir/interp"
+	"stapkit/target/ctype"
 )
 
 // env is what loader handlers see. Handlers run one at a time, under
@@ -258,7 +259,7 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		if err != nil {
 			return interp.Value{}, interp.NewError(ir.ErrNoContext, 0)
 		}
-		return interp.IntValue(int64(addr)), nil
+		return interp.IntValue(int64(e.mainTask(addr))), nil
 	case ir.IKtimeNs:
 		return interp.IntValue(clock(unix.CLOCK_MONOTONIC)), nil
 	case ir.IRealtimeNs:
@@ -373,4 +374,27 @@ func (s *session) appendFormat(dst []byte, f int, vals []interp.Value) ([]byte, 
 		return dst, fmt.Errorf("format %q: %w", strings.TrimSpace(fm.Text), err)
 	}
 	return out, nil
+}
+
+// mainTask gives the main thread's task_struct for that of any thread of ours:
+// handlers run on whatever thread, but are one task to the script, as pid() and
+// tid() say.
+func (e *env) mainTask(addr uint64) uint64 {
+	tgt := e.types.target()
+	if tgt == nil {
+		return addr
+	}
+	t, ok := tgt.Type("", "struct task_struct")
+	if !ok {
+		return addr
+	}
+	path, err := ctype.Resolve(t, []ctype.Step{ctype.M("group_leader")})
+	if err != nil || len(path.Hops) != 1 {
+		return addr
+	}
+	var b [8]byte
+	if e.peek.read(addr+uint64(path.Hops[0].Offset), b[:]) != nil {
+		return addr
+	}
+	return native.Uint64(b[:])
 }

@@ -1,6 +1,8 @@
 package lower
 
 import (
+	"strings"
+
 	"stapkit/format"
 	"stapkit/ir"
 	"stapkit/sema"
@@ -117,6 +119,9 @@ func (b *body) expr(x syntax.Expr) ir.Expr {
 				c.V = min(max(c.V, 0), 64)
 			}
 		}
+		if v, ok := compareEmpty(op, l, r); ok {
+			return boolConst(v)
+		}
 		t := ir.TInt
 		if op == ir.OpConcat {
 			t = ir.Type{Kind: ir.Str}
@@ -173,6 +178,20 @@ func (b *body) expr(x syntax.Expr) ir.Expr {
 	}
 	b.errorf(x, "E2009", "this expression cannot be compiled")
 	return zero(b.src.Types[x])
+}
+
+// compareEmpty decides $$parms != "" and its like: the list is empty only where
+// there is nothing to list.
+func compareEmpty(op ir.Op, l, r ir.Expr) (result, ok bool) {
+	if _, isText := r.(*ir.MakeText); isText {
+		l, r = r, l
+	}
+	mt, isText := l.(*ir.MakeText)
+	c, isConst := r.(*ir.StrConst)
+	if !isText || !isConst || c.S != "" || mt.Kind != ir.TextParms || op != ir.OpEq && op != ir.OpNe {
+		return false, false
+	}
+	return (len(mt.Args) == 0) == (op == ir.OpEq), true
 }
 
 func boolConst(v bool) ir.Expr {
@@ -281,6 +300,8 @@ func (b *body) call(x *syntax.Call) ir.Expr {
 	site := b.site(x)
 	var e ir.Expr
 	switch {
+	case strings.HasPrefix(f.Intrinsic, "text_"):
+		return b.textCall(x, f.Intrinsic)
 	case f.Intrinsic != "":
 		id, ok := ir.ByName(f.Intrinsic)
 		if !ok {

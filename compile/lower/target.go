@@ -279,3 +279,38 @@ func (b *body) enumName(x syntax.Expr, acc *sema.Access) ir.Expr {
 	}
 	return &ir.Lookup{Table: i, X: base, T: ir.Type{Kind: ir.Str}}
 }
+
+// texts are the library functions whose text the loader makes: %{ intrinsic:text_… %}.
+var texts = map[string]ir.Text{
+	"text_ksym": ir.TextKSym, "text_ksymdata": ir.TextKSymData, "text_kmod": ir.TextKMod, "text_ksymfile": ir.TextKSymFile,
+	"text_usym": ir.TextUSym, "text_usymdata": ir.TextUSymData, "text_umod": ir.TextUMod, "text_usymfile": ir.TextUSymFile,
+	"text_kstack": ir.TextKStack, "text_kstacksym": ir.TextKStackSym, "text_kstackfull": ir.TextKStackFull,
+	"text_ustack": ir.TextUStack, "text_ustacksym": ir.TextUStackSym, "text_ustackfull": ir.TextUStackFull,
+	"text_ustackbrief": ir.TextUStackBrief,
+}
+
+// textCall lowers a call of such a function: symbols of an address, or a stack.
+func (b *body) textCall(x *syntax.Call, name string) ir.Expr {
+	kind, ok := texts[name]
+	if !ok {
+		b.errorf(x, "E2014", "there is no intrinsic %q", name)
+		return &ir.StrConst{}
+	}
+	site := b.site(x)
+	mt := &ir.MakeText{Kind: kind, Site: site, T: ir.Type{Kind: ir.Deferred, Text: kind, Width: 8}}
+	depth := max(b.opt.Limits.MaxBacktrace, 1)
+	switch kind {
+	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
+		mt.T.Width = 8 + 8*depth
+	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief:
+		mt.T.Width = 16 + 8*depth
+		mt.Space = ir.UserSpace
+	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile:
+		mt.T.Width = 16
+		mt.Space = ir.UserSpace
+		mt.Args = append([]ir.Expr{b.intrinsic(ir.IPid, ir.TInt, site)}, b.exprs(x.Args)...)
+	default:
+		mt.Args = b.exprs(x.Args)
+	}
+	return mt
+}
