@@ -87,10 +87,27 @@ func (p *prog) waysOut() {
 	}
 }
 
-// recordHeader fills in the header of a record at base+off whose length is in
-// the register.
-func (p *prog) recordHeader(base asm.Register, off int, length asm.Register) {
-	p.emit(asm.StoreMem(base, int16(off+4), length, asm.Word))
+// length is how long a record is: a constant, or what a register says.
+type length struct {
+	n   int
+	reg asm.Register
+}
+
+func (p *prog) setLength(r asm.Register, l length) {
+	if l.n > 0 {
+		p.imm(r, int64(l.n))
+	} else {
+		p.mov(r, l.reg)
+	}
+}
+
+// recordHeader fills in the header of a record at base+off.
+func (p *prog) recordHeader(base asm.Register, off int, l length) {
+	if l.n > 0 {
+		p.emit(asm.StoreImm(base, int16(off+4), int64(l.n), asm.Word))
+	} else {
+		p.emit(asm.StoreMem(base, int16(off+4), l.reg, asm.Word))
+	}
 	p.emit(asm.StoreImm(base, int16(off), int64(ir.RecItems|p.h.Probe<<16), asm.Word))
 	p.emit(asm.FnKtimeGetNs.Call())
 	p.store(base, off+8, asm.R0)
@@ -105,28 +122,29 @@ func (p *prog) recordHeader(base asm.Register, off int, length asm.Register) {
 func (p *prog) sendOutput(end bool) {
 	done := p.label()
 	if p.mode == onStack {
+		l := length{reg: asm.R9}
 		if at, same := p.outSame(); same {
 			if at == 0 {
 				return
 			}
-			p.imm(asm.R9, int64(at+ir.RecHeader))
+			l.n = at + ir.RecHeader
 		} else {
 			p.memLoad(asm.R9, p.outLen)
 			p.jimm(asm.JEq, asm.R9, 0, done)
 		}
-		p.recordHeader(asm.R10, p.outMem.off, asm.R9)
+		p.recordHeader(asm.R10, p.outMem.off, l)
 		p.mapPtr(asm.R1, ir.MapRing)
 		p.memAddr(asm.R2, p.outMem)
-		p.mov(asm.R3, asm.R9)
+		p.setLength(asm.R3, l)
 	} else {
-		length := func(r asm.Register) {
+		bounded := func(r asm.Register) {
 			p.load(r, rSlot, slotOut)
 			p.jimm(asm.JEq, r, 0, done)
 			p.jimm(asm.JGT, r, int64(p.outCap-ir.RecHeader), done) // never, but the verifier must see it
 			p.emit(asm.Add.Imm(r, ir.RecHeader))
 		}
-		length(asm.R1)
-		p.recordHeader(rSlot, p.outBase, asm.R1)
+		bounded(asm.R1)
+		p.recordHeader(rSlot, p.outBase, length{reg: asm.R1})
 		p.emit(asm.LoadMem(asm.R1, rSlot, slotInv, asm.Word))
 		p.emit(asm.StoreMem(rSlot, int16(p.outBase+20), asm.R1, asm.Word))
 		if p.chunks() {
@@ -146,7 +164,7 @@ func (p *prog) sendOutput(end bool) {
 			}
 			p.place(whole)
 		}
-		length(asm.R3)
+		bounded(asm.R3)
 		if !end {
 			p.storeImm(rSlot, slotOut, 0)
 		}
@@ -173,17 +191,19 @@ func (p *prog) sendError() {
 	}
 	off, base := p.errRec.off, p.base()
 	short, sent := p.label(), p.label()
-	p.imm(asm.R9, ir.RecHeader+itemHeader+16)
+	l := length{n: ir.RecHeader + itemHeader + 16}
 	if p.a.errText > 0 {
+		p.imm(asm.R9, int64(l.n))
+		l = length{reg: asm.R9}
 		p.load(asm.R1, base, off+ir.RecHeader+itemHeader)
 		p.jimm(asm.JNE, asm.R1, int64(ir.ErrUser), short)
 		p.imm(asm.R9, int64(p.errRec.size))
 		p.place(short)
 	}
-	p.recordHeader(base, off, asm.R9)
+	p.recordHeader(base, off, l)
 	p.mapPtr(asm.R1, ir.MapRing)
 	p.memAddr(asm.R2, p.errRec)
-	p.mov(asm.R3, asm.R9)
+	p.setLength(asm.R3, l)
 	p.imm(asm.R4, 0)
 	p.emit(asm.FnRingbufOutput.Call())
 	p.jimm(asm.JEq, asm.R0, 0, sent)

@@ -93,10 +93,14 @@ func (p *prog) updateScalar(e *ir.Update, gl *ir.Global, used bool) {
 		p.int(e.R, asm.R0)
 		p.session(asm.R1, off)
 		p.store(asm.R1, 0, asm.R0)
+	case atomic && gl.Lock < 0 && !used:
+		p.addend(e, val{}, asm.R2)
+		p.session(asm.R1, off)
+		p.emit(at[0].Mem(asm.R1, asm.R2, asm.DWord, 0))
 	case atomic && gl.Lock < 0:
 		p.int(e.R, asm.R0)
 		p.session(asm.R1, off)
-		p.atomic(e, at, asm.R1, 0, used)
+		p.fetch(e, at[1], asm.R1, 0)
 	default:
 		if _, ok := literal(e.R); !ok {
 			p.int(e.R, asm.R1)
@@ -106,18 +110,35 @@ func (p *prog) updateScalar(e *ir.Update, gl *ir.Global, used bool) {
 	}
 }
 
-// atomic applies a commutative operator to the number at base+off, with the
-// right side in R0. Base is R1 or a register that holds a value.
-func (p *prog) atomic(e *ir.Update, at [2]asm.AtomicOp, base asm.Register, off int, used bool) {
+// addend leaves the operand of an atomic instruction in r: the right side, held
+// in v if it is no literal and v is given.
+func (p *prog) addend(e *ir.Update, v val, r asm.Register) {
+	sign := int64(1)
+	if e.Op == ir.OpSub {
+		sign = -1
+	}
+	if c, ok := literal(e.R); ok {
+		p.imm(r, sign*c)
+		return
+	}
+	if v == (val{}) {
+		p.int(e.R, r)
+	} else {
+		p.get(r, v)
+	}
+	if sign < 0 {
+		p.emit(asm.Neg.Imm(r, 0))
+	}
+}
+
+// fetch applies a commutative operator to the number at base+off, with the right
+// side in R0, and leaves the old or the new value there. Base is R1.
+func (p *prog) fetch(e *ir.Update, op asm.AtomicOp, base asm.Register, off int) {
 	p.mov(asm.R2, asm.R0)
 	if e.Op == ir.OpSub {
 		p.emit(asm.Neg.Imm(asm.R2, 0))
 	}
-	if !used {
-		p.emit(at[0].Mem(base, asm.R2, asm.DWord, int16(off)))
-		return
-	}
-	p.emit(at[1].Mem(base, asm.R2, asm.DWord, int16(off)))
+	p.emit(op.Mem(base, asm.R2, asm.DWord, int16(off)))
 	if !e.Old {
 		p.alu(e.Op, asm.R2, asm.R0, e.Site)
 	}
@@ -146,10 +167,13 @@ func (p *prog) updateElement(e *ir.Update, gl *ir.Global, used bool) {
 			p.store(asm.R0, off, asm.R1)
 			p.mov(asm.R0, asm.R1)
 		}
+	case atomic && gl.Lock < 0 && !used:
+		p.addend(e, v, asm.R2)
+		p.emit(at[0].Mem(asm.R0, asm.R2, asm.DWord, int16(off)))
 	case atomic && gl.Lock < 0:
 		p.mov(asm.R1, asm.R0)
 		p.get(asm.R0, v)
-		p.atomic(e, at, asm.R1, off, used)
+		p.fetch(e, at[1], asm.R1, off)
 	default:
 		p.mov(asm.R4, asm.R0)
 		p.get(asm.R1, v)
