@@ -12,9 +12,10 @@ import (
 // nothing of how that was done.
 
 // check compares a file with its formatted text: the tokens but for needless
-// semicolons, the comments and what they stand between, the trees.
-func check(a, b *syntax.File) *Bug {
-	sa, sb := summarise(a), summarise(b)
+// semicolons, the comments and what they stand between, the trees. With partial, what
+// declarations that do not parse consist of is only compared token by token.
+func check(a, b *syntax.File, partial bool) *Bug {
+	sa, sb := summarise(a, partial), summarise(b, partial)
 	i, j := 0, 0
 	na, nb := 0, 0 // tokens passed that are neither comment nor needless
 	// Comments are collected and compared when the next token has been reached in both.
@@ -108,11 +109,17 @@ type summary struct {
 	nodes   []nodeMark
 }
 
-func summarise(f *syntax.File) *summary {
+func summarise(f *syntax.File, partial bool) *summary {
 	s := &summary{f: f, needless: make([]bool, len(f.Tokens)), ordinal: make([]int32, len(f.Tokens)),
 		nodes: make([]nodeMark, 0, len(f.Tokens))}
-	for _, d := range f.Decls {
-		s.node(d)
+	var bad []bool
+	if partial {
+		bad, _ = badDecls(f)
+	}
+	for i, d := range f.Decls {
+		if !partial || !bad[i] {
+			s.node(d)
+		}
 	}
 	return s
 }

@@ -200,6 +200,10 @@ func (p *printer) pointList(list []syntax.Point) {
 	for i, pt := range list {
 		if i > 0 {
 			p.separator()
+			switch p.kind() {
+			case syntax.KwProbe, syntax.KwGlobal, syntax.KwFunction, syntax.KwPrivate:
+				p.gap = space // at the start of a line it would be taken for a declaration
+			}
 		}
 		p.point(pt)
 	}
@@ -259,6 +263,9 @@ func (p *printer) component(c *syntax.Component) {
 	}
 	if c.Arg != nil {
 		p.gap = none
+		if m, ok := c.Dynamic.(*syntax.MacroCall); ok && !m.HasParens {
+			p.gap = space // without it this would be the macro's argument
+		}
 		p.take() // (
 		p.gap = none
 		p.expr(c.Arg)
@@ -344,11 +351,11 @@ func (p *printer) branch(s groupStyle, inside func()) {
 
 // condDecl writes a conditional around declarations.
 func (p *printer) condDecl(d *syntax.CondDecl) {
-	p.directive(&d.Directive)
 	end := d.CloseTok
 	if d.ElseTok > 0 {
 		end = d.ElseTok
 	}
+	p.directive(&d.Directive)
 	p.decls(d.Then, end, false)
 	p.gap = gap{kind: gapHard, blank: true}
 	if d.ElseTok > 0 {
@@ -375,10 +382,7 @@ func (p *printer) directive(d *syntax.Directive) {
 
 func (p *printer) condition(c *syntax.Condition) {
 	if c.Raw != nil {
-		for p.peek() <= c.Last() {
-			p.take()
-			p.gap = p.usual(p.peek())
-		}
+		p.verbatim(c.Raw)
 		return
 	}
 	p.open(fillAligned)

@@ -135,7 +135,7 @@ func Format(name string, src []byte, opt Options) (*Result, error) {
 	}
 	res.Changed = true
 	g := parse(name, res.Text)
-	if bug := check(f, g); bug != nil {
+	if bug := check(f, g, opt.Partial); bug != nil {
 		return nil, bug
 	}
 	again, _ := render(g, opt)
@@ -164,9 +164,9 @@ func render(f *syntax.File, opt Options) ([]byte, []bool) {
 	return out, p.bad
 }
 
-// lineEnd is how the lines of a file end: as the first one does.
+// lineEnd is how the lines of a file end: in "\r\n" if all of them do.
 func lineEnd(src []byte) string {
-	if i := bytes.IndexByte(src, '\n'); i > 0 && src[i-1] == '\r' {
+	if n := bytes.Count(src, []byte("\n")); n > 0 && n == bytes.Count(src, []byte("\r\n")) {
 		return "\r\n"
 	}
 	return "\n"

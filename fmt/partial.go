@@ -10,7 +10,7 @@ import (
 
 // partialDecls writes the declarations of a file with errors.
 func (p *printer) partialDecls(list []syntax.Decl, nodes []syntax.Node, end int) {
-	bad, gaps := p.badDecls(list)
+	bad, gaps := badDecls(p.f)
 	p.bad = bad
 	for i := 0; i <= len(list); {
 		// What is broken reaches from the end of the last good declaration to the start
@@ -77,20 +77,24 @@ func (p *printer) writtenTo() int {
 
 // badDecls tells which declarations to leave alone, and before which ones (the last
 // entry: at the end) something is wrong that belongs to none.
-func (p *printer) badDecls(list []syntax.Decl) (bad, gaps []bool) {
+func badDecls(f *syntax.File) (bad, gaps []bool) {
+	list := f.Decls
 	bad, gaps = make([]bool, len(list)), make([]bool, len(list)+1)
 	for i, d := range list {
 		bad[i] = broken(d)
 	}
 	mark := func(off int) {
 		for i, d := range list {
-			first, last := p.toks[d.First()], p.toks[max(d.Last(), d.First())]
+			first, last := f.Tokens[d.First()], f.Tokens[max(d.Last(), d.First())]
+			if i > 0 && off <= int(first.Off) { // what is missing is found missing behind the declaration
+				if bad[i-1] && off == int(first.Off) {
+					return
+				}
+				bad[i-1] = true
+			}
 			if off < int(first.Off) {
 				gaps[i] = true
 				return
-			}
-			if off == int(first.Off) && i > 0 && !bad[i] {
-				bad[i-1] = true // what is missing is found missing at the next declaration
 			}
 			if off <= int(last.End) {
 				bad[i] = true
@@ -102,17 +106,25 @@ func (p *printer) badDecls(list []syntax.Decl) (bad, gaps []bool) {
 			bad[len(list)-1] = true
 		}
 	}
-	for _, d := range p.f.Diags {
+	for _, d := range f.Diags {
 		if d.Severity == diag.Error {
 			mark(d.Range.Start.Offset)
 		}
 	}
-	for i := range p.toks {
-		if t := &p.toks[i]; t.Kind == syntax.Junk || t.Flags&syntax.Broken != 0 {
+	for i := range f.Tokens {
+		if t := &f.Tokens[i]; t.Kind == syntax.Junk || t.Flags&syntax.Broken != 0 {
 			mark(int(t.Off))
 		}
 	}
-	// Nothing is known of a declaration that follows an open comment or string.
+	// What shares a line with something broken is left alone: what it is may hang on where
+	// the line begins.
+	apart := func(i int) bool { return f.Tokens[list[i].First()].Flags&syntax.OpensLine != 0 }
+	for i := 1; i < len(list); i++ {
+		bad[i] = bad[i] || bad[i-1] && !apart(i)
+	}
+	for i := len(list) - 1; i > 0; i-- {
+		bad[i-1] = bad[i-1] || bad[i] && !apart(i)
+	}
 	return bad, gaps
 }
 
@@ -131,6 +143,8 @@ func broken(d syntax.Decl) bool {
 			bad = bad || n.Body == nil || len(n.Points) == 0
 		case *syntax.FuncDecl:
 			bad = bad || n.Name == nil || n.Body == nil && n.Code == nil
+		case *syntax.MacroDef:
+			bad = bad || n.Last() != n.CloseTok
 		case *syntax.TryStmt:
 			bad = bad || n.Body == nil || n.Handler == nil
 		case *syntax.GlobalVar:

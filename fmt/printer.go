@@ -432,10 +432,13 @@ func (p *printer) clash(a, b int) bool {
 	for n > 0 && p.ops[n-1].kind >= opOpen {
 		n--
 	}
-	if a < 0 || n == 0 || p.ops[n-1].kind != opToken {
+	if a < 0 || n == 0 {
 		return false
 	}
 	ta, tb := &p.toks[a], &p.toks[b]
+	if o := &p.ops[n-1]; o.kind != opToken && (o.kind != opRaw || o.b != ta.End) {
+		return false
+	}
 	if tb.Kind == syntax.EOF {
 		return false
 	}

@@ -11,6 +11,7 @@ import (
 // one entry behind the gap; it may leave the gap pending when it writes nothing.
 func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int, g gap)) {
 	started := false
+	asIs := false // the entry before was written as it is
 	for i := 0; i < len(nodes); i++ {
 		n := nodes[i]
 		g := gap{kind: gapHard, blank: started || top}
@@ -23,6 +24,12 @@ func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int,
 			started = true
 			continue
 		}
+		if g.kind == gapSpace && asIs { // what it means may hang on where lines begin
+			p.gap = g
+			p.verbatim(n)
+			continue
+		}
+		_, asIs = n.(*syntax.Verbatim)
 		ops := len(p.ops)
 		emit(i, g)
 		started = started || len(p.ops) > ops
@@ -36,11 +43,13 @@ func (p *printer) joined(a, b syntax.Node) bool {
 		return false
 	}
 	if _, ok := b.(*syntax.Verbatim); ok {
-		return true // what it means may hang on where lines begin
+		return true
 	}
 	switch a := a.(type) {
 	case *syntax.MacroCall, *syntax.Verbatim:
 		return true
+	case *syntax.GlobalDecl:
+		return a.Vars[len(a.Vars)-1].Verbatim != nil
 	case *syntax.ExprStmt:
 		switch p.toks[a.Last()].Kind {
 		case syntax.Semi:
@@ -258,9 +267,10 @@ func (p *printer) endOf(n syntax.Node) {
 			need = p.toks[p.behindNulls(semi+1)].Kind != syntax.RBrace
 		}
 	case *syntax.BreakStmt, *syntax.ContinueStmt, *syntax.NextStmt:
-		need = p.elseBehindNull(semi)
+		need = p.holds(semi)
 	case *syntax.GlobalDecl:
-		need = need || p.partial && !p.toks[p.code(semi+1)].Kind.IsKeyword() && p.toks[p.code(semi+1)].Kind != syntax.EOF
+		k := p.toks[p.code(semi+1)].Kind
+		need = need || k == syntax.Semi || p.partial && !k.IsKeyword() && k != syntax.EOF
 	}
 	if need {
 		p.take()
@@ -277,18 +287,22 @@ func (p *printer) behindNulls(tok int) int {
 	return tok
 }
 
-// elseBehindNull reports whether null statements and then an "else" follow a semicolon:
-// the "else" belongs to nothing, and is not to get to belong to something.
-func (p *printer) elseBehindNull(semi int) bool {
-	tok := p.behindNulls(semi + 1)
-	k := p.toks[tok].Kind
-	return (k == syntax.KwElse || k == syntax.KwCatch) && p.code(semi+1) != tok
+// holds reports whether a semicolon keeps another one from ending the statement in its
+// place: one that stays since an "else" that belongs to nothing follows it, or since
+// formatting is off there.
+func (p *printer) holds(semi int) bool {
+	next := p.code(semi + 1)
+	if p.toks[next].Kind != syntax.Semi {
+		return false
+	}
+	k := p.toks[p.behindNulls(next)].Kind
+	return k == syntax.KwElse || k == syntax.KwCatch || p.mark(semi+1, next, "off") >= 0
 }
 
 // semiNeeded reports whether what follows a semicolon could go on with the expression
 // before it.
 func (p *printer) semiNeeded(semi int) bool {
-	if p.elseBehindNull(semi) {
+	if p.holds(semi) {
 		return true
 	}
 	before := semi - 1

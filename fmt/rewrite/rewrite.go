@@ -1,0 +1,308 @@
+// Package rewrite is what the command stapfmt does with files: it finds them, formats
+// several at once, says what it found in the order of the names, and puts changed files in
+// the place of old ones without ever leaving half of one.
+package rewrite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"runtime"
+	"sync"
+
+	"github.com/rogpeppe/go-internal/diff"
+
+	"stapkit/diag"
+	stapfmt "stapkit/fmt"
+)
+
+// Exit codes.
+const (
+	Clean   = 0 // nothing to do, or all done
+	Changes = 1 // -l or -d found files that would change
+	Failed  = 2 // a file was refused or could not be read or written; wrong usage
+)
+
+// Options say what to do.
+type Options struct {
+	// Paths are files and folders; "-" is the standard input. None means that as well.
+	Paths []string
+	// List prints the names of files that would change, Diff what would change. Either
+	// makes the result Changes when there are any, unless Write is set.
+	List, Diff bool
+	// Write puts the result into the files. Without any of the three, the formatted text
+	// is printed.
+	Write bool
+	// Partial formats what parses of a file with errors.
+	Partial bool
+	// ScriptsOnly passes over named files that are no SystemTap scripts, as it is always
+	// done with those found in folders.
+	ScriptsOnly bool
+
+	// Stdin is read for "-"; StdinName is its name in messages, and tells where to look
+	// for an .editorconfig.
+	Stdin     io.Reader
+	StdinName string
+	// Stdout gets text, names and differences; Stderr diagnostics.
+	Stdout, Stderr io.Writer
+	// Color is set when Stdout is to be coloured, ErrColors are the colours of diagnostics.
+	Color     bool
+	ErrColors diag.Colors
+	// Indent tells how a file is indented; nil means in the canonical way.
+	Indent func(path string) (stapfmt.Indent, error)
+	// Jobs is the number of files formatted at once; 0 means one for each processor.
+	Jobs int
+}
+
+// job is one file on its way.
+type job struct {
+	name   string  // as printed
+	src    *source // nil for the standard input and for failures
+	err    error   // what went wrong so far
+	listed bool    // found in a folder: it may be no script
+
+	done  chan struct{}
+	text  []byte // of the file
+	res   *stapfmt.Result
+	other bool // no SystemTap script
+	wrote bool
+}
+
+// Run does it and returns the exit code.
+func Run(opt Options) int {
+	if opt.Jobs <= 0 {
+		opt.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if len(opt.Paths) == 0 {
+		opt.Paths = []string{"-"}
+	}
+	found := make(chan *job, 4*opt.Jobs) // for the workers
+	order := make(chan *job, 4*opt.Jobs) // the same, for the report
+	go func() {
+		f := finder{opt: &opt, emit: func(j *job) {
+			j.done = make(chan struct{})
+			order <- j
+			found <- j
+		}}
+		f.all()
+		close(found)
+		close(order)
+	}()
+	var workers sync.WaitGroup
+	for range opt.Jobs {
+		workers.Go(func() {
+			for j := range found {
+				opt.work(j)
+				close(j.done)
+			}
+		})
+	}
+	r := report{opt: &opt}
+	for j := range order {
+		<-j.done
+		r.job(j)
+	}
+	workers.Wait()
+	return r.end()
+}
+
+// work reads, formats and writes one file.
+func (o *Options) work(j *job) {
+	if j.err != nil {
+		return
+	}
+	switch {
+	case j.src == nil && o.Write:
+		j.err = errors.New("the standard input cannot be written back")
+		return
+	case j.src == nil:
+		j.text, j.err = readAll(o.Stdin)
+	default:
+		defer j.src.close()
+		var skip bool
+		j.text, skip, j.err = j.src.read(j.listed || o.ScriptsOnly)
+		if skip {
+			j.other = true
+			return
+		}
+	}
+	if j.err != nil {
+		return
+	}
+	opt := stapfmt.Options{Partial: o.Partial}
+	if o.Indent != nil && j.name != stdin {
+		if opt.Indent, j.err = o.Indent(j.name); j.err != nil {
+			return
+		}
+	}
+	j.res, j.err = stapfmt.Format(j.name, j.text, opt)
+	var syn *stapfmt.SyntaxError
+	if skippable := j.listed || o.ScriptsOnly; skippable && (errors.As(j.err, &syn) || j.err == nil && j.res.Left > 0) && !IsScript(j.text) {
+		j.other = true
+		return
+	}
+	if j.err != nil || !j.res.Changed || !o.Write {
+		return
+	}
+	if j.err = j.src.write(j.res.Text); j.err == nil {
+		j.wrote = true
+	}
+}
+
+// report prints what became of the files, in order.
+type report struct {
+	opt     *Options
+	failed  bool
+	changes bool
+	others  int
+	broken  error // the standard output cannot be written
+}
+
+func (r *report) print(b []byte) {
+	if r.broken == nil {
+		_, r.broken = r.opt.Stdout.Write(b)
+	}
+}
+
+func (r *report) job(j *job) {
+	o := r.opt
+	switch {
+	case j.other:
+		r.others++
+		return
+	case j.err != nil:
+		r.failed = true
+		r.failure(j)
+		return
+	}
+	if j.res.Left > 0 {
+		fmt.Fprintf(o.Stderr, "%s: %s not formatted because of syntax errors\n", j.name, count(j.res.Left, "declaration"))
+	}
+	if !o.List && !o.Diff && !o.Write {
+		r.print(j.res.Text)
+		return
+	}
+	if !j.res.Changed {
+		return
+	}
+	r.changes = true
+	if o.List {
+		r.print([]byte(j.name + "\n"))
+	}
+	if o.Diff {
+		d := diff.Diff(j.name+".orig", j.text, j.name, j.res.Text)
+		if _, rest, ok := bytes.Cut(d, []byte("\n")); ok {
+			d = rest // the line "diff …" is no part of the format
+		}
+		if o.Color {
+			d = colored(d)
+		}
+		r.print(d)
+	}
+}
+
+// failure prints why a file was not formatted.
+func (r *report) failure(j *job) {
+	o := r.opt
+	var syn *stapfmt.SyntaxError
+	var bug *stapfmt.Bug
+	switch {
+	case errors.As(j.err, &syn):
+		var errs []diag.Diagnostic
+		for _, d := range syn.Diags {
+			if d.Severity == diag.Error {
+				errs = append(errs, d)
+			}
+		}
+		if err := diag.Text(o.Stderr, errs, diag.MapSources{j.name: j.text}, diag.TextOptions{Colors: o.ErrColors}); err != nil {
+			r.broken = errors.Join(r.broken, err)
+		}
+	case errors.As(j.err, &bug):
+		fmt.Fprintf(o.Stderr, "%v\nstapfmt: please report this, with the file\n", bug)
+	default:
+		fmt.Fprintf(o.Stderr, "stapfmt: %v\n", j.err)
+	}
+}
+
+// end sums up.
+func (r *report) end() int {
+	if r.others > 0 {
+		verb := "are no SystemTap scripts"
+		if r.others == 1 {
+			verb = "is no SystemTap script"
+		}
+		fmt.Fprintf(r.opt.Stderr, "stapfmt: skipped %s that %s\n", count(r.others, "file"), verb)
+	}
+	if r.broken != nil {
+		fmt.Fprintf(r.opt.Stderr, "stapfmt: %v\n", r.broken)
+		return Failed
+	}
+	switch {
+	case r.failed:
+		return Failed
+	case r.changes && !r.opt.Write:
+		return Changes
+	}
+	return Clean
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// colored paints a unified diff.
+func colored(d []byte) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(d) {
+		code := ""
+		switch {
+		case bytes.HasPrefix(line, []byte("---")), bytes.HasPrefix(line, []byte("+++")):
+			code = "01"
+		case line[0] == '-':
+			code = "31"
+		case line[0] == '+':
+			code = "32"
+		case line[0] == '@':
+			code = "36"
+		}
+		if code == "" {
+			b.Write(line)
+			continue
+		}
+		text := bytes.TrimRight(line, "\r\n")
+		b.WriteString("\x1b[" + code + "m")
+		b.Write(text)
+		b.WriteString("\x1b[m")
+		b.Write(line[len(text):])
+	}
+	return b.Bytes()
+}
+
+// maxFile is the size of the largest file that is formatted.
+const maxFile = 64 << 20
+
+var errHuge = fmt.Errorf("larger than %d MiB", maxFile>>20)
+
+func readAll(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errHuge
+	}
+	return text, err
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// pathError names the file in an error, once.
+func pathError(name string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
