@@ -20,6 +20,7 @@ import (
 // child is the process of -c. It is created stopped, let go when the probes are
 // armed, and its end ends the run.
 type child struct {
+	atExit  func(pid int)
 	pid     int
 	process *os.Process
 	release chan bool            // true: go; false: die
@@ -83,8 +84,10 @@ func commandLine(cmd string) []string {
 	return words
 }
 
-// startChild creates the process and stops it before its first instruction.
-func startChild(command string, stdin, stdout, stderr *os.File) (*child, error) {
+// startChild creates the process and stops it before its first instruction. With
+// atExit, the process stops once more when it is about to end, while its mappings
+// can still be seen, and atExit is called with its number.
+func startChild(command string, stdin, stdout, stderr *os.File, atExit func(pid int)) (*child, error) {
 	words := commandLine(command)
 	if len(words) == 0 {
 		return nil, errors.New("the command of -c is empty")
@@ -117,7 +120,7 @@ func startChild(command string, stdin, stdout, stderr *os.File) (*child, error) 
 	if _, err := file.Write(stub); err != nil {
 		return nil, fmt.Errorf("-c %s: %w", words[0], err)
 	}
-	c := &child{release: make(chan bool, 1), done: make(chan unix.WaitStatus, 1)}
+	c := &child{atExit: atExit, release: make(chan bool, 1), done: make(chan unix.WaitStatus, 1)}
 	started := make(chan error)
 	go c.run(fd, words, &os.ProcAttr{
 		Files: []*os.File{stdin, stdout, stderr},
@@ -149,18 +152,105 @@ func (c *child) run(fd int, argv []string, attr *os.ProcAttr, started chan<- err
 		started <- os.NewSyscallError("ptrace", errors.Join(err, p.Kill()))
 		return
 	}
+	if c.atExit != nil {
+		if err := c.seize(); err != nil {
+			started <- errors.Join(err, p.Kill())
+			return
+		}
+	}
 	started <- nil
-	if !<-c.release {
+	switch run := <-c.release; {
+	case !run:
 		// It cannot have ended by itself.
 		_ = p.Kill()
-	} else if err := unix.PtraceDetach(c.pid); err != nil {
-		_ = p.Kill()
+	case c.atExit != nil:
+		if err := c.resume(); err != nil {
+			_ = p.Kill()
+		}
+	default:
+		if err := unix.PtraceDetach(c.pid); err != nil {
+			_ = p.Kill()
+		}
 	}
 	for {
 		if _, err := wait4(c.pid, &status); err != nil || status.Exited() || status.Signaled() {
 			c.done <- status
 			return
 		}
+		if status.Stopped() {
+			c.stopped(status)
+		}
+	}
+}
+
+// Requests and events of ptrace(2) that x/sys has no calls for.
+const (
+	ptraceEventExit = 6
+	ptraceEventStop = 128
+)
+
+func (c *child) ptrace(request int, data uintptr) error {
+	_, _, e := unix.Syscall6(unix.SYS_PTRACE, uintptr(request), uintptr(c.pid), 0, data, 0, 0)
+	if e != 0 {
+		return os.NewSyscallError("ptrace", e)
+	}
+	return nil
+}
+
+// seize exchanges the tracing that the start left for the kind that does not
+// change how the process sees signals and job control. In between, a stop signal
+// keeps it from running.
+func (c *child) seize() error {
+	if err := c.ptrace(unix.PTRACE_DETACH, uintptr(unix.SIGSTOP)); err != nil {
+		return err
+	}
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(c.pid, &status, unix.WUNTRACED, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || !status.Stopped() {
+			return fmt.Errorf("the child did not stop (status %#x, %v)", int(status), err)
+		}
+		break
+	}
+	return c.ptrace(unix.PTRACE_SEIZE, unix.PTRACE_O_EXITKILL|unix.PTRACE_O_TRACEEXIT)
+}
+
+// resume lets a seized child run. From now on it outlives the loader.
+func (c *child) resume() error {
+	var status unix.WaitStatus
+	if _, err := wait4(c.pid, &status); err != nil || !status.Stopped() {
+		return fmt.Errorf("the child is not stopped (status %#x, %v)", int(status), err)
+	}
+	if err := unix.PtraceSetOptions(c.pid, unix.PTRACE_O_TRACEEXIT); err != nil {
+		return os.NewSyscallError("ptrace", err)
+	}
+	c.stopped(status)
+	return unix.Kill(c.pid, unix.SIGCONT)
+}
+
+// stopped goes on after a stop of a seized child.
+func (c *child) stopped(status unix.WaitStatus) {
+	sig := status.StopSignal()
+	// An error means that the child has been killed meanwhile, which wait4 tells.
+	switch int(status) >> 16 {
+	case ptraceEventExit:
+		c.atExit(c.pid)
+		_ = c.ptrace(unix.PTRACE_CONT, 0)
+	case ptraceEventStop:
+		switch sig {
+		case unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
+			// Stopped by job control: it stays so until SIGCONT.
+			_ = c.ptrace(unix.PTRACE_LISTEN, 0)
+		default:
+			_ = c.ptrace(unix.PTRACE_CONT, 0)
+		}
+	case 0:
+		_ = c.ptrace(unix.PTRACE_CONT, uintptr(sig))
+	default:
+		_ = c.ptrace(unix.PTRACE_CONT, 0)
 	}
 }
 

@@ -215,7 +215,11 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		s.out.warn(w)
 	}
 	if s.opt.Command != "" {
-		s.child, err = startChild(s.opt.Command, os.Stdin, fileOf(s.opt.Stdout, os.Stdout), fileOf(s.opt.Stderr, os.Stderr))
+		var atExit func(int)
+		if usesUserText(s.p) {
+			atExit = s.texts.note
+		}
+		s.child, err = startChild(s.opt.Command, os.Stdin, fileOf(s.opt.Stdout, os.Stdout), fileOf(s.opt.Stderr, os.Stderr), atExit)
 		if err != nil {
 			return err
 		}
@@ -236,6 +240,30 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		}
 	}
 	return nil
+}
+
+// usesUserText reports whether symbols or stacks of user programs may have to be
+// named after their processes have ended.
+func usesUserText(p *ir.Program) bool {
+	user := func(t ir.Type) bool {
+		switch t.Text {
+		case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull,
+			ir.TextUStackBrief, ir.TextUSymFile, ir.TextFormat:
+			return t.Kind == ir.Deferred
+		}
+		return false
+	}
+	for i := range p.Formats {
+		if slices.ContainsFunc(p.Formats[i].Args, user) {
+			return true
+		}
+	}
+	for i := range p.Globals {
+		if g := &p.Globals[i]; user(g.Value) || slices.ContainsFunc(g.Keys, user) {
+			return true
+		}
+	}
+	return false
 }
 
 // fileOf returns the file behind a writer, for a child.
@@ -551,8 +579,8 @@ func (s *session) running() error {
 // housekeep does what is due a few times a second.
 func (s *session) housekeep() {
 	s.blk.word(ir.SessOffRealtime).Store(uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)))
-	if s.child != nil {
-		s.texts.note(s.child.pid)
+	if s.opt.PID != 0 && usesUserText(s.p) {
+		s.texts.note(s.opt.PID)
 	}
 	s.checkSkipped()
 }

@@ -167,6 +167,9 @@ func (t *texts) kernelSymbol(kind ir.Text, addr uint64) string {
 // stack makes the text of a stack of a process (tgid), or of the kernel.
 func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 	var b strings.Builder
+	if user, _ := kind.IsStack(); !user {
+		addrs = t.probed(addrs)
+	}
 	for _, a := range addrs {
 		switch kind {
 		case ir.TextKStack, ir.TextUStack:
@@ -188,6 +191,22 @@ func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 		}
 	}
 	return b.String()
+}
+
+// ownFrames bounds the frames of a kernel stack that belong to the probe itself.
+const ownFrames = 8
+
+// probed leaves out the frames of the handler's program and of what called it.
+func (t *texts) probed(addrs []uint64) []uint64 {
+	from := 0
+	for i := 0; i < len(addrs) && i < ownFrames; i++ {
+		s, _, _, ok := t.kernel(addrs[i])
+		if ok && (s.Module == "bpf" || strings.HasPrefix(s.Name, "bpf_") || strings.HasPrefix(s.Name, "__traceiter_") ||
+			strings.HasPrefix(s.Name, "__bpf_trace_")) {
+			from = i + 1
+		}
+	}
+	return addrs[from:]
 }
 
 // later makes the text that a handler left to the loader (ir.TextFormat).
