@@ -404,7 +404,11 @@ func (p *parser) sourceDecl() Decl {
 	default:
 		d = p.plainDecl()
 	}
-	if p.errs != m.errs && p.hasDirective(m.i, p.i) {
+	last := p.i
+	if p.k == PPElse || p.k == PPClose { // it ends the branch: "%( c %? probe a %: probe b %) { … }"
+		last = p.prev
+	}
+	if p.errs != m.errs && p.hasDirective(m.i, last) {
 		if end, ok := p.verbatimEnd(m.i, scanDecl); ok {
 			p.reset(m)
 			return p.verbatim(m.i, end)
