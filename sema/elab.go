@@ -50,7 +50,8 @@ type elab struct {
 	res  *resolver
 
 	units   map[*syntax.File]*unit
-	globals map[string]*Global // public
+	filters map[string]*syntax.Block // tests of processes, by text
+	globals map[string]*Global       // public
 	order   []*Global
 	funcs   map[string][]*Func // public ones of the files in use
 	pulled  map[string]bool    // function names looked up in the library
@@ -347,6 +348,7 @@ func (e *elab) resolveProbes(f *syntax.File, library bool) {
 			}
 			e.probes = append(e.probes, g)
 			if !e.listing {
+				e.filter(g)
 				e.pending = append(e.pending, func() { e.resolveProbe(g) })
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"stapkit/syntax"
+	"stapkit/tapsets"
 	"stapkit/target/ctype"
 )
 
@@ -347,7 +348,7 @@ func (b *bodyState) find(id *syntax.Ident) Object {
 	if l := b.locals[id.Name]; l != nil {
 		return l
 	}
-	if g := b.e.global(id.Name, id.File()); g != nil {
+	if g := b.e.global(id.Name, id.File()); g != nil && !b.own(g, id) {
 		b.crossFile(g, id)
 		if b.cond {
 			g.Condition = true
@@ -362,6 +363,18 @@ func (b *bodyState) find(id *syntax.Ident) Object {
 	b.body.Locals = append(b.body.Locals, l)
 	b.locals[id.Name] = l
 	return l
+}
+
+// own reports whether a name in a function of stapkit's own library is the
+// function's local, though the script has a global of that name. In SystemTap the
+// global would be taken, so that names within the library matter to scripts. The
+// bodies of aliases keep its rule: scripts may rely on meeting their variables.
+func (b *bodyState) own(g *Global, id *syntax.Ident) bool {
+	if b.fn == nil || g.Library || g.File == id.File() {
+		return false
+	}
+	_, ok := tapsets.Read(id.File().Name)
+	return ok
 }
 
 // crossFile warns when a library file and the script meet at a global by accident.
