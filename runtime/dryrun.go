@@ -139,10 +139,17 @@ func (d *dryRun) tryRelocate(h int) error {
 	}
 	var relos []*btf.CORERelocation
 	var insns []asm.Instruction
+	var places []string
+	line := "unknown line"
 	for _, ins := range d.spec.Programs[name].Instructions {
+		// An instruction without a line belongs to the one before it.
+		if l, ok := ins.Source().(*btf.Line); ok {
+			line = fmt.Sprintf("%s:%d", l.FileName(), l.LineNumber())
+		}
 		if r := btf.CORERelocationMetadata(&ins); r != nil {
 			relos = append(relos, r)
 			insns = append(insns, ins)
+			places = append(places, line)
 		}
 	}
 	if len(relos) == 0 {
@@ -174,18 +181,10 @@ func (d *dryRun) tryRelocate(h int) error {
 		}
 		// A member that is missing makes the instruction a call of no function.
 		if ins.IsBuiltinCall() && ins.Constant == btf.COREBadRelocationSentinel {
-			return fmt.Errorf("%s: no such member or type: %v", place(&insns[i]), relos[i])
+			return fmt.Errorf("%s: no such member or type: %v", places[i], relos[i])
 		}
 	}
 	return nil
-}
-
-// place is the line of the script that an instruction comes from.
-func place(ins *asm.Instruction) string {
-	if l, ok := ins.Source().(*btf.Line); ok {
-		return fmt.Sprintf("%s:%d", l.FileName(), l.LineNumber())
-	}
-	return "unknown line"
 }
 
 // cutEvent takes the name of an event apart: "group/name" or "group:name".

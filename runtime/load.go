@@ -103,6 +103,14 @@ func (s *session) load(object []byte) error {
 		return errorf(codeCompiled, err, "%v", err)
 	}
 	s.kernel.canon = s.texts.canonical
+	if len(inner) > 0 {
+		// The kernel's wait at an exchange of maps is not for sleepable programs.
+		for _, h := range s.p.Handlers {
+			if h.Kernel && h.Sleepable {
+				return errorf(codeCompiled, nil, "handler %s may sleep, which does not go with arrays that are cleared by timer probes", h.Name)
+			}
+		}
+	}
 	s.gens = map[int]*generations{}
 	for g, in := range inner {
 		if s.gens[g], err = newGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)], in); err != nil {
