@@ -299,6 +299,9 @@ func makeInitrd(ctx context.Context, name string, k *Kernel, o Options) error {
 		{Path: "/etc/group", Mode: 0o644, Data: []byte("root:x:0:\n")},
 		{Path: "/root/.keep", Mode: 0o644},
 	}
+	if config, err := os.ReadFile(filepath.Join(filepath.Dir(k.Image), "config-"+k.Release)); err == nil {
+		files = append(files, File{Path: "/boot/config-" + k.Release, Mode: 0o644, Data: config})
+	}
 	for _, a := range applets {
 		files = append(files, File{Path: "/bin/" + a, Link: "busybox"})
 	}

@@ -62,6 +62,10 @@ func main() {
 // start sets the system up and stays the parent of all orphans until the agent
 // has ended.
 func start() error {
+	// The kernel makes the root of an initramfs for everybody to write in.
+	if err := os.Chmod("/", 0o755); err != nil {
+		return err
+	}
 	for _, m := range mounts {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err

@@ -1,0 +1,114 @@
+//go:build linux
+
+// Command trigger makes a system call an exact number of times:
+//
+//	trigger read N SIZE     reads SIZE bytes of /dev/zero
+//	trigger write N SIZE    writes SIZE bytes to /dev/null
+//	trigger open N PATH     opens PATH, which need not be there
+//	trigger getppid N
+//
+// Several such may follow each other, and -threads T before them has T threads do
+// all of it each. Sizes that nothing else uses tell the calls from those of others.
+package main
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+func main() {
+	args, threads := os.Args[1:], 1
+	if len(args) > 1 && args[0] == "-threads" {
+		var err error
+		if threads, err = strconv.Atoi(args[1]); err != nil {
+			fail(err)
+		}
+		args = args[2:]
+	}
+	var wg sync.WaitGroup
+	for range threads {
+		wg.Go(func() {
+			runtime.LockOSThread()
+			if err := run(args); err != nil {
+				fail(err)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "trigger:", err)
+	os.Exit(2)
+}
+
+func run(args []string) error {
+	for len(args) > 0 {
+		call := args[0]
+		if len(args) < 2 {
+			return fmt.Errorf("%s how often?", call)
+		}
+		n, err := strconv.Atoi(args[1])
+		if err != nil {
+			return err
+		}
+		args = args[2:]
+		operand := ""
+		if call != "getppid" {
+			if len(args) == 0 {
+				return fmt.Errorf("%s of what?", call)
+			}
+			operand, args = args[0], args[1:]
+		}
+		if err := repeat(call, n, operand); err != nil {
+			return fmt.Errorf("%s: %w", call, err)
+		}
+	}
+	return nil
+}
+
+func repeat(call string, n int, operand string) error {
+	switch call {
+	case "getppid":
+		for range n {
+			unix.Getppid()
+		}
+	case "open":
+		for range n {
+			if fd, err := unix.Open(operand, unix.O_RDONLY, 0); err == nil {
+				if err := unix.Close(fd); err != nil {
+					return err
+				}
+			}
+		}
+	case "read", "write":
+		size, err := strconv.Atoi(operand)
+		if err != nil {
+			return err
+		}
+		file, do := "/dev/zero", unix.Read
+		mode := unix.O_RDONLY
+		if call == "write" {
+			file, do, mode = "/dev/null", unix.Write, unix.O_WRONLY
+		}
+		fd, err := unix.Open(file, mode|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		buf := make([]byte, size)
+		for range n {
+			if got, err := do(fd, buf); err != nil || got != size {
+				return fmt.Errorf("%d bytes of %d: %w", got, size, err)
+			}
+		}
+		return unix.Close(fd)
+	default:
+		return fmt.Errorf("unknown")
+	}
+	return nil
+}
