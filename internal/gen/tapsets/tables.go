@@ -313,6 +313,14 @@ func writeTables(all []variants, numbers map[string]map[int64]string) []byte {
 			name += "_" + a.stap
 		}
 		write(name, false, "", list)
+		// The same by name, for a search: the names in order, and their numbers as text.
+		sort.Slice(list, func(i, j int) bool { return list[i].name < list[j].name })
+		names, texts := make([]entry, len(list)), make([]entry, len(list))
+		for i, e := range list {
+			names[i], texts[i] = entry{int64(i), e.name}, entry{int64(i), strconv.FormatInt(e.value, 10)}
+		}
+		write(name+"_names", false, "~", names) // "~" comes after all names
+		write(name+"_numbers", false, "", texts)
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
