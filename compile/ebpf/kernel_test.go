@@ -548,9 +548,10 @@ func FuzzKernelVsInterp(f *testing.F) {
 		f.Add(uint64(seed))
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
-		p := irgen.New(seed, irgen.Options{Features: fuzzFeatures, Kernel: true})
+		p := seeded(t, seed, fuzzFeatures)
 		compare(t, p, 2, 1, -5, 1<<40, int64(seed))
 	})
 }
 
-const fuzzFeatures = irgen.Feature(0)
+// fuzzFeatures is all of the language.
+const fuzzFeatures = irgen.All

@@ -417,7 +417,7 @@ func (p *prog) body() {
 		p.leaves = append(p.leaves, p.outAt)
 	}
 	p.stmts(p.h.Body)
-	if p.lock >= 0 && !p.region {
+	if p.lock >= 0 && (!p.region || p.h.Result == nil) {
 		p.unlock(p.lock)
 		p.lock = -1
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"stapkit/diag"
+	"stapkit/ir"
 	"stapkit/ir/irgen"
 	"stapkit/plan"
 )
@@ -28,14 +29,21 @@ func TestSeeds(t *testing.T) {
 	for i := range n {
 		seed := uint64(first + i)
 		t.Run(strconv.Itoa(int(seed)), func(t *testing.T) {
-			p := irgen.New(seed, irgen.Options{Features: features, Kernel: true})
-			if seed%2 == 1 {
-				// With inferred widths and locks.
-				if diags := plan.Apply(p); diag.HasErrors(diags) {
-					t.Skip(diags)
-				}
-			}
+			p := seeded(t, seed, features)
 			compare(t, p, 2, 1, -5, 1<<40, int64(seed))
 		})
 	}
+}
+
+// seeded makes the program of a seed: with strings of several lengths, and every
+// other one planned, with inferred widths and locks.
+func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
+	lengths := []int{64, 64, 100, 512, 24}
+	p := irgen.New(seed, irgen.Options{Features: features, Kernel: true, StringLen: lengths[seed%5]})
+	if seed%2 == 1 {
+		if diags := plan.Apply(p); diag.HasErrors(diags) {
+			t.Skip(diags)
+		}
+	}
+	return p
 }

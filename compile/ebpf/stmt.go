@@ -107,7 +107,7 @@ func (p *prog) returnStmt(st *ir.Return) {
 // held; that of a region is given back behind its result.
 func (p *prog) returnOuts(s *scope) {
 	s.outs = append(s.outs, p.outAt)
-	if s.fn == nil && p.lock >= 0 && !p.region {
+	if s.fn == nil && p.lock >= 0 && (!p.region || p.h.Result == nil) {
 		p.unlock(p.lock)
 	}
 	p.ja(s.end)

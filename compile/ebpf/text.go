@@ -335,13 +335,28 @@ func (p *prog) assignText(e *ir.Update, dst text, reads func(ir.Expr) bool) {
 				p.copyText(dst, src)
 			}
 		}
-	case reads(e.R):
+	case reads(e.R), p.tries != nil && p.tries.fn == nil && failsMidway(e.R):
 		tmp := p.frameText(p.alloc(storage(e.R.Type())))
 		p.textInto(e.R, tmp)
 		p.copyText(dst, tmp)
 	default:
 		p.textInto(e.R, dst)
 	}
+}
+
+// failsMidway reports whether evaluating e can raise an error when part of its
+// place is written already. A variable must keep its value then if the error is
+// caught.
+func failsMidway(e ir.Expr) bool {
+	return anyExpr(e, func(x ir.Expr) bool {
+		switch x := x.(type) {
+		case *ir.Call, *ir.MakeText:
+			return true
+		case *ir.Intrinsic:
+			return ir.Intrinsics[x.ID].Fails
+		}
+		return false
+	})
 }
 
 // appends makes s = s . x … as an appending if it is one.
