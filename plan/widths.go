@@ -403,8 +403,19 @@ func (w *widener) expr(x ir.Expr) {
 		}
 		x.T = w.str(n)
 	case *ir.MakeText:
-		if x.Kind == ir.TextFormat {
-			x.T.Width = ir.LazyWidth(x.Args)
+		if x.Kind != ir.TextFormat {
+			break
+		}
+		x.T.Width = ir.LazyWidth(x.Args)
+		if x.Tag == ir.LazyCall {
+			// The loader makes the call later, with parameters as wide as these.
+			for i, a := range x.Args {
+				t := a.Type()
+				if t.Kind == ir.Deferred {
+					t = w.str(w.max)
+				}
+				w.join(&p.Funcs[x.Format].Locals[i], t, x.Site)
+			}
 		}
 	case *ir.Region:
 		x.T = ir.TVoid
