@@ -9,18 +9,20 @@ export CGO_ENABLED = 0
 # What tests need beside Go: SystemTap's library and examples as a corpus to
 # read, a C compiler and SDT headers for programs to trace, and the tools whose
 # answers ours are held against.
-DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client
+DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client qemu-system-x86 xz-utils
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test debs generate lint clean
+.PHONY: all build test debs guests generate lint clean
 all: build
 
 build:
 	@mkdir -p bin
 	$(foreach c,$(COMMANDS),$(GO) build -trimpath -ldflags='-s -w' -o bin/$(c) ./cmd/$(c) &&) true
 
+# Without a network there are no guests; their tests are then skipped.
 test: debs
+	-@$(MAKE) --no-print-directory guests
 	$(GO) test -timeout 20m ./...
 
 debs:
@@ -38,6 +40,10 @@ debs:
 	  export DEBIAN_FRONTEND=noninteractive; \
 	  apt-get -qq update && apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends $$missing </dev/null; \
 	fi
+
+# Kernels that tests boot as guests: downloaded once, not installed.
+guests:
+	@if command -v qemu-system-x86_64 >/dev/null; then $(GO) run ./internal/guest/fetch; fi
 
 generate:
 	$(GO) generate ./...
