@@ -591,7 +591,7 @@ func (e *engine) sourceColumn(off int) int {
 
 // alignSpread is how far apart the ends of neighbouring lines may be for their
 // comments to stand under each other.
-const alignSpread = 30
+const alignSpread = 20
 
 // alignTails puts the trailing comments of neighbouring lines with the same indentation
 // into one column.

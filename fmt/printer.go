@@ -277,7 +277,7 @@ func (p *printer) flush(tok int, g gap) gap {
 				g = space
 			}
 			continue
-		case g.kind == gapHard && (own || !p.lastOfLine(c) && !p.closes(tok)):
+		case g.kind == gapHard && (own || !p.lastOfLine(c) && !p.closes(tok) && !p.goneBehind(c, tok)):
 			// On a line of its own, or in front of what begins a line.
 			before := g
 			before.out = false
@@ -288,7 +288,7 @@ func (p *printer) flush(tok int, g gap) gap {
 			}
 			continue
 		case g.kind == gapHard:
-			if p.code(c) == tok && p.nextComment(c) == tok {
+			if p.nextComment(c) == tok || p.gone[c+1] {
 				o.flags |= trailing
 			}
 			p.add(op{kind: opSpace})
@@ -311,6 +311,17 @@ func (p *printer) flush(tok int, g gap) gap {
 		}
 	}
 	return g
+}
+
+// goneBehind reports whether a semicolon that was left out stands between a comment and a
+// token: the comment then belongs to the statement before.
+func (p *printer) goneBehind(c, tok int) bool {
+	for c++; c < tok; c++ {
+		if p.gone[c] {
+			return true
+		}
+	}
+	return false
 }
 
 // commentOp makes the instruction for a comment.

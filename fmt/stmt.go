@@ -17,6 +17,9 @@ func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int,
 		g := gap{kind: gapHard, blank: started || top}
 		if i > 0 && p.joined(nodes[i-1], n) {
 			g = space
+			if _, ok := n.(*syntax.Verbatim); (ok || asIs) && p.glued(n.First()) {
+				g = gap{kind: gapGlue}
+			}
 		}
 		if off := p.mark(p.next, n.First(), "off"); off >= 0 {
 			p.flush(off+1, g)
@@ -24,7 +27,7 @@ func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int,
 			started = true
 			continue
 		}
-		if g.kind == gapSpace && asIs { // what it means may hang on where lines begin
+		if g.kind != gapHard && asIs { // what it means may hang on where lines begin
 			p.gap = g
 			p.verbatim(n)
 			continue
@@ -341,7 +344,8 @@ func (p *printer) macroCallEnds(tok int) bool {
 }
 
 // goesOn reports whether a statement that begins at tok, or behind it when that is no
-// code, could be the continuation of an expression that ends in a token of the kind last.
+// code, could be the continuation of an expression that ends in a token of the kind last:
+// PPClose for one that ends in a conditional.
 // seen holds the answers for what stands behind conditionals.
 func (p *printer) goesOn(last syntax.Kind, tok int, seen map[int]bool) bool {
 	tok = p.behindNulls(tok)
@@ -354,15 +358,19 @@ func (p *printer) goesOn(last syntax.Kind, tok int, seen map[int]bool) bool {
 		name := p.f.Text(tok)
 		return name == "$" || name == "$$"
 	case syntax.String, syntax.ArgStr:
-		return last == syntax.String || last == syntax.ArgStr
+		return last == syntax.String || last == syntax.ArgStr || last == syntax.PPClose
 	case syntax.AtWord:
 		text := p.f.Text(tok)
 		return text != "@define" && !isOperator(text)
+	case syntax.LParen: // a call, behind a name
+		return last == syntax.Name || last.IsKeyword() || last == syntax.AtWord || last == syntax.Arg || last == syntax.PPClose
+	case syntax.Inc, syntax.Dec: // behind an operand; it takes one of them
+		return last != syntax.Inc && last != syntax.Dec
 	case syntax.PPOpen: // what either branch begins with
 		if yes, ok := seen[tok]; ok {
 			return yes
 		}
-		if len(seen) > 1000 {
+		if len(seen) > 64 {
 			return true
 		}
 		if seen == nil {
@@ -375,7 +383,8 @@ func (p *printer) goesOn(last syntax.Kind, tok int, seen map[int]bool) bool {
 		if els < 0 {
 			els = end
 		}
-		yes := p.goesOn(last, then+1, seen) || p.goesOn(last, els+1, seen)
+		// The parser takes what may be split by a conditional for split.
+		yes := p.goesOn(syntax.PPClose, then+1, seen) || p.goesOn(syntax.PPClose, els+1, seen)
 		seen[tok] = yes
 		return yes
 	case syntax.PPElse: // the branch ends: what follows the conditional
@@ -386,7 +395,7 @@ func (p *printer) goesOn(last syntax.Kind, tok int, seen map[int]bool) bool {
 				level++
 			case syntax.PPClose:
 				if level--; level < 0 {
-					return p.goesOn(last, i, seen)
+					return p.goesOn(syntax.PPClose, i, seen)
 				}
 			}
 		}
@@ -395,7 +404,7 @@ func (p *printer) goesOn(last syntax.Kind, tok int, seen map[int]bool) bool {
 		if p.macroEnds[tok] {
 			return true
 		}
-		return p.goesOn(last, tok+1, seen)
+		return p.goesOn(syntax.PPClose, tok+1, seen)
 	default:
 		return !k.IsKeyword() || k == syntax.KwIn || k == syntax.KwLimit
 	}
@@ -443,11 +452,24 @@ func (p *printer) block(b *syntax.Block) {
 	ops := len(p.ops)
 	p.stmts(b.Stmts, last, true)
 	g := gap{kind: gapHard, blank: true}
-	if len(p.ops) == ops && p.nextComment(p.next-1) == last {
-		g = none // only needless semicolons were in it
+	if len(p.ops) == ops && p.oneLineGap(last) {
+		// Nothing, or a few words: "{}", "{ /* nothing */ }".
+		if g = none; p.nextComment(p.next-1) != last {
+			g = space
+		}
 	}
 	p.dedent(g)
 	p.take()
+}
+
+// oneLineGap reports whether nothing but comments stands before a token, all on its line.
+func (p *printer) oneLineGap(tok int) bool {
+	for c := p.nextComment(p.next - 1); c < tok; c = p.nextComment(c) {
+		if p.toks[c].Kind != syntax.Comment || p.behindBreak(c) || p.behindBreak(p.nextComment(c)) {
+			return false
+		}
+	}
+	return true
 }
 
 // sub writes the statement that a control statement governs: a block on the same line,

@@ -24,8 +24,8 @@ func IsScript(text []byte) bool {
 	if notText(text[:min(len(text), sniffed)]) {
 		return false
 	}
-	if line, _, _ := bytes.Cut(text, []byte("\n")); bytes.HasPrefix(line, []byte("#!")) {
-		return bytes.Contains(line, []byte("stap"))
+	if line, _, _ := bytes.Cut(text, []byte("\n")); bytes.HasPrefix(line, []byte("#!")) && bytes.Contains(line, []byte("stap")) {
+		return true
 	}
 	f := syntax.ParseFile("", text, syntax.Options{View: syntax.SourceView, Library: true, MaxDiags: 1})
 	first := true
