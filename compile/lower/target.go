@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 
+	"stapkit/format"
 	"stapkit/ir"
 	"stapkit/sema"
 	"stapkit/syntax"
@@ -132,8 +133,8 @@ func (l *lowerer) typeRef(n syntax.Node, hop *ctype.Hop, module string) (int, st
 
 // exists lowers @defined where the host decides.
 func (b *body) exists(acc *sema.Access, c sema.Const) ir.Expr {
-	if acc.Path == nil || len(acc.Path.Hops) == 0 {
-		return &ir.IntConst{V: c.Int}
+	if acc.Path == nil || len(acc.Path.Hops) == 0 || acc.Space == sema.UserSpace || acc.Binary != "" {
+		return &ir.IntConst{V: c.Int} // of a program: decided by its debug information
 	}
 	var out ir.Expr
 	for i := range acc.Path.Hops {
@@ -227,6 +228,11 @@ func isVoid(t ctype.Type) bool {
 
 // vars lowers the $$vars family: each value as a number.
 func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
+	for _, v := range acc.Vars {
+		if v.Access != nil && v.Access.Result == sema.ResultPretty {
+			return b.prettyVars(x, acc)
+		}
+	}
 	f := &ctype.Struct{Name: ""}
 	var members []ctype.Member
 	mt := &ir.MakeText{Kind: ir.TextParms, Site: b.site(x)}
@@ -252,6 +258,38 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 	mt.Size = 8 * len(mt.Args)
 	mt.T = ir.Type{Kind: ir.Deferred, Text: ir.TextParms, Width: 8 + mt.Size}
 	return mt
+}
+
+// prettyVars lowers the $$vars family with a suffix: what a pointer points at is
+// shown, unless it is text or of no type; other values as their type prints them.
+func (b *body) prettyVars(x syntax.Expr, acc *sema.Access) ir.Expr {
+	var text []string
+	var args []ir.Expr
+	for _, v := range acc.Vars {
+		if v.Access == nil { // not to be had at this place
+			text = append(text, v.Name+"=?")
+			continue
+		}
+		text = append(text, v.Name+"=%s")
+		t := v.Access.Type
+		p, pointer := ctype.AsPointer(t)
+		if pointer && !isVoid(p.Elem) && !ctype.IsChar(p.Elem) || !ctype.IsScalar(t) {
+			args = append(args, b.access(x, v.Access))
+			continue
+		}
+		value := *v.Access
+		value.Result = sema.ResultInt
+		args = append(args, &ir.MakeText{
+			Kind: ir.TextType, Args: []ir.Expr{b.access(x, &value)}, Layout: b.layout(x, t), Size: 8, Immediate: true,
+			Space: space(acc.Space), T: ir.Type{Kind: ir.Deferred, Text: ir.TextType, Width: 24}, Site: b.site(x),
+		})
+	}
+	f, err := format.Parse(strings.Join(text, " "))
+	if err != nil {
+		b.errorf(x, "E2016", "%v", err)
+		return &ir.StrConst{}
+	}
+	return &ir.Sprintf{Format: b.format(f), Args: args, T: ir.Type{Kind: ir.Str}, Site: b.site(x)}
 }
 
 // enumName lowers @enumname: a look-up of the value among the type's enumerators.
