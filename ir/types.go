@@ -119,6 +119,13 @@ func StrWidth(n int) int {
 	return min(max(w, 8), MaxStrWidth)
 }
 
+// Flags of a TextType.
+const (
+	TypeDeep   = 1 << 0 // $$: nested members too
+	TypeString = 1 << 1 // the bytes are a string
+	TypeUnread = 1 << 2 // the string could not be read: its address is shown
+)
+
 // Lazy tells what a TextFormat value is made of.
 type Lazy uint8
 

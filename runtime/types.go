@@ -150,6 +150,9 @@ func (t *texts) typed(kind ir.Text, s string) string {
 		return ""
 	}
 	addr, data := native.Uint64([]byte(s[8:16])), []byte(s[16:])
+	if flags&ir.TypeUnread != 0 {
+		return fmt.Sprintf("%#x", addr)
+	}
 	if flags&textString != 0 {
 		pr.Text = func(uint64) (string, bool) {
 			text, _, _ := strings.Cut(string(data), "\x00")

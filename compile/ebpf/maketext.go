@@ -117,24 +117,35 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	}
 	size := min(e.Size, dst.width-16)
 	addr := p.hold(e.Args[0])
+	isString := e.Flags&textIsString != 0
+	head := func(flags uint32) { p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(flags)<<32) }
+	p.get(asm.R1, addr)
+	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)
+	head(e.Flags)
 	p.rest(dst, 16)
 	p.addr(asm.R1, part(dst, 16, dst.width-16))
 	p.imm(asm.R2, int64(size))
 	p.get(asm.R3, addr)
 	helper, code := asm.FnProbeReadKernel, ir.ErrKernelFault
 	switch {
-	case e.Space == ir.UserSpace && e.Flags&textIsString != 0:
+	case e.Space == ir.UserSpace && isString:
 		helper, code = asm.FnProbeReadUserStr, ir.ErrUserFault
 	case e.Space == ir.UserSpace:
 		helper, code = asm.FnProbeReadUser, ir.ErrUserFault
-	case e.Flags&textIsString != 0:
+	case isString:
 		helper = asm.FnProbeReadKernelStr
 	}
 	p.emit(helper.Call())
+	if isString {
+		// A string that cannot be read is shown by its address.
+		read := p.label()
+		p.jimm(asm.JSGE, asm.R0, 0, read)
+		head(e.Flags | ir.TypeUnread)
+		p.place(read)
+		return
+	}
 	p.get(asm.R1, addr)
 	p.jimm(asm.JSLT, asm.R0, 0, p.errTo(code, e.Site, asm.R1))
-	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)
-	p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(e.Flags)<<32)
 }
 
 // stack captures the frames of the kernel's or the user's stack.

@@ -232,7 +232,10 @@ func (l *lowerer) probe(p *sema.Probe) {
 		Order: p.Order, Interval: p.Interval, Random: p.Random, PerSecond: p.Hz,
 		Optional: p.Optional, Sufficient: p.Sufficient, Member: p.Member,
 	}
-	if p.Written != nil {
+	switch {
+	case p.Decl != nil:
+		row.Site = l.site(p.Decl)
+	case p.Written != nil:
 		row.Site = l.site(p.Written)
 	}
 	if p.Jiffies != 0 {
