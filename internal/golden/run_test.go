@@ -49,7 +49,8 @@ var better = map[string]bool{"mark": true, "mark2": true, "user_string_n": true}
 // differs are cases whose output is allowed to differ, with how it is compared.
 var differs = map[string]func(string) string{
 	"process_syscall2":   firstLine,
-	"dvars_kernel_ret2":  digits,
+	"dvars_kernel_ret2":  hex,
+	"cast_user":          hex,
 	"dvars_user":         digits,
 	"dvars_user_fields2": digits,
 	"pp_funcs":           noLine,
@@ -63,6 +64,9 @@ var differs = map[string]func(string) string{
 // noLine leaves out where a kernel function is in the source: that takes the
 // kernel's debug information.
 func noLine(s string) string { return regexp.MustCompile(`@[a-z_/.]+:[0-9]+`).ReplaceAllString(s, "") }
+
+// hex leaves out addresses and other numbers in hex.
+func hex(s string) string { return regexp.MustCompile(`0x[0-9a-f]+`).ReplaceAllString(s, "0xN") }
 
 // firstLine is all that does not depend on the C library.
 func firstLine(s string) string { return strings.SplitN(s, "\n", 2)[0] }
