@@ -1,0 +1,388 @@
+//go:build linux
+
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"stapkit/internal/host"
+)
+
+// readyEnv names a folder in which stap and the programs are compiled already:
+// guests have no compilers.
+const readyEnv = "STAPKIT_E2E"
+
+// programs are compiled with these options each; frame pointers are for stacks.
+var programs = map[string][]string{
+	"calls": {"-static"},
+	"heap":  {"-fno-omit-frame-pointer"},
+	"user":  {"-pthread"},
+}
+
+// compile puts stap and the programs into a folder.
+func compile(dir string) error {
+	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "stap"), "stapkit/cmd/stap")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("stap: %w\n%s", err, out)
+	}
+	for name, options := range programs {
+		args := append([]string{"-g", "-O1", "-fno-optimize-sibling-calls", "-w", "-o", filepath.Join(dir, name), filepath.Join("testdata", name+".c")}, options...)
+		if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", name, err, out)
+		}
+	}
+	script, err := os.ReadFile(filepath.Join("..", "..", "examples", "mallocs.stp"))
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "mallocs.stp"), script, 0o644)
+}
+
+var made string // removed by TestMain
+
+var folder = sync.OnceValues(func() (string, error) {
+	if dir := os.Getenv(readyEnv); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.MkdirTemp("", "stapkit-e2e-")
+	if err != nil {
+		return "", err
+	}
+	made = dir
+	return dir, compile(dir)
+})
+
+func TestMain(m *testing.M) {
+	status := m.Run()
+	if made != "" {
+		os.RemoveAll(made)
+	}
+	os.Exit(status)
+}
+
+// needTools skips the test where programs cannot be traced or compiled, and gives
+// the folder of the programs.
+func needTools(t *testing.T) string {
+	t.Helper()
+	host.NeedBPF(t)
+	if os.Getenv(readyEnv) == "" {
+		if _, err := exec.LookPath("gcc"); err != nil {
+			t.Skip("needs gcc, to compile the traced programs")
+		}
+	}
+	dir, err := folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+type tracer struct {
+	t              *testing.T
+	cmd            *exec.Cmd
+	stdout, stderr bytes.Buffer
+	cancel         context.CancelFunc
+	ready          chan struct{}
+}
+
+// start runs stap. A script that prints "ready" in a begin probe can be waited for.
+func start(t *testing.T, dir string, args ...string) *tracer {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	tr := &tracer{t: t, cancel: cancel, ready: make(chan struct{})}
+	tr.cmd = exec.CommandContext(ctx, filepath.Join(dir, "stap"), args...)
+	tr.cmd.Dir = dir
+	tr.cmd.Cancel = func() error { return tr.cmd.Process.Signal(os.Interrupt) }
+	tr.cmd.WaitDelay = 5 * time.Second
+	tr.cmd.Stdout, tr.cmd.Stderr = &watch{to: &tr.stdout, ready: tr.ready}, &tr.stderr
+	if err := tr.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cancel)
+	return tr
+}
+
+// watch tells when "ready" goes by.
+type watch struct {
+	to    *bytes.Buffer
+	ready chan struct{}
+	once  sync.Once
+}
+
+func (w *watch) Write(p []byte) (int, error) {
+	n, err := w.to.Write(p)
+	if strings.Contains(w.to.String(), "ready\n") {
+		w.once.Do(func() { close(w.ready) })
+	}
+	return n, err
+}
+
+func (tr *tracer) waitReady() {
+	tr.t.Helper()
+	select {
+	case <-tr.ready:
+		// The kernel's programs are let go a moment after begin probes.
+		time.Sleep(300 * time.Millisecond)
+	case <-time.After(60 * time.Second):
+		tr.cancel()
+		tr.t.Fatalf("not ready after a minute\n%s", &tr.stderr)
+	}
+}
+
+// end waits for stap and gives what it printed.
+func (tr *tracer) end(want int) string {
+	tr.t.Helper()
+	err := tr.cmd.Wait()
+	var ee *exec.ExitError
+	if err != nil && !errors.As(err, &ee) {
+		tr.t.Fatal(err)
+	}
+	if got := tr.cmd.ProcessState.ExitCode(); got != want {
+		tr.t.Fatalf("stap's exit status is %d, not %d\n%s\n%s", got, want, &tr.stdout, &tr.stderr)
+	}
+	if s := tr.stderr.String(); strings.Contains(s, "skipped") || strings.Contains(s, "lost") {
+		tr.t.Errorf("stap lost events:\n%s", s)
+	}
+	return tr.stdout.String()
+}
+
+func stap(t *testing.T, dir string, args ...string) string {
+	t.Helper()
+	return start(t, dir, args...).end(0)
+}
+
+// tapsetName is what SystemTap's library calls what strace calls name.
+func tapsetName(name string) string {
+	switch name {
+	case "mmap":
+		return "mmap2"
+	case "newfstatat":
+		return "fstatat"
+	}
+	return name
+}
+
+// strace gives the names of the calls of one run of the program and of no child.
+func strace(t *testing.T, dir string, args ...string) []string {
+	t.Helper()
+	if _, err := exec.LookPath("strace"); err != nil {
+		t.Skip("needs strace, to compare with")
+	}
+	log := filepath.Join(t.TempDir(), "log")
+	cmd := exec.Command("strace", append([]string{"-o", log}, args...)...)
+	cmd.Dir, cmd.Stdin = dir, strings.NewReader("x")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("strace: %v\n%s", err, out)
+	}
+	b, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, m := range regexp.MustCompile(`(?m)^(\w+)\(`).FindAllStringSubmatch(string(b), -1) {
+		names = append(names, tapsetName(m[1]))
+	}
+	if len(names) < 15 || names[0] != "execve" {
+		t.Fatalf("strace's list cannot be right: %v\n%s", names, b)
+	}
+	return names
+}
+
+const listCalls = `probe begin { println("ready") }
+probe syscall.* { if (pid() == target()) printf("%s\n", name) }
+probe syscall.exit_group { if (pid() == target()) exit() }`
+
+func callsOf(out string) []string {
+	return strings.Fields(strings.TrimPrefix(out, "ready\n"))
+}
+
+func TestSyscallsOfCommand(t *testing.T) {
+	dir := needTools(t)
+	want := strace(t, dir, "./calls")
+	got := callsOf(stap(t, dir, "-c", "./calls", "-e", listCalls))
+	if !slices.Equal(got, want) {
+		t.Errorf("stap -c sees\n%v\nstrace sees\n%v", got, want)
+	}
+}
+
+func TestSyscallsOfProcess(t *testing.T) {
+	dir := needTools(t)
+	all := strace(t, dir, "./calls", "wait")
+	want := all[slices.Index(all, "getppid"):]
+	cmd := exec.Command("./calls", "wait")
+	cmd.Dir = dir
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Wait()
+	tr := start(t, dir, "-x", fmt.Sprint(cmd.Process.Pid), "-e", listCalls)
+	tr.waitReady()
+	if _, err := io.WriteString(in, "x"); err != nil {
+		t.Fatal(err)
+	}
+	if got := callsOf(tr.end(0)); !slices.Equal(got, want) {
+		t.Errorf("stap -x sees\n%v\nstrace sees\n%v", got, want)
+	}
+}
+
+// TestProcessFilters: probes of process(…).syscall, .begin and .end hear that
+// program only, and without one the target and its descendants.
+func TestProcessFilters(t *testing.T) {
+	dir := needTools(t)
+	// A process that neither is the program nor descends from the target.
+	noise := exec.Command("/bin/sh", "-c", "while :; do /bin/sh -c :; done")
+	if err := noise.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer noise.Wait()
+	defer noise.Process.Kill()
+	calls := len(strace(t, dir, "./calls")) - 1 // execve begins in another program
+	script := fmt.Sprintf(`global calls, foreign, begins, ends, tree, begun
+probe process(%q).syscall { calls[pid()]++; if (execname() != "calls") foreign++ }
+probe process(%[1]q).begin { begins++ }
+probe process(%[1]q).end { ends++ }
+probe process.begin { begun[execname()]++ }
+probe process.syscall { tree[pid()]++ }
+probe end {
+	printf("%%d foreign, %%d begun, %%d ended; begun in the tree:", foreign, begins, ends)
+	foreach (name+ in begun) printf(" %%s", name)
+	println("")
+	foreach (p in tree) if (p != target()) printf("%%d %%d\n", calls[p], tree[p] >= calls[p])
+}`, filepath.Join(dir, "calls"))
+	got := stap(t, dir, "-c", `/bin/sh -c "./calls; :"`, "-e", script)
+	lines := strings.Split(strings.TrimSpace(got), "\n")
+	slices.Sort(lines[1:])
+	// The shell, maybe by way of another file, and the program begin; the program and its child end. The child's
+	// own calls are its exit and what the C library does after fork.
+	if lines[0] != "0 foreign, 1 begun, 2 ended; begun in the tree: calls sh" {
+		t.Error(lines[0])
+	}
+	if len(lines) != 3 || !slices.Contains(lines, fmt.Sprintf("%d 1", calls)) {
+		t.Errorf("%q: not two processes, one of them with %d calls", lines, calls)
+	}
+}
+
+func TestHeap(t *testing.T) {
+	dir := needTools(t)
+	// The C library kills the program for its double free.
+	tr := start(t, dir, "mallocs.stp", "-c", "./heap")
+	out := tr.end(1)
+	blocks := strings.Split(strings.TrimSpace(out), "\n\n")
+	var leak, double int
+	for _, b := range blocks {
+		switch {
+		case strings.Contains(b, "never freed") && strings.Contains(b, "planted_leak"):
+			leak++
+		case strings.Contains(b, "never freed") && (strings.Contains(b, "planted_") || strings.Contains(b, "balanced")):
+			t.Errorf("not a leak:\n%s", b)
+		case strings.Contains(b, "freed twice"):
+			double++
+			now, first, _ := strings.Cut(b, "first at")
+			for _, stack := range []string{now, first} {
+				if !strings.Contains(stack, "planted_double_free+0x") || !strings.Contains(stack, "free+0x0") {
+					t.Errorf("the stack does not name the functions:\n%s", stack)
+				}
+			}
+		}
+	}
+	if leak != 1 || double != 1 {
+		t.Errorf("%d leaks and %d double frees found, planted is one of each\n%s", leak, double, out)
+	}
+}
+
+func TestFunction(t *testing.T) {
+	dir := needTools(t)
+	user := filepath.Join(dir, "user")
+	script := fmt.Sprintf(`probe process(%q).function("work") {
+	printf("%%s %%d %%s\n", ppfunc(), $a, user_string($s))
+	printf("%%d %%d %%s %%d %%d %%s\n", $p->x, $p->y, user_string($p->name), $p->next->x, $p->in->deep, user_string($p->in->tag))
+	println($$parms)
+	println($p$)
+}
+probe process(%[1]q).function("work").return {
+	printf("%%d %%d %%d %%s\n", $return, @entry($a), @entry($p->x), $$return)
+}`, user)
+	got := stap(t, dir, "-c", "./user", "-e", script)
+	want := regexp.MustCompile(`^work 10 hello
+5 -6 first 7 4 out
+a=0xa s=0x[0-9a-f]+ p=0x[0-9a-f]+
+\{\.x=5, \.y=-6, \.name=0x[0-9a-f]+, \.next=0x[0-9a-f]+, \.in=\{\.\.\.\}\}
+30 10 5 return=0x1e
+$`)
+	if !want.MatchString(got) {
+		t.Errorf("%s\ndoes not match\n%s", got, want)
+	}
+}
+
+// TestMark: one mark is always hit, the other only while its semaphore, which the
+// tracer raises, is not zero. The program starts after the probes.
+func TestMark(t *testing.T) {
+	dir := needTools(t)
+	user := filepath.Join(dir, "user")
+	script := fmt.Sprintf(`probe begin { println("ready") }
+probe process(%q).mark("plain") { printf("%%s %%d %%s\n", $$name, $arg1, user_string($arg2)) }
+probe process(%[1]q).provider("demo").mark("seen") { printf("seen %%d\n", $arg1); exit() }`, user)
+	tr := start(t, dir, "-e", script)
+	tr.waitReady()
+	if out, err := exec.Command(user).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got, want := tr.end(0), "ready\nplain 41 text\nseen 42\n"; got != want {
+		t.Errorf("%s\nnot\n%s", got, want)
+	}
+}
+
+// TestExact counts what two CPUs do at the same time.
+func TestExact(t *testing.T) {
+	dir := needTools(t)
+	const n = 20000
+	got := stap(t, dir, "-c", fmt.Sprintf("./user %d", n), "-e", `global ticks, calls, cpus
+probe process("./user").function("tick") { ticks++; cpus[cpu()] <<< 1 }
+probe syscall.getppid { if (pid() == target()) calls++ }
+probe end { printf("%d %d\n", ticks, calls); foreach (c+ in cpus) println(@count(cpus[c])) }`)
+	if want := fmt.Sprintf("%d %d\n%d\n%d\n", 2*n, 2*n, n, n); got != want {
+		t.Errorf("%s\nnot\n%s", got, want)
+	}
+}
+
+// TestNames compiles scripts whose names the library uses too: the library's are
+// its own.
+func TestNames(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		t.Skip("needs a kernel with BTF to compile for")
+	}
+	dir, err := folder()
+	if err != nil {
+		t.Skip(err)
+	}
+	for _, script := range []string{
+		// locals of __runs_program and task_parent
+		`global task, entry, name, end, parent probe process("./user").syscall { task = pid(); entry[1] = name[2] = 3; end = parent = 4 } probe error { println(task, entry[1], name[2], end, parent) }`,
+		`probe process("./user").function("work") { println(@choose_defined($nowhere, 77), @choose_defined($a, 77), @type_member_defined("task_struct", tgid)) }`,
+		`probe process("./user").function("work") { println(@container_of($p, "task_struct", tgid) != $p) }`,
+	} {
+		cmd := exec.Command(filepath.Join(dir, "stap"), "-p4", "-W", "-m", "names", "-e", script)
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%s\n%v\n%s", script, err, out)
+		}
+	}
+}
