@@ -96,23 +96,31 @@ func constKey(gl *ir.Global, keys []ir.Expr, offs []int, size int) ([]byte, bool
 
 // lookup leaves the address of an element's value in R0, or 0.
 func (p *prog) lookup(g int, key text) {
-	p.arrayMap(asm.R1, g)
+	p.arrayMap(g)
 	p.addr(asm.R2, key)
 	p.emit(asm.FnMapLookupElem.Call())
 }
 
 // arrayMap sets R1 to the map of an array; it may change R0 to R5.
-func (p *prog) arrayMap(r asm.Register, g int) {
-	gl := &p.g.p.Globals[g]
-	if !gl.Generations {
-		p.mapPtr(r, ir.MapArray(g))
+func (p *prog) arrayMap(g int) {
+	if !p.g.p.Globals[g].Generations {
+		p.mapPtr(asm.R1, ir.MapArray(g))
 		return
 	}
-	p.mapPtr(asm.R1, ir.MapArray(g))
-	p.constant(asm.R2, p.g.consts.zeros(8))
-	p.emit(asm.FnMapLookupElem.Call())
-	p.jimm(asm.JEq, asm.R0, 0, p.skipTo(ir.SkipMap))
-	p.mov(r, asm.R0)
+	p.g.arrayMap(p.stream, g, p.skipTo(ir.SkipMap))
+}
+
+// arrayMap sets R1 to the map of an array, of several generations the present
+// one, and goes to none if there is none.
+func (g *generator) arrayMap(s *stream, array int, none label) {
+	s.emit(asm.LoadMapPtr(asm.R1, 0).WithReference(ir.MapArray(array)))
+	if !g.p.Globals[array].Generations {
+		return
+	}
+	s.emit(asm.LoadMapValue(asm.R2, 0, uint32(g.consts.zeros(8))).WithReference(ir.MapConst))
+	s.emit(asm.FnMapLookupElem.Call())
+	s.jimm(asm.JEq, asm.R0, 0, none)
+	s.mov(asm.R1, asm.R0)
 }
 
 // elementBuffer reserves memory for the value of a new element and numbers it.
@@ -155,7 +163,7 @@ func (p *prog) create(g int, key, value text, site int, found label) {
 }
 
 func (p *prog) insert(g int, key, value text) {
-	p.arrayMap(asm.R1, g)
+	p.arrayMap(g)
 	p.addr(asm.R2, key)
 	p.addr(asm.R3, value)
 	p.imm(asm.R4, updateNoExist)
@@ -212,7 +220,7 @@ func (p *prog) del(st *ir.Delete) {
 func (p *prog) delElement(l *ir.LValue, site int) {
 	key := p.key(l.ID, l.Keys)
 	done := p.label()
-	p.arrayMap(asm.R1, l.ID)
+	p.arrayMap(l.ID)
 	p.addr(asm.R2, key)
 	p.emit(asm.FnMapDeleteElem.Call())
 	p.jimm32(asm.JEq, asm.R0, 0, done)

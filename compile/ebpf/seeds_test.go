@@ -45,5 +45,10 @@ func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
 			t.Skip(diags)
 		}
 	}
+	if seed%7 == 3 {
+		for i := range p.Globals {
+			p.Globals[i].Generations = p.Globals[i].IsArray() && p.Globals[i].Share != ir.LoaderOnly
+		}
+	}
 	return p
 }

@@ -39,7 +39,7 @@ func (p *prog) stat(l *ir.LValue, later ...ir.Expr) (statKey, bool) {
 // statMap sets R1 to the map that holds the aggregate.
 func (p *prog) statMap(k statKey) {
 	if p.g.p.Globals[k.g].IsArray() {
-		p.arrayMap(asm.R1, k.g)
+		p.arrayMap(k.g)
 	} else {
 		p.mapPtr(asm.R1, ir.MapStats)
 	}
@@ -280,15 +280,10 @@ func (p *prog) gather(k statKey, code func(s *stream)) {
 			s.load(cbBase, asm.R2, 0)
 		}
 		cb := &prog{stream: s, g: p.g, h: p.h, mode: inSlot} // addresses by cbBase
-		switch {
-		case p.g.p.Globals[k.g].Generations:
-			cb.mapPtr(asm.R1, ir.MapArray(k.g))
-			cb.constant(asm.R2, p.g.consts.zeros(8))
-			s.emit(asm.FnMapLookupElem.Call())
-			s.jimm(asm.JEq, asm.R0, 0, end)
-			s.mov(asm.R1, asm.R0)
-		default:
-			cb.statMap(k)
+		if p.g.p.Globals[k.g].IsArray() {
+			p.g.arrayMap(s, k.g, end)
+		} else {
+			cb.mapPtr(asm.R1, ir.MapStats)
 		}
 		cb.addr(asm.R2, k.key)
 		s.mov(asm.R3, asm.R8)

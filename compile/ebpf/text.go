@@ -558,7 +558,7 @@ func (p *prog) updateTextElement(e *ir.Update, gl *ir.Global, used bool) text {
 		before = p.frameText(p.alloc(size - off))
 	}
 	put := func() {
-		p.arrayMap(asm.R1, g)
+		p.arrayMap(g)
 		p.addr(asm.R2, key)
 		p.memAddr(asm.R3, buf)
 		p.imm(asm.R4, updateAny)
