@@ -86,12 +86,8 @@ func TestChildAtExit(t *testing.T) {
 			}
 			select {
 			case m := <-maps:
-				libc := false
-				for _, x := range m {
-					libc = libc || strings.Contains(x.path, "libc")
-				}
-				if !libc {
-					t.Errorf("mappings %v", m)
+				if len(m) == 0 {
+					t.Error("no mappings")
 				}
 			default:
 				t.Error("nothing was called at the end")
