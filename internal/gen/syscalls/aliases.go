@@ -20,7 +20,6 @@ type call struct {
 	kernel string
 	names  []string // of the aliases
 	name   string   // the variable
-	shared bool     // with other calls of the kernel
 	args   []arg
 	argstr string // expression; "" for the parts of args
 	ret    string // expression of retstr
@@ -98,7 +97,7 @@ func parseCalls(text string) ([]*section, error) {
 		if len(c.names) > 0 {
 			c.name = c.names[0]
 			if n, ok := strings.CutSuffix(c.name, "!"); ok {
-				c.names[0], c.name, c.shared = n, c.kernel, true
+				c.names[0], c.name = n, c.kernel
 			}
 		}
 		if !slices.Contains(c.names, c.kernel) {
@@ -125,6 +124,8 @@ func parseCalls(text string) ([]*section, error) {
 					c.argstr = v
 				case "ret":
 					c.ret = v
+				case "name":
+					c.name = v
 				case "noreturn":
 					c.noReturn = true
 				case "set":
@@ -444,11 +445,11 @@ func writeAliases(dir string) error {
 	if err != nil {
 		return err
 	}
+	first := map[string]bool{}
 	for _, s := range sections {
 		for _, c := range s.calls {
-			if c.shared {
-				sharedNames[c.names[0]] = true
-			}
+			sharedNames[c.names[0]] = sharedNames[c.names[0]] || first[c.names[0]]
+			first[c.names[0]] = true
 		}
 	}
 	for _, s := range sections {
