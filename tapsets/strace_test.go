@@ -25,6 +25,7 @@ import (
 // straceScript prints the calls of all processes that descend from the target, each
 // with the thread that makes it.
 const straceScript = `probe syscall.* { if (target_set_pid(pid())) printf("%d %s(%s)\n", tid(), name, argstr) }
+probe syscall.*.return { if (target_set_pid(pid())) printf("%d = %s\n", tid(), retstr) }
 `
 
 // straced are the commands that are compared; @ is a folder of their own, with
@@ -180,22 +181,23 @@ type traced struct {
 	name string
 	args []string
 	line string
+	ret  string // what it returned, "" if that is not known
 }
 
 var callLine = regexp.MustCompile(`(?s)^(\w+)\((.*)\)\s*(?:= .*|)$`)
 
 func parseTraced(line string) (traced, bool) {
-	text := line
+	text, ret := line, ""
 	if i := strings.LastIndex(text, ") = "); i >= 0 {
-		text = text[:i+1]
+		text, ret = text[:i+1], text[i+4:]
 	} else if i := strings.LastIndex(text, ")  "); i >= 0 && strings.Contains(text[i:], "= ") {
-		text = text[:i+1]
+		text, ret = text[:i+1], text[i+strings.Index(text[i:], "= ")+2:]
 	}
 	m := callLine.FindStringSubmatch(text)
 	if m == nil {
 		return traced{}, false
 	}
-	return traced{name: m[1], args: split(m[2]), line: line}, true
+	return traced{name: m[1], args: split(m[2]), line: line, ret: ret}, true
 }
 
 // split cuts a list at its commas.
@@ -273,6 +275,12 @@ func compareTraces(t *testing.T, output string) {
 		}
 		if section == "all" {
 			id, rest, _ := strings.Cut(line, " ")
+			if ret, ok := strings.CutPrefix(rest, "= "); ok {
+				if n := len(stap[id]); n > 0 {
+					stap[id][n-1].ret = ret
+				}
+				continue
+			}
 			c, ok := parseTraced(rest)
 			if !ok {
 				t.Errorf("the script's line %q is no call", line)
@@ -286,7 +294,7 @@ func compareTraces(t *testing.T, output string) {
 		}
 	}
 	names := kernelNames(t)
-	calls, args, rules := 0, 0, map[string]int{}
+	calls, args, returns, rules := 0, 0, 0, map[string]int{}
 	seen := map[string]bool{}
 	for _, tid := range order {
 		want, got := strace[tid], stap[tid]
@@ -312,12 +320,30 @@ func compareTraces(t *testing.T, output string) {
 				t.Errorf("%s: %s\n   strace: %s", why, g.line, w.line)
 			}
 			args += len(w.args)
+			if w.ret == "" || strings.HasPrefix(w.ret, "?") || w.name == "rt_sigreturn" {
+				continue
+			}
+			returns++
+			if !sameReturn(w.ret, g.ret) {
+				t.Errorf("%s returns %q, not %q", g.line, g.ret, w.ret)
+			}
 		}
 	}
-	if calls < 600 || len(seen) < 120 || len(order) < len(straced)+2 {
+	if calls < 600 || returns < 600 || len(seen) < 120 || len(order) < len(straced)+2 {
 		t.Errorf("only %d calls with %d names of %d processes were compared", calls, len(seen), len(order))
 	}
-	t.Logf("%d calls with %d names of %d processes, %d arguments; rules used: %v", calls, len(seen), len(order), args, rules)
+	t.Logf("%d calls with %d names of %d processes, %d arguments, %d results; rules used: %v", calls, len(seen), len(order), args, returns, rules)
+}
+
+var errorReturn = regexp.MustCompile(`^-1 (E\w+)`)
+
+// sameReturn compares a result as strace shows it with retstr.
+func sameReturn(w, g string) bool {
+	if m := errorReturn.FindStringSubmatch(w); m != nil {
+		return strings.HasSuffix(g, " ("+m[1]+")") && g[0] == '-'
+	}
+	w, _, _ = strings.Cut(w, " ")
+	return canonical(w) == canonical(g)
 }
 
 // fewer are calls of which strace leaves out arguments, depending on the others.

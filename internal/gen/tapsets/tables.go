@@ -295,7 +295,13 @@ func writeTables(all []variants, numbers map[string]map[int64]string) []byte {
 		}
 		return list
 	}
-	write("errno", false, "", count(133, func(i int) string { return unix.ErrnoName(syscall.Errno(i)) }))
+	errno := count(133, func(i int) string {
+		if name := unix.ErrnoName(syscall.Errno(i)); name != "ENOTSUP" {
+			return name
+		}
+		return "EOPNOTSUPP" // the same number; the kernel knows this name
+	})
+	write("errno", false, "", append(errno, kernelErrors...))
 	write("signal", false, "", count(31, func(i int) string { return strings.TrimPrefix(unix.SignalName(syscall.Signal(i)), "SIG") }))
 	for _, v := range all {
 		for _, g := range v.groups() {
@@ -324,6 +330,15 @@ func writeTables(all []variants, numbers map[string]map[int64]string) []byte {
 	}
 	b.WriteString("}\n")
 	return b.Bytes()
+}
+
+// kernelErrors are the errors that do not leave the kernel, but that probes see
+// (include/linux/errno.h, which is in no package of headers).
+var kernelErrors = []entry{
+	{512, "ERESTARTSYS"}, {513, "ERESTARTNOINTR"}, {514, "ERESTARTNOHAND"}, {515, "ENOIOCTLCMD"}, {516, "ERESTART_RESTARTBLOCK"},
+	{517, "EPROBE_DEFER"}, {518, "EOPENSTALE"}, {519, "ENOPARAM"}, {521, "EBADHANDLE"}, {522, "ENOTSYNC"}, {523, "EBADCOOKIE"},
+	{524, "ENOTSUPP"}, {525, "ETOOSMALL"}, {526, "ESERVERFAULT"}, {527, "EBADTYPE"}, {528, "EJUKEBOX"}, {529, "EIOCBQUEUED"},
+	{530, "ERECALLCONFLICT"},
 }
 
 // systemCalls reads the numbers of system calls that internal/gen/syscalls wrote, by
