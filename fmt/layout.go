@@ -377,11 +377,23 @@ func (e *engine) goBack(i int32, o *op, col int) bool {
 	if w := e.longest(first, o.b); col+w > lineLimit {
 		return in+w <= lineLimit || col > lineLimit/2 && in+e.indent.width() <= col
 	}
-	if col <= lineLimit/2 || in+e.indent.width() > col {
+	far := col
+	if o.style == valueOf { // what counts is where its arguments would be aligned
+		for k := first + 1; k < o.b; k++ {
+			if g := &e.ops[k]; g.kind == opOpen && g.link > 0 && e.ops[g.link].flags&firstLine != 0 {
+				far = col + int(e.pre[k]-e.pre[first+1])
+				break
+			}
+		}
+	}
+	if far <= lineLimit/2 || in+e.indent.width() > far {
 		return false
 	}
 	if in+e.width(first, o.b)+e.tail(o.b) <= lineLimit {
 		return true
+	}
+	if col <= lineLimit/2 || in+e.indent.width() > col {
+		return false
 	}
 	for at := first; at != o.b; at = e.ops[at].link {
 		w := e.width(at, e.ops[at].link)

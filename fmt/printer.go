@@ -34,7 +34,6 @@ type gap struct {
 var (
 	none      = gap{}
 	space     = gap{kind: gapSpace}
-	line      = gap{kind: gapLine}
 	lineSpace = gap{kind: gapLineSpace}
 	hard      = gap{kind: gapHard}
 )

@@ -2,7 +2,10 @@ package main
 
 import (
 	"os"
+	"path/filepath"
+	"regexp"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -55,4 +58,44 @@ func TestScripts(t *testing.T) {
 			return false, nil
 		},
 	})
+}
+
+// TestHooks: the command lines of the pre-commit hooks are understood.
+func TestHooks(t *testing.T) {
+	text, err := os.ReadFile("../../.pre-commit-hooks.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "a.stp")
+	want := map[string]int{"stapfmt": 0, "stapfmt-check": 1}
+	id := ""
+	for line := range strings.Lines(string(text)) {
+		key, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "- "), ":")
+		value = strings.TrimSpace(value)
+		switch key {
+		case "id":
+			id = value
+		case "files":
+			if re := regexp.MustCompile(value); !re.MatchString(name) || !re.MatchString("x.stpm") || re.MatchString("x.stp.c") {
+				t.Errorf("%s: %s", id, value)
+			}
+		case "entry":
+			if err := os.WriteFile(name, []byte("global  x\n"), 0o666); err != nil {
+				t.Fatal(err)
+			}
+			args := strings.Fields(value)
+			code, ok := want[id]
+			if !ok || args[0] != "stapfmt" {
+				t.Fatalf("%s: %s", id, value)
+			}
+			delete(want, id)
+			var out, errs strings.Builder
+			if got := run(append(args[1:], name), strings.NewReader(""), &out, &errs); got != code {
+				t.Errorf("%s: code %d, want %d: %s", id, got, code, errs.String())
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("no hooks: %v", want)
+	}
 }
