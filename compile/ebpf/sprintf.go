@@ -36,23 +36,27 @@ func (b *builder) done() { b.p.place(b.full) }
 // run time.
 func (b *builder) add(src func(r asm.Register), most int, limit *val) {
 	p := b.p
+	// R4: how much at the most, and the NUL, between constants that the
+	// verifier can see.
 	fits, skip := p.label(), p.label()
+	if limit != nil {
+		below := p.label()
+		p.get(asm.R4, *limit)
+		p.jimm(asm.JSLE, asm.R4, 0, skip)
+		p.jimm(asm.JLE, asm.R4, int64(most), below)
+		p.imm(asm.R4, int64(most))
+		p.place(below)
+		p.emit(asm.Add.Imm(asm.R4, 1))
+	} else {
+		p.imm(asm.R4, int64(most+1))
+	}
 	p.memLoad(asm.R0, b.len)
 	p.jimm(asm.JGT, asm.R0, int64(b.width-2), b.full)
 	p.imm(asm.R2, int64(b.width))
 	p.emit(asm.Sub.Reg(asm.R2, asm.R0))
-	p.jimm(asm.JLE, asm.R2, int64(most+1), fits)
-	p.imm(asm.R2, int64(most+1))
+	p.jreg(asm.JLE, asm.R2, asm.R4, fits)
+	p.mov(asm.R2, asm.R4)
 	p.place(fits)
-	if limit != nil {
-		within := p.label()
-		p.get(asm.R4, *limit)
-		p.jimm(asm.JSLE, asm.R4, 0, skip)
-		p.emit(asm.Add.Imm(asm.R4, 1))
-		p.jreg(asm.JLE, asm.R2, asm.R4, within)
-		p.mov(asm.R2, asm.R4)
-		p.place(within)
-	}
 	p.memAddr(asm.R1, b.dst.mem)
 	p.emit(asm.Add.Reg(asm.R1, asm.R0))
 	src(asm.R3)
