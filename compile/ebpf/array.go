@@ -19,7 +19,6 @@ const (
 const (
 	updateAny     = 0
 	updateNoExist = 1
-	updateExist   = 2
 )
 
 // jimm32 compares the lower half of a register: before Linux 6.4 map operations

@@ -27,7 +27,6 @@
 package ebpf
 
 import (
-	"fmt"
 	"slices"
 	"sort"
 
@@ -174,9 +173,8 @@ func (g *generator) errorf(site int, code diag.Code, format string, args ...any)
 		r.End = r.Start
 	}
 	d := diag.New(code, r, format, args...)
-	if info, ok := diag.Lookup(code); ok && code == eUnsupported {
+	if code == eUnsupported {
 		d.Help = helpUnsupported
-		_ = info
 	}
 	if key := d.Error(); !g.reported[key] {
 		g.reported[key] = true
@@ -469,13 +467,4 @@ func (g *generator) function(s *stream) int {
 	}
 	g.functions = append(g.functions, object.Function{Name: s.name, Insns: insns})
 	return len(insns)
-}
-
-// where describes a site for messages.
-func (g *generator) where(site int) string {
-	if site <= 0 || site >= len(g.p.Sites) {
-		return "?"
-	}
-	s := g.p.Sites[site]
-	return fmt.Sprintf("%s:%d:%d", s.File, s.Line, s.Col)
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	cebpf "github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
@@ -531,16 +530,6 @@ func (m *machine) resume() {
 	b := m.value(ir.MapSession)
 	le.PutUint64(b, uint64(ir.SessRunning))
 	m.put(ir.MapSession, b)
-}
-
-// listing shows the instructions of a handler.
-func listing(spec *object.Spec, name string) string {
-	for _, p := range spec.Programs {
-		if p.Name == name {
-			return fmt.Sprint(asm.Instructions(p.Insns))
-		}
-	}
-	return ""
 }
 
 func FuzzKernelVsInterp(f *testing.F) {
