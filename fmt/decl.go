@@ -170,12 +170,16 @@ func (p *printer) alias(d *syntax.AliasDecl) {
 	p.head()
 	p.take() // probe
 	p.gap = space
-	for _, n := range d.Names {
+	p.open(fillIndented)
+	for i, n := range d.Names {
+		if i > 0 {
+			p.gap = lineSpace
+		}
 		p.point(n)
 		p.gap = space
 		p.take() // = or +=
-		p.gap = space
 	}
+	p.close()
 	p.gap = gap{kind: gapLineSpace, first: true}
 	p.add(op{kind: opOpen, style: allIndented})
 	p.pointList(d.Points)

@@ -58,6 +58,8 @@ type groupStyle uint8
 const (
 	// fillAligned: as much on each line as fits, lines begin at the column where the group does.
 	fillAligned groupStyle = iota
+	// fillIndented: the same, but lines begin one level deeper than the first.
+	fillIndented
 	// allAligned: every opLine ends the line, lines begin at the group's column.
 	allAligned
 	// allFlush: every opLine ends the line, lines begin where the statement does.
@@ -156,8 +158,11 @@ func (e *engine) measure() {
 				stack[k-1].line = int32(i)
 				if force > 0 && o.flags&firstLine == 0 {
 					// Comments between the entries of a filled list: one entry per line.
-					if g := &e.ops[stack[k-1].op]; g.style == fillAligned {
+					switch g := &e.ops[stack[k-1].op]; g.style {
+					case fillAligned:
 						g.style = allAligned
+					case fillIndented:
+						g.style = allIndented
 					}
 				}
 			}
@@ -350,7 +355,7 @@ func (e *engine) open(i int32, o *op) {
 		add = 1
 	}
 	g.indentFirst = o.style == allIndented || e.goBack(i, o, e.startCol()+add)
-	if g.indentFirst {
+	if g.indentFirst || o.style == fillIndented {
 		e.at = append(e.at, e.behindLine())
 	} else {
 		e.at = append(e.at, e.hereOrTop(add))
@@ -442,7 +447,7 @@ func (e *engine) lineOp(i int32, o *op) {
 	case o.flags&forced != 0:
 	case o.flags&firstLine != 0:
 		brk = g.indentFirst
-	case g.style == fillAligned:
+	case g.style == fillAligned || g.style == fillIndented:
 		w := e.width(i, o.link)
 		if e.ops[o.link].kind == opClose {
 			w += e.tail(o.link)

@@ -8,7 +8,7 @@ import (
 
 // items writes the entries of a list of statements or declarations, each on a line of
 // its own, up to the token end. top is set for the declarations of the file. emit writes
-// one entry behind the gap; it may leave the gap pending when it writes nothing.
+// one entry behind the gap, or nothing when it leaves the entry out.
 func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int, g gap)) {
 	started := false
 	asIs := false // the entry before was written as it is
