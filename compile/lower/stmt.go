@@ -16,7 +16,6 @@ type body struct {
 	kernel  bool
 	ret     bool    // return probe
 	entries []int   // locals with the @entry values
-	shift   int     // added to the numbers of the source's locals
 	result  ir.Type // of a function
 	ticks   int     // statements since the last Tick
 	tickAt  syntax.Node

@@ -4,6 +4,7 @@ package main
 
 import (
 	_ "stapkit/bundle/trust"
+	_ "stapkit/compile/ebpf"
 	_ "stapkit/compile/lower"
 	_ "stapkit/plan"
 	_ "stapkit/runtime"
