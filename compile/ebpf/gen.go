@@ -29,6 +29,7 @@ package ebpf
 import (
 	"slices"
 	"sort"
+	"strings"
 
 	cebpf "github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -315,16 +316,20 @@ func (g *generator) addArray(i int, gl *ir.Global) {
 }
 
 // dropUnused drops subprograms that no program reaches: those of shapes that were
-// tried and given up.
+// tried and given up. Kernel functions that are called are declared; all are
+// without parameters and may be missing.
 func (g *generator) dropUnused() {
 	byName := map[string]*object.Function{}
 	for i := range g.functions {
 		byName[g.functions[i].Name] = &g.functions[i]
 	}
-	used := map[string]bool{}
+	used, kfuncs := map[string]bool{}, map[string]bool{}
 	var visit func(insns asm.Instructions)
 	visit = func(insns asm.Instructions) {
 		for i := range insns {
+			if insns[i].IsKfuncCall() {
+				kfuncs[insns[i].Reference()] = true
+			}
 			if !insns[i].IsFunctionReference() {
 				continue
 			}
@@ -337,6 +342,12 @@ func (g *generator) dropUnused() {
 	for i := range g.spec.Programs {
 		visit(g.spec.Programs[i].Insns)
 	}
+	for name := range kfuncs {
+		g.spec.Kfuncs = append(g.spec.Kfuncs, object.Kfunc{
+			Name: name, Proto: &cbtf.FuncProto{Return: (*cbtf.Void)(nil)}, Optional: true,
+		})
+	}
+	slices.SortFunc(g.spec.Kfuncs, func(a, b object.Kfunc) int { return strings.Compare(a.Name, b.Name) })
 	g.functions = slices.DeleteFunc(g.functions, func(f object.Function) bool { return !used[f.Name] })
 }
 

@@ -480,7 +480,11 @@ func (p *prog) ends(busy, quit label) {
 		}
 	}
 	p.place(quit)
-	p.exit(0)
+	if p.h.Ctx == ir.CtxNetfilter {
+		p.exit(1) // NF_ACCEPT
+	} else {
+		p.exit(0)
+	}
 }
 
 // prologue returns at once unless the session runs. Regions run in any state.

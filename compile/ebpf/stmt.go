@@ -3,6 +3,7 @@ package ebpf
 import (
 	"github.com/cilium/ebpf/asm"
 
+	"stapkit/compile/object"
 	"stapkit/ir"
 )
 
@@ -173,6 +174,7 @@ func (p *prog) lockStmt(id int) {
 	p.locks[id] = true
 	got, slow := p.label(), p.label()
 	skip := p.skipTo(ir.SkipLock)
+	p.preemption("bpf_preempt_disable")
 	p.emit(asm.FnGetSmpProcessorId.Call())
 	p.mov(asm.R2, asm.R0)
 	p.emit(asm.Add.Imm(asm.R2, 1))
@@ -185,9 +187,29 @@ func (p *prog) lockStmt(id int) {
 		p.place(slow)
 		p.emit(asm.Call.Label(p.g.lockSlowly()))
 		p.jimm(asm.JEq, asm.R0, 0, got)
+		p.preemption("bpf_preempt_enable")
 		p.ja(skip)
 	})
 	p.lock = id
+}
+
+// preemption calls one of the functions by which newer kernels keep the holder of a
+// lock from being preempted, where they have it: others would wait for it in vain.
+// Tracepoints and interrupts are not preempted anyhow, and the state machine, whose
+// callback returns with the lock held, may not use it.
+func (p *prog) preemption(kfunc string) {
+	switch p.h.Ctx {
+	case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxTracepoint, ir.CtxPerf:
+		return
+	}
+	if p.mode == asLoop {
+		return
+	}
+	without := p.label()
+	p.emit(object.KfuncAddress(asm.R1, kfunc))
+	p.jimm(asm.JEq, asm.R1, 0, without)
+	p.emit(object.CallKfunc(kfunc))
+	p.place(without)
 }
 
 // unlock gives a lock word back. The stores before it must be seen first: plain
@@ -196,10 +218,11 @@ func (p *prog) unlock(id int) {
 	p.session(asm.R1, ir.LockOff(id))
 	if p.g.arch.storesInOrder {
 		p.storeImm(asm.R1, 0, 0)
-		return
+	} else {
+		p.imm(asm.R2, 0)
+		p.emit(asm.Xchg.Mem(asm.R1, asm.R2, asm.DWord, 0))
 	}
-	p.imm(asm.R2, 0)
-	p.emit(asm.Xchg.Mem(asm.R1, asm.R2, asm.DWord, 0))
+	p.preemption("bpf_preempt_enable")
 }
 
 // lockSpins is how often a lock word is tried for each of MAXTRYLOCK's attempts,

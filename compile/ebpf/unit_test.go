@@ -308,6 +308,19 @@ func TestLockHeld(t *testing.T) {
 	}
 }
 
+// TestLockContexts loads handlers with a lock for probes that can be preempted.
+func TestLockContexts(t *testing.T) {
+	for _, carrier := range []string{"uprobe", "kprobe"} {
+		p := program([]ir.Global{scalar(ir.TInt)}, nil, &ir.Lock{ID: 0},
+			&ir.If{C: intrinsic(ir.ICpu), Then: []ir.Stmt{&ir.Return{}}},
+			update(global(0, ir.TInt), ir.OpMul, num(2)), &ir.Unlock{ID: 0})
+		p.Locks, p.Globals[0].Lock = 1, 0
+		p.Handlers[0].Ctx = ir.CtxKprobe
+		p.Probes[0].Attach[0] = ir.Attach{Carrier: carrier, Target: "vfs_read"}
+		load(t, p)
+	}
+}
+
 // TestConcurrent: single updates without a lock are exact.
 func TestConcurrent(t *testing.T) {
 	stat := ir.Global{Name: "s", Value: ir.TStat, Stat: ir.StatShape{Sum: true, Min: true, Max: true, Hist: ir.HistLog}}
