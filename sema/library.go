@@ -26,6 +26,16 @@ type LibrarySource interface {
 	AliasFiles(component string) []string
 }
 
+// A SplitSource is a library source that also knows the second components of its
+// aliases, so that one of many is found without reading the others.
+type SplitSource interface {
+	LibrarySource
+	// AliasFilesFor names the files with aliases of these first two components,
+	// AliasSeconds lists the second components; "" stands for an alias of one.
+	AliasFilesFor(first, second string) []string
+	AliasSeconds(first string) []string
+}
+
 // embedded is stapkit's own library.
 type embedded struct{}
 
@@ -35,6 +45,11 @@ func (embedded) AliasComponents() []string            { return tapsets.AliasComp
 func (embedded) FuncFiles(name string) []string       { return tapsets.FuncFiles(name) }
 func (embedded) GlobalFiles(name string) []string     { return tapsets.GlobalFiles(name) }
 func (embedded) AliasFiles(component string) []string { return tapsets.AliasFiles(component) }
+
+func (embedded) AliasFilesFor(first, second string) []string {
+	return tapsets.AliasFilesFor(first, second)
+}
+func (embedded) AliasSeconds(first string) []string { return tapsets.AliasSeconds(first) }
 
 // Embedded is stapkit's own library.
 func Embedded() LibrarySource { return embedded{} }
@@ -217,6 +232,65 @@ func (l *Library) aliases(component string) []libAlias {
 	l.mu.Lock()
 	l.trees[component] = out
 	l.mu.Unlock()
+	return out
+}
+
+// second is the name of an alias's second component, "" for an alias of one.
+func (a libAlias) second() string {
+	if len(a.name.Components) < 2 {
+		return ""
+	}
+	return a.name.Components[1].Name
+}
+
+// splits lists the second components of the aliases with that first one, if all
+// sources that have such aliases know them; "" stands for an alias of one component.
+func (l *Library) splits(first string) ([]string, bool) {
+	if l == nil {
+		return nil, true
+	}
+	var out []string
+	for _, src := range l.sources {
+		if len(src.AliasFiles(first)) == 0 {
+			continue
+		}
+		s, ok := src.(SplitSource)
+		if !ok {
+			return nil, false
+		}
+		out = append(out, s.AliasSeconds(first)...)
+	}
+	sort.Strings(out)
+	return compact(out), true
+}
+
+// aliasesFor lists the aliases with these first two components, in order of files
+// and declarations.
+func (l *Library) aliasesFor(first, second string) []libAlias {
+	if l == nil {
+		return nil
+	}
+	files := l.lookup(func(src LibrarySource) []string {
+		s, ok := src.(SplitSource)
+		if !ok {
+			return nil
+		}
+		return s.AliasFilesFor(first, second)
+	})
+	var out []libAlias
+	for _, f := range files {
+		for _, d := range f.Decls {
+			a, ok := d.(*syntax.AliasDecl)
+			if !ok {
+				continue
+			}
+			for _, n := range a.Names {
+				if x := (libAlias{n, a}); len(n.Components) > 0 && n.Components[0].Name == first && x.second() == second {
+					out = append(out, x)
+				}
+			}
+		}
+	}
 	return out
 }
 

@@ -158,6 +158,9 @@ type tnode struct {
 	pattern string
 	aliases []libAlias
 	dynamic *dynamicNode
+	// load brings in the branches of a name, or with all those of every name; nil if
+	// they are here.
+	load func(name string, all bool)
 }
 
 // dynamicNode stands for branches whose names the target knows.
@@ -183,6 +186,9 @@ func (d *dynamicNode) exists(r *resolver, name string) bool {
 func (n *tnode) child(k key) *tnode {
 	if n == nil {
 		return nil
+	}
+	if n.load != nil {
+		n.load(k.name, false)
 	}
 	return n.kids[k]
 }
@@ -273,6 +279,9 @@ func (c cursor) keys() []key {
 	seen := map[key]bool{}
 	add := func(t *tnode) {
 		if t != nil {
+			if t.load != nil {
+				t.load("", true)
+			}
 			for k := range t.kids {
 				seen[k] = true
 			}
@@ -467,15 +476,34 @@ type resolver struct {
 // demand.
 func (r *resolver) libTree(name string) *tnode {
 	t, ok := r.libTrees[name]
-	if !ok {
-		if list := r.e.opt.Library.aliases(name); len(list) > 0 {
+	if ok {
+		return t
+	}
+	lib := r.e.opt.Library
+	add := func(list []libAlias) {
+		for _, a := range list {
+			t.addAlias(a)
+		}
+	}
+	if seconds, ok := lib.splits(name); !ok {
+		if list := lib.aliases(name); len(list) > 0 {
 			t = &tnode{}
-			for _, a := range list {
-				t.addAlias(a)
+			add(list)
+		}
+	} else if len(seconds) > 0 {
+		t = &tnode{}
+		add(lib.aliasesFor(name, ""))
+		loaded := map[string]bool{"": true}
+		t.grow(key{name: name}).load = func(second string, all bool) {
+			for _, s := range seconds {
+				if (all || s == second) && !loaded[s] {
+					loaded[s] = true
+					add(lib.aliasesFor(name, s))
+				}
 			}
 		}
-		r.libTrees[name] = t
 	}
+	r.libTrees[name] = t
 	return t
 }
 

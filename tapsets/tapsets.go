@@ -10,6 +10,7 @@ package tapsets
 import (
 	"embed"
 	"sort"
+	"strings"
 )
 
 //go:generate go run stapkit/internal/gen/syscalls -aliases lib
@@ -44,6 +45,23 @@ func GlobalFiles(name string) []string { return named(globals[name]) }
 // AliasFiles returns the files with probe aliases whose first component has
 // that name.
 func AliasFiles(component string) []string { return named(aliases[component]) }
+
+// AliasFilesFor returns the files with probe aliases whose first two components have
+// these names; second is "" for aliases of one component.
+func AliasFilesFor(first, second string) []string { return named(points[first+"."+second]) }
+
+// AliasSeconds returns the second components of the aliases with that first
+// component, sorted; "" stands for an alias of one component.
+func AliasSeconds(first string) []string {
+	var c []string
+	for name := range points {
+		if a, b, _ := strings.Cut(name, "."); a == first {
+			c = append(c, b)
+		}
+	}
+	sort.Strings(c)
+	return c
+}
 
 // AliasComponents returns the first components of all aliases, sorted.
 func AliasComponents() []string {
