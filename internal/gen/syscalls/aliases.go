@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	stapfmt "stapkit/fmt"
 )
 
 //go:embed calls.txt
@@ -457,7 +459,11 @@ func writeAliases(dir string) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(dir, "syscall_"+s.file+".stp"), text, 0o644); err != nil {
+		res, err := stapfmt.Format("syscall_"+s.file+".stp", text, stapfmt.Options{})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "syscall_"+s.file+".stp"), res.Text, 0o644); err != nil {
 			return err
 		}
 	}
