@@ -82,7 +82,7 @@ func writeIndex(dir string) ([]byte, error) {
 		return nil, err
 	}
 	sort.Strings(names)
-	index := map[string]map[string][]int{"funcs": {}, "globals": {}, "aliases": {}, "macros": {}}
+	index := map[string]map[string][]int{"funcs": {}, "globals": {}, "aliases": {}, "points": {}, "macros": {}}
 	add := func(kind, name string, file int) {
 		if l := index[kind][name]; len(l) == 0 || l[len(l)-1] != file {
 			index[kind][name] = append(l, file)
@@ -115,6 +115,11 @@ func writeIndex(dir string) ([]byte, error) {
 				case *syntax.AliasDecl:
 					for _, p := range d.Names {
 						add("aliases", p.Components[0].Name, i)
+						second := ""
+						if len(p.Components) > 1 {
+							second = p.Components[1].Name
+						}
+						add("points", p.Components[0].Name+"."+second, i)
 					}
 				case *syntax.MacroDef:
 					if strings.HasSuffix(name, ".stpm") {
@@ -135,7 +140,7 @@ func writeIndex(dir string) ([]byte, error) {
 		fmt.Fprintf(&b, "%q,\n", "tapset/"+n)
 	}
 	b.WriteString("}\n\n")
-	for _, kind := range []string{"funcs", "globals", "aliases", "macros"} {
+	for _, kind := range []string{"funcs", "globals", "aliases", "points", "macros"} {
 		fmt.Fprintf(&b, "var %s = map[string][]int{\n", kind)
 		var keys []string
 		for k := range index[kind] {
