@@ -1,7 +1,7 @@
 # make          the commands, in ./bin
 # make test     all tests; as root it first installs the Debian packages they need
 # make generate what go generate writes: the index of the library, docs/errors, …
-# make lint     gofmt, go vet, staticcheck
+# make lint     gofmt, go vet, staticcheck, stapfmt
 
 GO ?= go
 export CGO_ENABLED = 0
@@ -53,6 +53,7 @@ lint:
 	if [ -n "$$bad" ]; then echo "not as gofmt has it:"; echo "$$bad"; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	$(GO) run ./cmd/stapfmt --check tapsets examples
 
 clean:
 	rm -rf bin build
