@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -72,13 +73,19 @@ func TestStrace(t *testing.T) {
 	var stap string
 	var run func(script string) string
 	if why := host.BPF(); why == "" {
-		stap, run = filepath.Join(dir, "stap"), onHost(t)
-		if b, err := exec.Command("go", "build", "-o", stap, "stapkit/cmd/stap").CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, b)
-		}
+		stap, run = hostStap(t, dir), onHost(t)
 	} else {
 		t.Logf("in a guest: %s", why)
-		stap, dir, run = "/bin/stap", "/t", inGuest(t, programs, calls)
+		here := map[string]string{"/t/calls": calls}
+		for _, p := range programs {
+			here[p] = p
+		}
+		for _, c := range straced {
+			if p := strings.Fields(c)[0]; p[0] == '/' {
+				here[p] = programs[filepath.Base(p)]
+			}
+		}
+		stap, dir, run = "/bin/stap", "/t", inGuest(t, here)
 	}
 	var script strings.Builder
 	fmt.Fprintf(&script, "mkdir -p %[1]s/work %[1]s/out && cd %[1]s && printf 'one\\ntwo\\nthree\\n' > file.txt && chmod +x calls\n", dir)
@@ -92,6 +99,17 @@ func TestStrace(t *testing.T) {
 	compareTraces(t, run(script.String()))
 }
 
+// hostStap builds stap.
+func hostStap(t *testing.T, dir string) string {
+	t.Helper()
+	stap := filepath.Join(dir, "stap")
+	if b, err := exec.Command("go", "build", "-o", stap, "stapkit/cmd/stap").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, b)
+	}
+	return stap
+}
+
+// onHost gives a way to run scripts of the shell here.
 func onHost(t *testing.T) func(string) string {
 	return func(script string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -109,8 +127,10 @@ func onHost(t *testing.T) func(string) string {
 
 var library = regexp.MustCompile(`(/\S+) \(0x|=> (/\S+) \(0x`)
 
-// inGuest runs the script on a kernel of Debian's.
-func inGuest(t *testing.T, programs map[string]string, calls string) func(string) string {
+// inGuest gives a way to run scripts on a kernel of Debian's. The files are in the
+// guest, by where they are there, programs with their libraries; and stap.
+func inGuest(t *testing.T, here map[string]string) func(string) string {
+	t.Helper()
 	k, err := guest.Find("6.12")
 	if err == nil {
 		_, err = guest.Emulator()
@@ -122,20 +142,13 @@ func inGuest(t *testing.T, programs map[string]string, calls string) func(string
 	if err != nil {
 		t.Fatal(err)
 	}
-	here := map[string]string{"/t/calls": calls}
-	for _, p := range programs {
-		here[p] = p
+	for _, p := range maps.Clone(here) {
 		out, err := exec.Command("ldd", p).CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "not a dynamic executable") {
 			t.Fatalf("ldd %s: %v\n%s", p, err, out)
 		}
 		for _, m := range library.FindAllStringSubmatch(string(out), -1) {
 			here[m[1]+m[2]] = m[1] + m[2]
-		}
-	}
-	for _, c := range straced {
-		if p := strings.Fields(c)[0]; p[0] == '/' {
-			here[p] = programs[filepath.Base(p)]
 		}
 	}
 	var files []guest.File
