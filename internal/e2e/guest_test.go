@@ -28,9 +28,6 @@ func TestGuest(t *testing.T) {
 	var once bool
 	for _, suite := range guest.Suites {
 		t.Run(suite.Kernel, func(t *testing.T) {
-			if suite.Kernel == "6.1" {
-				t.Skip("syscall.* does not load on 6.1 yet: its verifier loses the bound of a string's length")
-			}
 			k, err := guest.Find(suite.Kernel)
 			if err == nil {
 				_, err = guest.Emulator()
