@@ -122,6 +122,8 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 		p.register(e, dst)
 	case ir.INgroups:
 		p.ngroups(e, dst)
+	case ir.IKFrame, ir.IUFrame:
+		p.stackFrame(e, dst)
 	default:
 		p.internal(e.Site, "intrinsic %s in a kernel handler", ir.Intrinsics[e.ID].Name)
 	}

@@ -175,3 +175,25 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 	p.memStore(part(dst, off, 8).mem, asm.R0)
 	p.place(none)
 }
+
+// stackFrame gives one address of a stack.
+func (p *prog) stackFrame(e *ir.Intrinsic, dst asm.Register) {
+	m := p.mark()
+	defer p.release(m)
+	n := p.hold(e.Args[0])
+	buf := p.alloc(8)
+	p.usesCtx = true
+	p.memImm(buf, 0)
+	none := p.label()
+	p.get(asm.R4, n)
+	p.jimm(asm.JGT, asm.R4, 255, none) // unsigned: what can be skipped
+	if e.ID == ir.IUFrame {
+		p.emit(asm.Or.Imm(asm.R4, stackUser))
+	}
+	p.mov(asm.R1, rCtx)
+	p.memAddr(asm.R2, buf)
+	p.imm(asm.R3, 8)
+	p.emit(asm.FnGetStack.Call())
+	p.place(none)
+	p.memLoad(dst, buf)
+}

@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"errors"
 	"os"
 	"strconv"
 	"testing"
@@ -39,7 +40,8 @@ func TestSeeds(t *testing.T) {
 // other one planned, with inferred widths and locks.
 func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
 	lengths := []int{64, 64, 100, 512, 24}
-	p := irgen.New(seed, irgen.Options{Features: features, Kernel: true, StringLen: lengths[seed%5]})
+	sizes := []int{12, 12, 5, 12, 40, 12, 25}
+	p := irgen.New(seed, irgen.Options{Features: features, Kernel: true, StringLen: lengths[seed%5], Size: sizes[seed%7]})
 	if seed%2 == 1 {
 		if diags := plan.Apply(p); diag.HasErrors(diags) {
 			t.Skip(diags)
@@ -51,4 +53,47 @@ func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
 		}
 	}
 	return p
+}
+
+// TestSeedsLoad loads random programs, most with locks, as programs of the types
+// that cannot be run for a test.
+func TestSeedsLoad(t *testing.T) {
+	needKernel(t)
+	n := 24
+	if testing.Short() {
+		n = 6
+	}
+	for i := range n {
+		seed := uint64(40001 + 2*i)
+		for _, c := range []struct {
+			ctx     ir.Context
+			carrier string
+			target  string
+		}{
+			{ir.CtxKprobe, "uprobe", ""}, {ir.CtxPerf, "perf", ""}, {ir.CtxBTFTP, "tp_btf", "sched_switch"},
+		} {
+			p := seeded(t, seed, irgen.All&^irgen.Context)
+			for j, h := range p.Handlers {
+				h.Ctx = c.ctx
+				p.Probes[j].Attach[0] = ir.Attach{Carrier: c.carrier, Target: c.target, Handler: j}
+			}
+			if p.Locks == 0 {
+				p.Locks = 1
+				for g := range p.Globals {
+					p.Globals[g].Lock = 0
+				}
+				for _, h := range p.Handlers {
+					h.Body = append([]ir.Stmt{&ir.Lock{ID: 0}}, h.Body...)
+				}
+			}
+			_, err := tryLoad(t, p)
+			var r *refused
+			if errors.As(err, &r) && r.unsupported() {
+				continue
+			}
+			if err != nil {
+				t.Errorf("seed %d, %s: %v\n%s", seed, c.carrier, err, dump(p))
+			}
+		}
+	}
 }
