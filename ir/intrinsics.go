@@ -87,6 +87,9 @@ const (
 	IPpfunc
 	IModuleName
 	INgroups
+	// the stacks of the running probe
+	IKFrame
+	IUFrame
 	numIntrinsics
 )
 
@@ -136,6 +139,8 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IPpfunc:     {Name: "ppfunc", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Func of the running probe"},
 	IModuleName: {Name: "module_name", Result: Str, Where: InKernel | InLoader, Pure: true, Doc: "Program.Name"},
 	INgroups:    {Name: "ngroups", Result: Int, Where: InKernel | InLoader, Doc: "parenthesised parts of the last match and 1; 0 if it failed"},
+	IKFrame:     {Name: "kframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the kernel stack, from 0 for where the probe is; 0 beyond its end and above 255"},
+	IUFrame:     {Name: "uframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the current task's user stack, from 0 for where it is; 0 beyond its end and above 255"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
 }
 
