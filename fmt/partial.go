@@ -154,5 +154,20 @@ func broken(d syntax.Decl) bool {
 		}
 		return !bad
 	})
-	return bad || d.Last() < d.First()
+	return bad || d.Last() < d.First() || !hasKeyword(d)
+}
+
+// hasKeyword reports whether a declaration begins with what it has to: the parser
+// understands some without.
+func hasKeyword(d syntax.Decl) bool {
+	k := d.File().Tokens[d.First()].Kind
+	switch d.(type) {
+	case *syntax.ProbeDecl, *syntax.AliasDecl:
+		return k == syntax.KwProbe
+	case *syntax.FuncDecl:
+		return k == syntax.KwFunction || k == syntax.KwPrivate
+	case *syntax.GlobalDecl:
+		return k == syntax.KwGlobal || k == syntax.KwPrivate
+	}
+	return true
 }

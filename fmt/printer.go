@@ -58,8 +58,10 @@ type printer struct {
 	partial   bool
 	// macroEnds are the "%)" of macro definitions: what follows the body is not known.
 	macroEnds map[int]bool
-	bad       []bool // declarations left alone
-	rawEnd    bool   // the end of the file was left alone
+	// kept are the semicolons that stay for other reasons than what follows them.
+	kept   map[int]bool
+	bad    []bool // declarations left alone
+	rawEnd bool   // the end of the file was left alone
 }
 
 func newPrinter(f *syntax.File) *printer {

@@ -15,7 +15,7 @@ func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int,
 	for i := 0; i < len(nodes); i++ {
 		n := nodes[i]
 		g := gap{kind: gapHard, blank: started || top}
-		if i > 0 && p.joined(nodes[i-1], n) {
+		if i > 0 && p.joined(nodes[i-1], n, asIs) {
 			g = space
 			if _, ok := n.(*syntax.Verbatim); (ok || asIs) && p.glued(n.First()) {
 				g = gap{kind: gapGlue}
@@ -40,12 +40,13 @@ func (p *printer) items(nodes []syntax.Node, end int, top bool, emit func(i int,
 }
 
 // joined reports whether an entry stays on the line of the one before it: a macro call
-// may stand for the beginning of what follows, such as "@private function f()".
-func (p *printer) joined(a, b syntax.Node) bool {
+// may stand for the beginning of what follows, such as "@private function f()". asIs is
+// set when the one before was written as it is.
+func (p *printer) joined(a, b syntax.Node, asIs bool) bool {
 	if p.next != b.First() || p.opensLine(b.First()) || a.Last() != b.First()-1 {
 		return false
 	}
-	if _, ok := b.(*syntax.Verbatim); ok {
+	if _, ok := b.(*syntax.Verbatim); ok || asIs {
 		return true
 	}
 	switch a := a.(type) {
@@ -135,6 +136,7 @@ func (p *printer) off(off int, nodes []syntax.Node, i, end int) int {
 // stmts writes statements up to the token end, which is not written. In a block null
 // statements are left out; elsewhere, what follows the list is not known well enough.
 func (p *printer) stmts(list []syntax.Stmt, end int, block bool) {
+	p.keepAround(list)
 	last := -1 // the statement written last
 	p.items(nodesOf(list), end, false, func(i int, g gap) {
 		if _, null := list[i].(*syntax.NullStmt); null && p.needless(list, last, i, block) {
@@ -150,10 +152,47 @@ func (p *printer) stmts(list []syntax.Stmt, end int, block bool) {
 	})
 }
 
+// keepAround marks the semicolons of the statements beside one that fits no tree, and
+// those between them: where that begins and ends may hang on them.
+func (p *printer) keepAround(list []syntax.Stmt) {
+	before, behind := []int(nil), 0 // semicolons since the last statement; statements to mark
+	for _, s := range list {
+		switch s.(type) {
+		case *syntax.Verbatim:
+			p.keep(before...)
+			before, behind = nil, 2
+			continue
+		case *syntax.NullStmt:
+		default:
+			if behind--; behind <= 0 {
+				before = nil
+			}
+		}
+		if semi := s.Last(); p.toks[semi].Kind == syntax.Semi {
+			before = append(before, semi)
+			if behind > 0 {
+				p.keep(semi)
+			}
+		}
+	}
+}
+
+func (p *printer) keep(semis ...int) {
+	if p.kept == nil {
+		p.kept = map[int]bool{}
+	}
+	for _, s := range semis {
+		p.kept[s] = true
+	}
+}
+
 // needless reports whether the null statement list[i] may go. last is the statement
 // before it that was written, -1 if there is none.
 func (p *printer) needless(list []syntax.Stmt, last, i int, block bool) bool {
 	semi := list[i].First()
+	if p.kept[semi] {
+		return false
+	}
 	switch p.toks[p.code(semi+1)].Kind {
 	case syntax.KwElse, syntax.KwCatch: // of a statement that fits no tree
 		return false
@@ -275,7 +314,7 @@ func (p *printer) endOf(n syntax.Node) {
 		k := p.toks[p.code(semi+1)].Kind
 		need = need || k == syntax.Semi || p.partial && !k.IsKeyword() && k != syntax.EOF
 	}
-	if need {
+	if need || p.kept[semi] {
 		p.take()
 		return
 	}
@@ -648,11 +687,17 @@ func (p *printer) condGap(s *syntax.CondStmt, g gap) gap {
 			switch o := &try.ops[i]; o.kind {
 			case opToken, opRaw, opComment:
 				w += int(o.w)
+				if o.multi {
+					w = lineLimit + 1
+				}
 			case opSpace:
 				w++
 			case opLine:
 				if o.flags&flatSpace != 0 {
 					w++
+				}
+				if o.flags&forced != 0 {
+					w = lineLimit + 1
 				}
 			}
 		}
