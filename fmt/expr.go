@@ -97,7 +97,7 @@ func (p *printer) expr(x syntax.Expr) {
 		p.assign(x)
 	case *syntax.ArrayIn:
 		if x.Bracketed {
-			p.index(x.Keys)
+			p.bracketed(x.Keys)
 		} else {
 			p.expr(x.Keys[0])
 		}
@@ -118,13 +118,13 @@ func (p *printer) expr(x syntax.Expr) {
 	case *syntax.Index:
 		p.expr(x.X)
 		p.gap = none
-		p.index(x.Keys)
+		p.bracketed(x.Keys)
 	case *syntax.Call:
 		p.take()
 		if p.gap = none; p.toks[p.prev].Kind == syntax.Arg {
 			p.gap = gap{kind: gapGlue}
 		}
-		p.args(x.Args)
+		p.bracketed(x.Args)
 	case *syntax.PrintExpr:
 		p.take()
 		p.gap = none
@@ -137,7 +137,7 @@ func (p *printer) expr(x syntax.Expr) {
 		case x.Hist != nil:
 			list = append(list, x.Hist)
 		}
-		p.args(append(list, x.Args...))
+		p.bracketed(append(list, x.Args...))
 	case *syntax.StatOp:
 		p.take()
 		p.gap = none
@@ -145,15 +145,15 @@ func (p *printer) expr(x syntax.Expr) {
 		if x.ShiftLit != nil {
 			list = append(list, x.ShiftLit)
 		}
-		p.args(list)
+		p.bracketed(list)
 	case *syntax.HistOp:
 		p.take()
 		p.gap = none
-		p.args(append([]syntax.Expr{x.X}, x.Params...))
+		p.bracketed(append([]syntax.Expr{x.X}, x.Params...))
 	case *syntax.AtOp:
 		p.take()
 		p.gap = none
-		p.args(x.Args)
+		p.bracketed(x.Args)
 		p.access(&x.Access, x.Last())
 	case *syntax.MacroCall:
 		p.macroCall(x)
@@ -294,12 +294,7 @@ func (p *printer) paren(x syntax.Expr) {
 	p.take()
 }
 
-// args writes a parenthesised list.
-func (p *printer) args(list []syntax.Expr) { p.bracketed(list) }
-
-// index writes a list in brackets.
-func (p *printer) index(list []syntax.Expr) { p.bracketed(list) }
-
+// bracketed writes a list in parentheses or brackets.
 func (p *printer) bracketed(list []syntax.Expr) {
 	p.take()
 	p.gap = gap{kind: gapLine, first: true}

@@ -206,9 +206,11 @@ func TestHuge(t *testing.T) {
 		"globals":      "global a" + strings.Repeat(", b", n),
 		"macros":       strings.Repeat("@m(1) ", n),
 	}
+	tests["broken"] = strings.Repeat("§ global x ", n)
+	tests["broken strings"] = strings.Repeat("global x\n\"\n", n)
 	for name, src := range tests {
 		t.Run(name, func(t *testing.T) {
-			res, err := Format("a.stp", []byte(src), Options{})
+			res, err := Format("a.stp", []byte(src), Options{Partial: strings.HasPrefix(name, "broken")})
 			if err != nil {
 				t.Fatalf("%.300s", err.Error())
 			}

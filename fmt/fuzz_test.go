@@ -153,6 +153,7 @@ var awkward = []string{
 	"probe n{%(1 == 1%?(x)\nwhile(y)next;;%)z}",
 	"probe\nm{{;\n\n{}}x}",
 	"glob g p",
+	"000000000000000000000000000000000000000000000\n%{",
 	"probe i{if(%(@m%?$x%))else\n[1];;%(O==\"\"%?\"\"%)(@}}",
 	"function g(){x %(@m%?\"\\n\"\"\"%)}",
 	"probe i{[y]{if(%(@m%?$x%))else\n[1];;%(%)}}",

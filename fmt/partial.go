@@ -1,6 +1,8 @@
 package stapfmt
 
 import (
+	"sort"
+
 	"stapkit/diag"
 	"stapkit/syntax"
 )
@@ -26,10 +28,7 @@ func (p *printer) partialDecls(list []syntax.Decl, nodes []syntax.Node, end int)
 			return
 		}
 		if broken {
-			at := int(p.toks[list[j].First()].Off)
-			for at > 0 && isBlank(p.f.Src[at-1]) && !p.onlyStart(at) {
-				at--
-			}
+			at := p.lineStart(int(p.toks[list[j].First()].Off))
 			p.raw(p.writtenTo(), at, list[j].First())
 			p.gap = none
 		}
@@ -57,14 +56,17 @@ func (p *printer) partialDecls(list []syntax.Decl, nodes []syntax.Node, end int)
 	}
 }
 
-// onlyStart reports whether the blanks before an offset do not begin a line, so that they
-// belong to what is broken.
-func (p *printer) onlyStart(off int) bool {
-	i := off
-	for i > 0 && isBlank(p.f.Src[i-1]) {
-		i--
+// lineStart is the start of the line if nothing but blanks stands between it and the
+// offset, else the offset.
+func (p *printer) lineStart(off int) int {
+	at := off
+	for at > 0 && isBlank(p.f.Src[at-1]) {
+		at--
 	}
-	return i > 0 && p.f.Src[i-1] != '\n'
+	if at > 0 && p.f.Src[at-1] != '\n' {
+		return off
+	}
+	return at
 }
 
 // writtenTo is the offset behind the token written last.
@@ -83,37 +85,39 @@ func badDecls(f *syntax.File) (bad, gaps []bool) {
 	for i, d := range list {
 		bad[i] = broken(d)
 	}
-	mark := func(off int) {
-		for i, d := range list {
-			first, last := f.Tokens[d.First()], f.Tokens[max(d.Last(), d.First())]
-			if i > 0 && off <= int(first.Off) { // what is missing is found missing behind the declaration
-				if bad[i-1] && off == int(first.Off) {
-					return
-				}
+	// mark notes that something is wrong at an offset; missing, that it may be missing there.
+	mark := func(off int, missing bool) {
+		i := sort.Search(len(list), func(i int) bool {
+			return off <= int(f.Tokens[max(list[i].Last(), list[i].First())].End)
+		})
+		if i == len(list) {
+			gaps[i] = true
+			if i > 0 {
 				bad[i-1] = true
 			}
-			if off < int(first.Off) {
-				gaps[i] = true
-				return
-			}
-			if off <= int(last.End) {
-				bad[i] = true
-				return
-			}
+			return
 		}
-		gaps[len(list)] = true
-		if len(list) > 0 {
-			bad[len(list)-1] = true
+		first := int(f.Tokens[list[i].First()].Off)
+		if i > 0 && off <= first { // what is missing is found missing behind the declaration
+			if missing && bad[i-1] && off == first {
+				return
+			}
+			bad[i-1] = true
+		}
+		if off < first {
+			gaps[i] = true
+		} else {
+			bad[i] = true
 		}
 	}
 	for _, d := range f.Diags {
 		if d.Severity == diag.Error {
-			mark(d.Range.Start.Offset)
+			mark(d.Range.Start.Offset, true)
 		}
 	}
 	for i := range f.Tokens {
 		if t := &f.Tokens[i]; t.Kind == syntax.Junk || t.Flags&syntax.Broken != 0 {
-			mark(int(t.Off))
+			mark(int(t.Off), false)
 		}
 	}
 	// What shares a line with something broken is left alone: what it is may hang on where

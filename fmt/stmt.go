@@ -625,7 +625,7 @@ func (p *printer) foreachStmt(s *syntax.ForeachStmt) {
 	p.expr(s.Array)
 	if s.Slice != nil {
 		p.gap = none
-		p.index(s.Slice)
+		p.bracketed(s.Slice)
 	}
 	if s.Agg != syntax.NoStat {
 		p.gap = space
