@@ -1,21 +1,25 @@
 package ir
 
-// Children calls f for each direct sub-expression slot of e, in evaluation
-// order. f may replace the expression in the slot. Slots that are nil are left
-// out. The statements of a Seq or Region are not visited; see Walk.
-func Children(e Expr, f func(*Expr)) {
-	list := func(xs []Expr) {
-		for i := range xs {
-			if xs[i] != nil {
-				f(&xs[i])
-			}
-		}
-	}
-	one := func(x *Expr) {
+// slots gives f for a list of slots and for one, empty ones left out.
+func slots(f func(*Expr)) (list func([]Expr), one func(*Expr)) {
+	one = func(x *Expr) {
 		if *x != nil {
 			f(x)
 		}
 	}
+	list = func(xs []Expr) {
+		for i := range xs {
+			one(&xs[i])
+		}
+	}
+	return list, one
+}
+
+// Children calls f for each direct sub-expression slot of e, in evaluation
+// order. f may replace the expression in the slot. Slots that are nil are left
+// out. The statements of a Seq or Region are not visited; see Walk.
+func Children(e Expr, f func(*Expr)) {
+	list, one := slots(f)
 	switch e := e.(type) {
 	case *IndexGet:
 		list(e.Keys)
@@ -70,18 +74,7 @@ func Children(e Expr, f func(*Expr)) {
 // StmtExprs calls f for each expression slot of s itself, not of the
 // statements in it.
 func StmtExprs(s Stmt, f func(*Expr)) {
-	list := func(xs []Expr) {
-		for i := range xs {
-			if xs[i] != nil {
-				f(&xs[i])
-			}
-		}
-	}
-	one := func(x *Expr) {
-		if *x != nil {
-			f(x)
-		}
-	}
+	list, one := slots(f)
 	switch s := s.(type) {
 	case *Eval:
 		one(&s.X)

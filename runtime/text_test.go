@@ -121,8 +121,8 @@ func TestTypedTexts(t *testing.T) {
 	x := testTexts(t, p)
 	warned := 0
 	x.warn = func(string) { warned++ }
-	data := string(words8(0|textDeep<<32, 0x1000, 7|uint64(1<<32-3)<<32))
-	text := string(words8(1|textString<<32, 0x1000)) + "hello\x00junk"
+	data := string(words8(0|ir.TypeDeep<<32, 0x1000, 7|uint64(1<<32-3)<<32))
+	text := string(words8(1|ir.TypeString<<32, 0x1000)) + "hello\x00junk"
 	for _, tc := range []struct {
 		kind    ir.Text
 		payload string

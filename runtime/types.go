@@ -115,12 +115,6 @@ func stepsOf(t ctype.Type, access string) ([]ctype.Step, bool) {
 	return steps, len(steps) > 0
 }
 
-// Flags of a TextType payload, behind the layout's number.
-const (
-	textDeep   = 1 << 0
-	textString = 1 << 1 // the captured bytes are what a char pointer points at
-)
-
 // typed makes the text of TextType, [layout | flags<<32, addr, bytes…], and
 // TextParms, [layout, words…].
 func (t *texts) typed(kind ir.Text, s string) string {
@@ -133,7 +127,7 @@ func (t *texts) typed(kind ir.Text, s string) string {
 		return "?"
 	}
 	flags := uint32(head >> 32)
-	pr := &ctype.Printer{Deep: flags&textDeep != 0, Max: max(t.p.Limits.MaxStringLen-1, 64)}
+	pr := &ctype.Printer{Deep: flags&ir.TypeDeep != 0, Max: max(t.p.Limits.MaxStringLen-1, 64)}
 	if kind == ir.TextParms {
 		st, ok := ctype.AsStruct(ct)
 		if !ok {
@@ -153,7 +147,7 @@ func (t *texts) typed(kind ir.Text, s string) string {
 	if flags&ir.TypeUnread != 0 {
 		return fmt.Sprintf("%#x", addr)
 	}
-	if flags&textString != 0 {
+	if flags&ir.TypeString != 0 {
 		pr.Text = func(uint64) (string, bool) {
 			text, _, _ := strings.Cut(string(data), "\x00")
 			return text, true

@@ -11,9 +11,6 @@ const (
 	stackUser = 1 << 8 // BPF_F_USER_STACK
 )
 
-// textIsString is the flag of a TextType whose bytes are a string.
-const textIsString = 1 << 1
-
 // makeText makes the payload of deferred text, as ir.Text describes it.
 func (p *prog) makeText(e *ir.MakeText, dst text) {
 	if e.T.Width > dst.width {
@@ -117,7 +114,7 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	}
 	size := min(e.Size, dst.width-16)
 	addr := p.hold(e.Args[0])
-	isString := e.Flags&textIsString != 0
+	isString := e.Flags&ir.TypeString != 0
 	head := func(flags uint32) { p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(flags)<<32) }
 	p.get(asm.R1, addr)
 	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)

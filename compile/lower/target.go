@@ -183,7 +183,7 @@ func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
 	t := acc.Type
 	var flags uint32
 	if acc.Deep {
-		flags = 1
+		flags = ir.TypeDeep
 	}
 	mt := &ir.MakeText{Kind: ir.TextType, Flags: flags, Space: space(acc.Space), Site: b.site(x)}
 	value := *acc
@@ -212,7 +212,7 @@ func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
 		// char *: text up to its NUL
 		mt.Kind = ir.TextType
 		mt.Size = 256
-		mt.Flags |= 2
+		mt.Flags |= ir.TypeString
 	}
 	if mt.Immediate {
 		mt.Size = 8
