@@ -8,10 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"runtime"
 	"sort"
-	"strings"
 
 	"stapkit/diag"
 	"stapkit/sema"
@@ -22,7 +19,7 @@ import (
 
 // Version is the version of SystemTap's language that stapkit has, as
 // %( systemtap_v … %) sees it.
-const Version = "5.6"
+const Version = sema.LanguageVersion
 
 // Script is one text to compile.
 type Script struct {
@@ -78,50 +75,6 @@ func ReadScript(name string, stdin io.Reader) (Script, error) {
 	return Script{Name: name, Text: b}, err
 }
 
-// conditions answers preprocessor conditions from the target and the options.
-type conditions struct{ c *Config }
-
-// Lookup gives the value of a name, see syntax.Conditions.
-func (c conditions) Lookup(name string) (string, bool) {
-	t := c.c.Target
-	switch name {
-	case "systemtap_v":
-		return Version, true
-	case "runtime":
-		return "bpf", true
-	case "systemtap_privilege":
-		if p := c.c.Privilege; p != "" {
-			return p, true
-		}
-		return "stapdev", true
-	case "guru_mode":
-		if c.c.Guru {
-			return "1", true
-		}
-		return "0", true
-	case "arch":
-		if t == nil {
-			return target.ArchName(runtime.GOARCH), true
-		}
-		return t.Arch(), true
-	}
-	if t == nil {
-		return "", false
-	}
-	switch name {
-	case "kernel_vr":
-		return t.Release(), t.Release() != ""
-	case "kernel_v":
-		v, _, _ := strings.Cut(t.Release(), "-")
-		return v, v != ""
-	}
-	if strings.HasPrefix(name, "CONFIG_") {
-		v, known := t.Config(name)
-		return v, known
-	}
-	return "", false
-}
-
 // Frontend is the result of passes 1 and 2.
 type Frontend struct {
 	Config  *Config
@@ -147,19 +100,20 @@ func (f *Frontend) Source(name string) ([]byte, bool) {
 // options are the parser's options for the user's scripts.
 func (c *Config) options() syntax.Options {
 	return syntax.Options{
-		Args: c.Args, Target: conditions{c}, Privileged: c.Guru, Compatible: c.Compatible,
+		Args: c.Args, Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege}, Privileged: c.Guru, Compatible: c.Compatible,
 	}
 }
 
 // Parse is pass 1: it reads the user's scripts, and finds the library.
 func Parse(c *Config) (*Frontend, error) {
-	f := &Frontend{Config: c, texts: map[string][]byte{}}
+	f := &Frontend{Config: c}
 	opt := c.options()
-	macros, err := f.library(opt)
+	lib, err := sema.OpenLibrary(opt, c.TapsetDirs)
 	if err != nil {
 		return nil, err
 	}
-	opt.Macros = macros
+	f.Library, f.LibraryFiles, f.texts, f.Diags = lib.Library, lib.Files, lib.Texts, lib.Diags
+	opt.Macros = lib.Macros
 	for _, s := range c.Scripts {
 		f.texts[s.Name] = s.Text
 		file := syntax.ParseFile(s.Name, s.Text, opt)
@@ -168,63 +122,6 @@ func Parse(c *Config) (*Frontend, error) {
 	}
 	f.Diags = append(f.Diags, syntax.UnusedArgs(c.Args, f.Files...)...)
 	return f, nil
-}
-
-// library reads the macro files and opens the library sources: the directories of
-// -I in order, then the embedded one.
-func (f *Frontend) library(opt syntax.Options) (*syntax.MacroSet, error) {
-	opt.Library, opt.Privileged, opt.Args = true, true, nil
-	var sources []sema.LibrarySource
-	set := &syntax.MacroSet{}
-	addMacros := func(name string, text []byte) {
-		f.texts[name] = text
-		opt.Macros = set
-		file := syntax.ParseMacros(name, text, opt)
-		for _, d := range append(file.Diags, set.Add(file)...) {
-			if d.Severity == diag.Error {
-				f.Diags = append(f.Diags, d)
-			}
-		}
-	}
-	for _, name := range tapsets.Files() {
-		f.LibraryFiles++
-		if strings.HasSuffix(name, ".stpm") {
-			text, _ := tapsets.Read(name)
-			addMacros(name, text)
-		}
-	}
-	opt.Macros = set
-	for _, dir := range f.Config.TapsetDirs {
-		texts := map[string][]byte{}
-		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-			if err != nil {
-				return err
-			}
-			ext := filepath.Ext(p)
-			if d.IsDir() || ext != ".stp" && ext != ".stpm" {
-				return nil
-			}
-			text, err := os.ReadFile(p)
-			if err != nil {
-				return err
-			}
-			f.LibraryFiles++
-			if ext == ".stpm" {
-				addMacros(p, text)
-				return nil
-			}
-			texts[p] = text
-			f.texts[p] = text
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("tapset directory: %w", err)
-		}
-		sources = append(sources, sema.NewSource(texts, opt))
-	}
-	sources = append(sources, sema.Embedded())
-	f.Library = sema.NewLibrary(opt, sources...)
-	return set, nil
 }
 
 // Elaborate is pass 2.

@@ -1,0 +1,144 @@
+package sema
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"stapkit/diag"
+	"stapkit/syntax"
+	"stapkit/tapsets"
+	"stapkit/target"
+)
+
+// LanguageVersion is the version of SystemTap's language that stapkit has, as
+// %( systemtap_v … %) sees it.
+const LanguageVersion = "5.6"
+
+// Conditions answer preprocessor conditions from a target and the options of a run.
+type Conditions struct {
+	Target    *target.Target // nil when nothing is known of it
+	Guru      bool
+	Privilege string
+}
+
+// Lookup gives the value of a name, see syntax.Conditions.
+func (c Conditions) Lookup(name string) (string, bool) {
+	t := c.Target
+	switch name {
+	case "systemtap_v":
+		return LanguageVersion, true
+	case "runtime":
+		return "bpf", true
+	case "systemtap_privilege":
+		if p := c.Privilege; p != "" {
+			return p, true
+		}
+		return "stapdev", true
+	case "guru_mode":
+		if c.Guru {
+			return "1", true
+		}
+		return "0", true
+	case "arch":
+		if t == nil {
+			return target.ArchName(runtime.GOARCH), true
+		}
+		return t.Arch(), true
+	}
+	if t == nil {
+		return "", false
+	}
+	switch name {
+	case "kernel_vr":
+		return t.Release(), t.Release() != ""
+	case "kernel_v":
+		v, _, _ := strings.Cut(t.Release(), "-")
+		return v, v != ""
+	}
+	if strings.HasPrefix(name, "CONFIG_") {
+		v, known := t.Config(name)
+		return v, known
+	}
+	return "", false
+}
+
+// An OpenedLibrary is what OpenLibrary found.
+type OpenedLibrary struct {
+	Library *Library
+	Macros  *syntax.MacroSet
+	// Files is the number of library files there are.
+	Files int
+	// Texts are those of macro files and of the files in directories, by name.
+	Texts map[string][]byte
+	// Diags are errors in macro files.
+	Diags []diag.Diagnostic
+}
+
+// OpenLibrary reads the macro files and opens the library sources: directories in
+// order, whose files are trusted, then the embedded library. opt are the parser's
+// options for the scripts. The error names a directory that cannot be read.
+func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
+	l := &OpenedLibrary{Macros: &syntax.MacroSet{}, Texts: map[string][]byte{}}
+	opt.Library, opt.Privileged, opt.Args, opt.ArgsUnknown = true, true, nil, false
+	opt.Macros = l.Macros
+	addMacros := func(name string, text []byte) {
+		l.Texts[name] = text
+		file := syntax.ParseMacros(name, text, opt)
+		for _, d := range append(file.Diags, l.Macros.Add(file)...) {
+			if d.Severity == diag.Error {
+				l.Diags = append(l.Diags, d)
+			}
+		}
+	}
+	for _, name := range tapsets.Files() {
+		l.Files++
+		if strings.HasSuffix(name, ".stpm") {
+			text, _ := tapsets.Read(name)
+			addMacros(name, text)
+		}
+	}
+	var sources []LibrarySource
+	for _, dir := range dirs {
+		texts := map[string][]byte{}
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			ext := filepath.Ext(p)
+			if d.IsDir() || ext != ".stp" && ext != ".stpm" {
+				return nil
+			}
+			text, err := os.ReadFile(p)
+			if err != nil {
+				return err
+			}
+			l.Files++
+			if ext == ".stpm" {
+				addMacros(p, text)
+				return nil
+			}
+			texts[p] = text
+			l.Texts[p] = text
+			return nil
+		})
+		if err != nil {
+			return nil, fmt.Errorf("tapset directory: %w", err)
+		}
+		sources = append(sources, NewSource(texts, opt))
+	}
+	sources = append(sources, Embedded())
+	l.Library = NewLibrary(opt, sources...)
+	return l, nil
+}
+
+// Source gives the text of a library file by name.
+func (l *OpenedLibrary) Source(name string) ([]byte, bool) {
+	if b, ok := l.Texts[name]; ok {
+		return b, true
+	}
+	return tapsets.Read(name)
+}
