@@ -77,80 +77,196 @@ func cache(name string) (string, error) {
 	return filepath.Join(dir, "stapkit", "guest", name), nil
 }
 
-// Fetch downloads and unpacks a kernel of the distribution, unless that was done
-// before. Nothing is installed: apt runs on lists and a cache of its own.
-func Fetch(ctx context.Context, name string) (*Kernel, error) {
-	dir, err := cache(name)
+// Debug is the debugging information of a kernel and its modules, from the
+// distribution's debug package, unpacked but not installed.
+type Debug struct {
+	Release string
+	// Root is a folder that stands for "/": -r ROOT and --sysroot find what is in it.
+	Root    string
+	Vmlinux string // file
+	Modules string // folder with a file NAME.ko for each module, in folders below
+}
+
+// FindDebug gives the debugging information of a kernel that FetchDebug has
+// unpacked. The error is a *MissingError when it has not.
+func FindDebug(name string) (*Debug, error) {
+	dir, err := cache(name + "-debug")
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	data, err := os.ReadFile(filepath.Join(dir, "debug.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, missing("the debugging information of kernel %s is not there (go run ./internal/guest/fetch -debug gets it)", name)
+	}
+	if err != nil {
 		return nil, err
+	}
+	d := &Debug{}
+	if err := json.Unmarshal(data, d); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "debug.json"), err)
+	}
+	for _, p := range []*string{&d.Root, &d.Vmlinux, &d.Modules} {
+		*p = filepath.Join(dir, *p)
+		if _, err := os.Stat(*p); err != nil {
+			return nil, missing("the debugging information of kernel %s is not whole: %v", name, err)
+		}
+	}
+	return d, nil
+}
+
+// FetchDebug downloads and unpacks the debug package of the kernel that Fetch
+// gives for a name, unless that was done before. It is some 300 MB to download and
+// 1.5 GB unpacked.
+func FetchDebug(ctx context.Context, name string) (*Debug, error) {
+	k, err := Fetch(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	err = once(name+"-debug", func() error {
+		d, err := FindDebug(name)
+		if err == nil && d.Release != k.Release {
+			return missing("it is of another kernel, %s", d.Release)
+		}
+		return err
+	}, func(dir string) error {
+		suite, err := suiteOf(name)
+		if err != nil {
+			return err
+		}
+		pkg := "linux-image-" + k.Release + "-dbg"
+		if err := unpack(ctx, dir, suite, func(*apt) ([]string, error) { return []string{pkg}, nil }); err != nil {
+			return err
+		}
+		return describe(filepath.Join(dir, "debug.json"), &Debug{
+			Release: k.Release, Root: "root",
+			Vmlinux: filepath.Join("root", "usr", "lib", "debug", "boot", "vmlinux-"+k.Release),
+			Modules: filepath.Join("root", "usr", "lib", "debug", "lib", "modules", k.Release),
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return FindDebug(name)
+}
+
+// once runs make on an empty folder of the cache unless find finds what it makes;
+// find fails with a *MissingError where it does not. Another process that wants
+// the same waits.
+func once(name string, find func() error, make func(dir string) error) error {
+	dir, err := cache(name)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+		return err
 	}
 	lock, err := os.Create(dir + ".lock")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer lock.Close()
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
-		return nil, fmt.Errorf("%s: %w", lock.Name(), err)
+		return fmt.Errorf("%s: %w", lock.Name(), err)
 	}
 	var absent *MissingError
-	if k, err := Find(name); !errors.As(err, &absent) {
-		return k, err
+	if err := find(); !errors.As(err, &absent) {
+		return err
 	}
 	for _, tool := range []string{"apt-get", "apt-cache", "dpkg"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			return nil, missing("%s is not there: kernels are those of Debian", tool)
+			return missing("%s is not there: kernels are those of Debian", tool)
 		}
-	}
-	suite := ""
-	for _, s := range Suites {
-		if s.Kernel == name {
-			suite = s.Suite
-		}
-	}
-	if suite == "" {
-		return nil, fmt.Errorf("no kernel %s", name)
 	}
 	if err := os.RemoveAll(dir); err != nil {
-		return nil, err
+		return err
 	}
+	return make(dir)
+}
+
+// suiteOf is the suite of the distribution that a kernel is from.
+func suiteOf(name string) (string, error) {
+	for _, s := range Suites {
+		if s.Kernel == name {
+			return s.Suite, nil
+		}
+	}
+	return "", fmt.Errorf("no kernel %s", name)
+}
+
+// unpack downloads packages and unpacks them below dir/root.
+func unpack(ctx context.Context, dir, suite string, choose func(*apt) ([]string, error)) error {
 	work := filepath.Join(dir, "apt")
 	a, err := newApt(work, suite)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if _, err := a.run(ctx, "apt-get", "-qq", "update"); err != nil {
-		return nil, err
+		return err
 	}
-	deps, err := a.run(ctx, "apt-cache", "depends", "linux-image-cloud-amd64")
+	packages, err := choose(a)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	image := ""
-	for _, l := range strings.Split(deps, "\n") {
-		if _, p, ok := strings.Cut(l, "Depends: "); ok && strings.HasPrefix(p, "linux-image-") {
-			image = strings.TrimSpace(p)
-		}
-	}
-	if image == "" {
-		return nil, fmt.Errorf("linux-image-cloud-amd64 of %s names no kernel:\n%s", suite, deps)
-	}
-	if _, err := a.run(ctx, "apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", image, "busybox-static"); err != nil {
-		return nil, err
+	if _, err := a.run(ctx, "apt-get", append([]string{"-qq", "-o", "APT::Sandbox::User=root", "download"}, packages...)...); err != nil {
+		return err
 	}
 	debs, err := filepath.Glob(filepath.Join(work, "*.deb"))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, deb := range debs {
 		if _, err := a.run(ctx, "dpkg", "-x", deb, filepath.Join(dir, "root")); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	if err := os.RemoveAll(work); err != nil {
+	return os.RemoveAll(work)
+}
+
+// describe writes what a folder of the cache holds, last: with it the folder is
+// whole.
+func describe(path string, what any) error {
+	data, err := json.Marshal(what)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, data, 0o644)
+}
+
+// Fetch downloads and unpacks a kernel of the distribution, unless that was done
+// before. Nothing is installed: apt runs on lists and a cache of its own.
+func Fetch(ctx context.Context, name string) (*Kernel, error) {
+	err := once(name, func() error { _, err := Find(name); return err }, func(dir string) error {
+		return fetchKernel(ctx, name, dir)
+	})
+	if err != nil {
 		return nil, err
+	}
+	return Find(name)
+}
+
+func fetchKernel(ctx context.Context, name, dir string) error {
+	suite, err := suiteOf(name)
+	if err != nil {
+		return err
+	}
+	image := ""
+	err = unpack(ctx, dir, suite, func(a *apt) ([]string, error) {
+		deps, err := a.run(ctx, "apt-cache", "depends", "linux-image-cloud-amd64")
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range strings.Split(deps, "\n") {
+			if _, p, ok := strings.Cut(l, "Depends: "); ok && strings.HasPrefix(p, "linux-image-") {
+				image = strings.TrimSpace(p)
+			}
+		}
+		if image == "" {
+			return nil, fmt.Errorf("linux-image-cloud-amd64 of %s names no kernel:\n%s", suite, deps)
+		}
+		return []string{image, "busybox-static"}, nil
+	})
+	if err != nil {
+		return err
 	}
 	release := strings.TrimPrefix(image, "linux-image-")
 	k := &Kernel{
@@ -162,15 +278,7 @@ func Fetch(ctx context.Context, name string) (*Kernel, error) {
 	if _, err := os.Stat(filepath.Join(dir, k.Busybox)); err != nil {
 		k.Busybox = filepath.Join("root", "usr", "bin", "busybox")
 	}
-	data, err := json.Marshal(k)
-	if err != nil {
-		return nil, err
-	}
-	// The description is written last: with it the kernel is whole.
-	if err := os.WriteFile(filepath.Join(dir, "kernel.json"), data, 0o644); err != nil {
-		return nil, err
-	}
-	return Find(name)
+	return describe(filepath.Join(dir, "kernel.json"), k)
 }
 
 // apt is a package manager with state of its own.

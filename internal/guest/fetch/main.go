@@ -1,11 +1,13 @@
 //go:build linux
 
-// Command fetch downloads the kernels that guests are booted with.
+// Command fetch downloads the kernels that guests are booted with, and with -debug
+// the debugging information of the first.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 
@@ -13,19 +15,37 @@ import (
 )
 
 func main() {
+	debug := flag.Bool("debug", false, "the debugging information of the first kernel, too (300 MB)")
+	flag.Parse()
 	code := 0
-	for _, s := range guest.Suites {
-		k, err := guest.Fetch(context.Background(), s.Kernel)
+	report := func(what, release string, err error) {
 		var absent *guest.MissingError
 		switch {
 		case errors.As(err, &absent):
-			fmt.Printf("guest %s: tests in it are skipped: %v\n", s.Kernel, err)
+			fmt.Printf("%s: tests with it are skipped: %v\n", what, err)
 		case err != nil:
-			fmt.Fprintf(os.Stderr, "guest %s: %v\n", s.Kernel, err)
+			fmt.Fprintf(os.Stderr, "%s: %v\n", what, err)
 			code = 1
 		default:
-			fmt.Printf("guest %s: %s\n", s.Kernel, k.Release)
+			fmt.Printf("%s: %s\n", what, release)
 		}
+	}
+	ctx := context.Background()
+	for _, s := range guest.Suites {
+		release := ""
+		k, err := guest.Fetch(ctx, s.Kernel)
+		if err == nil {
+			release = k.Release
+		}
+		report("guest "+s.Kernel, release, err)
+	}
+	if *debug {
+		release := ""
+		d, err := guest.FetchDebug(ctx, guest.Suites[0].Kernel)
+		if err == nil {
+			release = d.Release
+		}
+		report("debugging information "+guest.Suites[0].Kernel, release, err)
 	}
 	os.Exit(code)
 }
