@@ -1,6 +1,7 @@
 # make          the commands, in ./bin
 # make test     all tests; as root it first installs the Debian packages they need
 # make generate what go generate writes: the index of the library, docs/errors, …
+# make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make lint     gofmt, go vet, staticcheck, stapfmt
 
 GO ?= go
@@ -13,7 +14,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test debs guests generate lint clean
+.PHONY: all build test debs guests examples generate lint clean
 all: build
 
 build:
@@ -44,6 +45,11 @@ debs:
 # Kernels that tests boot as guests: downloaded once, not installed.
 guests:
 	@if command -v qemu-system-x86_64 >/dev/null; then $(GO) run ./internal/guest/fetch; fi
+
+# Each runs for two seconds on the first kernel that takes it; what they print is in
+# build/examples.
+examples: debs guests
+	$(GO) run ./internal/examples/run -out build/examples
 
 generate:
 	$(GO) generate ./...

@@ -1,0 +1,216 @@
+//go:build linux
+
+package examples
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"stapkit/internal/guest"
+	"stapkit/target"
+)
+
+// Modules are loaded in guests, so that what examples probe is there.
+var Modules = []string{
+	"nfsd", "nfsv3", "nfsv4", "kvm", "autofs4", "btrfs", "xfs", "bridge", "nf_tables", "ip_tables",
+	"scsi_debug", "sd_mod", "overlay", "loop", "virtio_net", "virtio_blk",
+}
+
+// Place is a kernel that examples can be run on.
+type Place struct {
+	Name   string
+	Target *target.Target
+
+	run   func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error)
+	close func() error
+}
+
+// Close ends what was started for the place.
+func (p *Place) Close() error {
+	var err error
+	if p.close != nil {
+		err = p.close()
+	}
+	return errors.Join(err, p.Target.Close())
+}
+
+// Here is the running kernel. Staprun is the command to load bundles with, and what
+// is to come before it.
+func Here(staprun ...string) (*Place, error) {
+	t, err := target.Running()
+	if err != nil {
+		return nil, err
+	}
+	return &Place{Name: "native", Target: t, run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
+		dir, err := os.MkdirTemp("", "examples")
+		if err != nil {
+			return guest.Result{}, err
+		}
+		defer os.RemoveAll(dir)
+		name := filepath.Join(dir, "example.o")
+		if err := os.WriteFile(name, bundle, 0o600); err != nil {
+			return guest.Result{}, err
+		}
+		// A kernel that is asked to release many programs does not like it when
+		// their owner is killed, so the limit is a signal that it can follow.
+		all := append([]string{"-s", "INT", strconv.Itoa(int(limit.Seconds()))}, staprun...)
+		all = append(append(all, args...), name)
+		cmd := exec.CommandContext(ctx, "timeout", all...)
+		cmd.Dir = dir
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
+		err = cmd.Run()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			return guest.Result{}, err
+		}
+		return guest.Result{Stdout: stdout.String(), Stderr: stderr.String(), Code: cmd.ProcessState.ExitCode(), TimedOut: cmd.ProcessState.ExitCode() == 124}, nil
+	}}, nil
+}
+
+// work keeps a guest busy with what examples like to see.
+const work = `export PATH=/bin:/sbin
+ifconfig lo up
+while :; do
+	ls -l /bin > /dev/null; cat /proc/meminfo | grep -c x > /dev/null
+	for d in /dev/sda; do [ -b $d ] && dd if=$d of=/dev/null bs=4k count=50 skip=$((RANDOM % 1000)) 2> /dev/null; done
+	ping -c 1 127.0.0.1 > /dev/null
+	nc -l -p 4711 < /bin/busybox > /dev/null & sleep 0.2
+	nc 127.0.0.1 4711 < /etc/passwd > /dev/null; kill $! 2> /dev/null
+	sh -c 'sleep 30 & kill -USR1 $!'; touch /tmp/t; rm /tmp/t
+	sleep 0.3
+done
+`
+
+// There boots a guest.
+func There(ctx context.Context, kernel string) (*Place, error) {
+	k, err := guest.Find(kernel)
+	if err != nil {
+		return nil, err
+	}
+	staprun, err := guest.Build(ctx, "stapkit/cmd/staprun")
+	if err != nil {
+		return nil, err
+	}
+	desc, err := guest.Describe(ctx, k, Modules)
+	if err != nil {
+		return nil, err
+	}
+	t, err := target.Open(desc)
+	if err != nil {
+		return nil, err
+	}
+	g, err := guest.Boot(ctx, k, guest.Options{Memory: 2048, Modules: Modules, Files: []guest.File{
+		{Path: "/bin/staprun", Mode: 0o755, Data: staprun},
+		{Path: "/etc/passwd", Mode: 0o644, Data: []byte("root:x:0:0:root:/:/bin/sh\n")},
+		{Path: "/bin/work", Mode: 0o755, Data: []byte(work)},
+	}})
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	busy, stop := context.WithCancel(ctx)
+	go func() {
+		_, _ = g.Run(busy, guest.Command{Args: []string{"/bin/busybox", "sh", "/bin/work"}, Timeout: 2 * time.Hour})
+	}()
+	return &Place{Name: kernel, Target: t, close: func() error { stop(); return g.Close() },
+		run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
+			const name = "/tmp/example.o"
+			if err := g.WriteFile(ctx, name, bundle, 0o600); err != nil {
+				return guest.Result{}, err
+			}
+			return g.Run(ctx, guest.Command{Args: append(append([]string{"/bin/staprun"}, args...), name), Timeout: limit})
+		}}, nil
+}
+
+// Ran is what became of a bundle that was run.
+type Ran struct {
+	Place  string
+	OK     bool   // whether it was loaded and attached
+	Why    string // why not
+	Errors bool   // whether it ended with an error of a handler
+	guest.Result
+}
+
+// Run compiles an example for a place and runs it there for some seconds.
+func (p *Place) Run(ctx context.Context, e Example, seconds int) (Result, Ran, error) {
+	r := Compile(e, p.Target)
+	if !r.OK || r.ParseOnly {
+		return r, Ran{}, nil
+	}
+	args := []string{"--allow-unsigned", "-T", strconv.Itoa(seconds)}
+	if c := commandOf(e); c != "" {
+		args = append(args, "-c", c)
+	}
+	res, err := p.run(ctx, r.Bundle, args, time.Duration(seconds+120)*time.Second)
+	if err != nil {
+		return r, Ran{}, fmt.Errorf("%s on %s: %w", e.Name, p.Name, err)
+	}
+	ran := Ran{Place: p.Name, Result: res}
+	ran.OK, ran.Why = loaded(res)
+	ran.Errors = ran.OK && res.Code != 0
+	return r, ran, nil
+}
+
+// commandOf is the command that a .meta file traces; a target that is to be some
+// process is a sleep.
+func commandOf(e Example) string {
+	for f, rest := range fields(e.Run) {
+		switch f {
+		case "-c":
+			return unquote(rest)
+		case "-x":
+			return "sleep 2"
+		}
+	}
+	return ""
+}
+
+// fields goes through the words of a command, each with what follows it.
+func fields(s string) func(yield func(word, rest string) bool) {
+	return func(yield func(string, string) bool) {
+		for s != "" {
+			word, rest, _ := strings.Cut(s, " ")
+			if !yield(word, rest) {
+				return
+			}
+			s = rest
+		}
+	}
+}
+
+// unquote takes the first word of the shell's off a text.
+func unquote(s string) string {
+	if s == "" || s[0] != '\'' && s[0] != '"' {
+		s, _, _ = strings.Cut(s, " ")
+		return s
+	}
+	if i := strings.LastIndexByte(s[1:], s[0]); i >= 0 {
+		return s[1 : i+1]
+	}
+	return s[1:]
+}
+
+// loaded tells whether a run came past loading and attaching: what fails later fails
+// in a handler, at a place of the script.
+func loaded(r guest.Result) (bool, string) {
+	if r.TimedOut {
+		return false, "took too long"
+	}
+	if r.Code == 0 {
+		return true, ""
+	}
+	for line := range strings.Lines(r.Stderr) {
+		if strings.HasPrefix(line, "ERROR: ") && strings.Contains(line, " near ") {
+			return true, ""
+		}
+	}
+	return false, strings.TrimSpace(r.Stderr)
+}
