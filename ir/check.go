@@ -915,6 +915,12 @@ func (c *checker) intrinsic(x *Intrinsic) {
 	case c.h.Kernel && info.Where&InKernel == 0, !c.h.Kernel && info.Where&InLoader == 0:
 		c.fail("%s cannot be used here", info.Name)
 	}
+	if x.ID == IKsym {
+		k, ok := x.Args[0].(*IntConst)
+		if !ok || k.V < 0 || k.V >= int64(len(c.p.Ksyms)) {
+			c.fail("kernel symbol of %s", info.Name)
+		}
+	}
 	if x.ID == IKernelMem || x.ID == IUserMem {
 		k, ok := x.Args[1].(*IntConst)
 		if !ok || k.V < -8 || k.V > 8 || !isSize(max(int(k.V), -int(k.V))) {

@@ -60,6 +60,9 @@ func (d *dumper) program() {
 	for _, s := range p.Warnings {
 		d.line(0, "warning %q", s)
 	}
+	for i, s := range p.Ksyms {
+		d.line(0, "ksym %d %q", i, s)
+	}
 	for i := range p.Globals {
 		d.global(i, &p.Globals[i])
 	}

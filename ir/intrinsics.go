@@ -90,6 +90,8 @@ const (
 	// the stacks of the running probe
 	IKFrame
 	IUFrame
+	// the kernel's symbols
+	IKsym
 	numIntrinsics
 )
 
@@ -141,6 +143,7 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	INgroups:    {Name: "ngroups", Result: Int, Where: InKernel | InLoader, Doc: "parenthesised parts of the last match and 1; 0 if it failed"},
 	IKFrame:     {Name: "kframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the kernel stack, from 0 for where the probe is; 0 beyond its end and above 255"},
 	IUFrame:     {Name: "uframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the current task's user stack, from 0 for where it is; 0 beyond its end and above 255"},
+	IKsym:       {Name: "ksym", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "address of the kernel symbol Ksyms[n], n being literal; 0 if the kernel does not tell it. The library gives the name as a literal"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
 }
 

@@ -69,7 +69,11 @@ func LockOff(i int) int { return SessOffLocks + 64*i }
 func (p *Program) ScalarOff(slot int) int { return SessOffLocks + 64*p.Locks + 8*slot }
 
 // SessionSize returns the size of the session map's value.
-func (p *Program) SessionSize() int { return p.SeqOff(len(p.Globals)) }
+func (p *Program) SessionSize() int { return p.KsymOff(len(p.Ksyms)) }
+
+// KsymOff returns the offset in the session block of the address of Ksyms[i]. They
+// stand behind the creation counters.
+func (p *Program) KsymOff(i int) int { return p.SeqOff(len(p.Globals)) + 8*i }
 
 // SeqOff returns the offset in the session block of the creation counter of the
 // Ordered array Globals[g]: the number that the element created last got, 0 for

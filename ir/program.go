@@ -25,6 +25,9 @@ type Program struct {
 	Limits   Limits
 	Needs    []string // features beyond the carriers': sorted names, e.g. "bpf_loop"
 	Warnings []string // shown by the loader before the run
+	// Ksyms are the kernel symbols whose addresses the loader puts into the session
+	// block: "name", or "module:name".
+	Ksyms []string
 }
 
 // Share tells who touches a global.

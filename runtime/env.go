@@ -276,6 +276,8 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		return interp.IntValue(int64(os.Getpid())), nil
 	case ir.IRandom:
 		return interp.IntValue(int64(rand.Uint32())), nil
+	case ir.IKsym:
+		return interp.IntValue(int64(e.blk.word(e.p.KsymOff(int(args[0].I))).Load())), nil
 	case ir.IHz:
 		return interp.IntValue(e.hz), nil
 	case ir.IHasRegs, ir.IUserMode, ir.IFuncIP, ir.IIsReturn:

@@ -303,6 +303,9 @@ func (s *session) fillBlock() {
 	} {
 		s.blk.word(off).Store(v)
 	}
+	for i, name := range s.p.Ksyms {
+		s.blk.word(s.p.KsymOff(i)).Store(s.texts.address(name))
+	}
 }
 
 // requestExit asks for the end of the run, as exit() does.

@@ -120,6 +120,38 @@ func frames(w []uint64) []uint64 {
 
 // kernel finds the symbol of a kernel address.
 func (t *texts) kernel(addr uint64) (s sym.Symbol, off, size uint64, ok bool) {
+	if !t.symbols() {
+		return s, 0, 0, false
+	}
+	return t.ksyms.Lookup(addr)
+}
+
+// address is that of a kernel symbol, "name" or "module:name"; 0 if it is not known.
+// Of several with the name the kernel's own comes first.
+func (t *texts) address(name string) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.symbols() {
+		return 0
+	}
+	mod, bare, ok := strings.Cut(name, ":")
+	if !ok {
+		mod, bare = "", name
+	}
+	var found uint64
+	for _, s := range t.ksyms.ByName(bare) {
+		if s.Module == mod {
+			return s.Addr
+		}
+		if mod == "" && found == 0 {
+			found = s.Addr
+		}
+	}
+	return found
+}
+
+// symbols reads the kernel's symbols, and reports whether there are any.
+func (t *texts) symbols() bool {
 	if !t.kdone {
 		t.kdone = true
 		var err error
@@ -129,10 +161,7 @@ func (t *texts) kernel(addr uint64) (s sym.Symbol, off, size uint64, ok bool) {
 			t.warn("no kernel symbols: the kernel hides its addresses (kernel.kptr_restrict)")
 		}
 	}
-	if t.ksyms == nil || t.ksyms.Hidden() {
-		return s, 0, 0, false
-	}
-	return t.ksyms.Lookup(addr)
+	return t.ksyms != nil && !t.ksyms.Hidden()
 }
 
 func moduleName(s sym.Symbol) string {

@@ -105,6 +105,9 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 		p.sessionWord(dst, ir.SessOffLoaderPID)
 	case ir.IHz:
 		p.sessionWord(dst, ir.SessOffHZ)
+	case ir.IKsym:
+		n, _ := literal(e.Args[0])
+		p.sessionWord(dst, p.g.p.KsymOff(int(n)))
 	case ir.IIsReturn:
 		p.imm(dst, b2i(p.h.Return))
 	case ir.ISignal:

@@ -108,7 +108,7 @@ func (p *prog) simple(e ir.Expr) bool {
 		return true
 	case *ir.Intrinsic:
 		switch e.ID {
-		case ir.ITarget, ir.ILoaderPid, ir.IHz, ir.IIsReturn:
+		case ir.ITarget, ir.ILoaderPid, ir.IHz, ir.IIsReturn, ir.IKsym:
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package lower
 
 import (
+	"slices"
 	"strings"
 
 	"stapkit/format"
@@ -302,6 +303,13 @@ func (b *body) call(x *syntax.Call) ir.Expr {
 	switch {
 	case strings.HasPrefix(f.Intrinsic, "text_"):
 		return b.textCall(x, f.Intrinsic)
+	case f.Intrinsic == "ksym":
+		name, ok := x.Args[0].(*syntax.StringLit)
+		if !ok {
+			b.errorf(x, "E2014", "the name of a kernel symbol must be literal")
+			return zero(want)
+		}
+		return b.ksym(name.Value, site)
 	case f.Intrinsic != "":
 		id, ok := ir.ByName(f.Intrinsic)
 		if !ok {
@@ -336,6 +344,16 @@ func (b *body) call(x *syntax.Call) ir.Expr {
 		return &ir.Seq{Body: []ir.Stmt{&ir.Eval{X: e}}, R: zero(want)}
 	}
 	return e
+}
+
+// ksym is the address of a kernel symbol, "name" or "module:name".
+func (b *body) ksym(name string, site int) ir.Expr {
+	i := slices.Index(b.out.Ksyms, name)
+	if i < 0 {
+		i = len(b.out.Ksyms)
+		b.out.Ksyms = append(b.out.Ksyms, name)
+	}
+	return b.intrinsic(ir.IKsym, ir.TInt, site, &ir.IntConst{V: int64(i)})
 }
 
 func (b *body) exprs(list []syntax.Expr) []ir.Expr {
