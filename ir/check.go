@@ -13,6 +13,7 @@ import (
 const (
 	maxTreeDepth   = 10000
 	maxLocks       = 1024
+	maxCounters    = 256
 	maxKeys        = 64
 	maxPayload     = 1 << 16
 	maxHandlerName = 63
@@ -85,6 +86,9 @@ func (c *checker) program() {
 	}
 	if p.Locks < 0 || p.Locks > maxLocks {
 		c.fail("%d lock words", p.Locks)
+	}
+	if len(p.Counters) > maxCounters {
+		c.fail("%d counters", len(p.Counters))
 	}
 	for i := range p.Globals {
 		c.where = fmt.Sprintf("global %d (%s)", i, p.Globals[i].Name)

@@ -63,6 +63,9 @@ func (d *dumper) program() {
 	for i, s := range p.Ksyms {
 		d.line(0, "ksym %d %q", i, s)
 	}
+	for i, c := range p.Counters {
+		d.line(0, "counter %d %s %d/%d", i, c.Name, c.Type, c.Config)
+	}
 	for i := range p.Globals {
 		d.global(i, &p.Globals[i])
 	}

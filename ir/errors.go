@@ -27,6 +27,7 @@ const (
 	ErrInternal            // a defect of ours; Arg tells which
 	ErrNoMatch             // matched() or ngroups() without a successful match before; Arg is n, -1 for ngroups()
 	ErrNoGroup             // matched(n): the regular expression has no sub-expression n; Arg is n
+	ErrResult              // the kernel takes no such result from the probe; Arg is the value
 	numErrCodes
 )
 
@@ -41,7 +42,7 @@ func (c ErrCode) String() string {
 var errNames = [numErrCodes]string{
 	"ErrNone", "ErrUser", "ErrDivZero", "ErrEmptyStat", "ErrArrayFull", "ErrMaxAction", "ErrMaxNesting",
 	"ErrExhausted", "ErrKernelFault", "ErrUserFault", "ErrKernelStr", "ErrUserStr", "ErrPosition",
-	"ErrBucket", "ErrTime", "ErrNoContext", "ErrInternal", "ErrNoMatch", "ErrNoGroup",
+	"ErrBucket", "ErrTime", "ErrNoContext", "ErrInternal", "ErrNoMatch", "ErrNoGroup", "ErrResult",
 }
 
 // ErrText returns the text of a run-time error as SystemTap words it, without
@@ -86,6 +87,8 @@ func ErrText(code ErrCode, arg int64, detail string) string {
 		return fmt.Sprintf("Attempted to get subexpression %d from failed match", arg)
 	case ErrNoGroup:
 		return fmt.Sprintf("Attempted to get nonexistent subexpression %d", arg)
+	case ErrResult:
+		return fmt.Sprintf("%d cannot be the result of this probe", arg)
 	case ErrInternal:
 		return fmt.Sprintf("internal error %d", arg)
 	}

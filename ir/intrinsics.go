@@ -92,6 +92,14 @@ const (
 	IUFrame
 	// the kernel's symbols
 	IKsym
+	// what the probe gives back
+	IResult
+	ISetResult
+	IValue
+	ISetValue
+	// others
+	ITraceText
+	IPerfCount
 	numIntrinsics
 )
 
@@ -144,6 +152,12 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IKFrame:     {Name: "kframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the kernel stack, from 0 for where the probe is; 0 beyond its end and above 255"},
 	IUFrame:     {Name: "uframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the current task's user stack, from 0 for where it is; 0 beyond its end and above 255"},
 	IKsym:       {Name: "ksym", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "address of the kernel symbol Ksyms[n], n being literal; 0 if the kernel does not tell it. The library gives the name as a literal"},
+	IResult:     {Name: "result", Result: Int, Where: InKernel, Doc: "what the program will give to the kernel: the verdict of a netfilter hook (1 until set), the value of an LSM hook (that of the program before until set)"},
+	ISetResult:  {Name: "set_result", Args: []Kind{Int}, Result: Void, Where: InKernel, Fails: true, Doc: "sets what the program gives to the kernel; a value that the kernel does not take there raises ErrResult"},
+	IValue:      {Name: "value", Result: Str, Where: InLoader, Doc: "the text of a procfs probe: what was written to the file, or what is to be read from it"},
+	ISetValue:   {Name: "set_value", Args: []Kind{Str}, Result: Void, Where: InLoader, Doc: "sets what is to be read from the file of a procfs probe"},
+	IPerfCount:  {Name: "perf_count", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "what counter n (literal) of the program has counted on this CPU"},
+	ITraceText:  {Name: "trace_text", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "writes a line to the kernel's trace buffer"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
 }
 

@@ -26,6 +26,9 @@ const (
 // slot ring, if it is a Wrap array, is "w_<g>".
 func MapArray(g int) string { return "g_" + strconv.Itoa(g) }
 
+// MapCounter returns the name of the map with the events of Counters[n], by CPU.
+func MapCounter(n int) string { return "perf_" + strconv.Itoa(n) }
+
 // Offsets in the session block.
 const (
 	SessOffState     = 0  // SessState

@@ -27,7 +27,15 @@ type Program struct {
 	Warnings []string // shown by the loader before the run
 	// Ksyms are the kernel symbols whose addresses the loader puts into the session
 	// block: "name", or "module:name".
-	Ksyms []string
+	Ksyms    []string
+	Counters []Counter // of @perf
+}
+
+// Counter is a perf event that handlers read (@perf). It counts on each CPU.
+type Counter struct {
+	Name   string
+	Type   uint32 // linux/perf_event.h
+	Config uint64
 }
 
 // Share tells who touches a global.
@@ -243,6 +251,9 @@ type Attach struct {
 	// Spec is the argument specification of a USDT mark, for which the program
 	// was compiled: another build's copy of the mark must have the same.
 	Spec string
+	// MaxActive is how many calls of the function a return probe follows at a time;
+	// 0: as many as the carrier can.
+	MaxActive int
 }
 
 // Dispatcher is the program on a raw tracepoint of system calls that jumps to the

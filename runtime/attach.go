@@ -7,10 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/features"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 
@@ -39,7 +43,8 @@ var carriers = map[string]*carrier{
 	"breakpoint":      {check: checkEvents, attach: attachBreakpoint},
 	"fentry":          {check: checkTracing, attach: attachTracing},
 	"fexit":           {check: checkTracing, attach: attachTracing},
-	"lsm":             {check: checkTracing, attach: attachLSM},
+	"lsm":             {check: checkLSM, attach: attachLSM},
+	"netfilter":       {check: checkNetfilter, attach: attachNetfilter},
 	"kprobe":          {check: checkKprobe, attach: attachKprobe},
 	"kretprobe":       {check: checkKprobe, attach: attachKprobe},
 	"kprobe_multi":    {check: checkKprobeMulti, group: byHandler, attach: attachKprobeMulti},
@@ -292,49 +297,61 @@ func attachTracing(s *session, rows []row) (io.Closer, error) {
 	return link.AttachTracing(link.TracingOptions{Program: rows[0].prog, Cookie: rows[0].a.Cookie})
 }
 
+// checkLSM tells whether BPF is among the security modules that the kernel asks.
+func checkLSM(s *session, a *ir.Attach, spec *ebpf.ProgramSpec) error {
+	err := theHost.once("lsm bpf", func() error {
+		b, err := os.ReadFile("/sys/kernel/security/lsm")
+		if err != nil {
+			return nil // not mounted: attaching will tell
+		}
+		if !slices.Contains(strings.Split(strings.TrimSpace(string(b)), ","), "bpf") {
+			return errorf(codeKernel, nil, "security hooks: the running kernel does not ask BPF programs; start it with lsm=%s,bpf", strings.TrimSpace(string(b)))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return checkTracing(s, a, spec)
+}
+
 func attachLSM(s *session, rows []row) (io.Closer, error) {
 	return link.AttachLSM(link.LSMOptions{Program: rows[0].prog, Cookie: rows[0].a.Cookie})
 }
 
-func checkKprobe(_ *session, _ *ir.Attach, spec *ebpf.ProgramSpec) error {
-	if spec.Type == ebpf.Kprobe {
-		spec.AttachType = ebpf.AttachNone
-	}
-	return theHost.checkPMU("kprobe", "CONFIG_KPROBE_EVENTS")
+// Netfilter hooks.
+
+func checkNetfilter(*session, *ir.Attach, *ebpf.ProgramSpec) error {
+	return theHost.once("netfilter", func() error {
+		err := features.HaveProgramType(ebpf.Netfilter)
+		if err != nil {
+			return errorf(codeKernel, err, "programs on netfilter hooks need Linux 6.4 and CONFIG_NETFILTER_BPF_LINK")
+		}
+		return nil
+	})
 }
 
-func attachKprobe(s *session, rows []row) (io.Closer, error) {
+// attachNetfilter hooks the program in the loader's network namespace. The kernel
+// has one BPF program at each priority, and none at the first and last; the next
+// free one is taken.
+func attachNetfilter(s *session, rows []row) (io.Closer, error) {
+	const tries = 64
 	a := rows[0].a
-	symbol := a.Target
-	if a.Module != "" && a.Module != "kernel" {
-		symbol = a.Module + ":" + symbol
+	first := min(max(s.p.Probes[rows[0].probe].Order, math.MinInt32+1), math.MaxInt32-1)
+	step := int64(1)
+	if first > math.MaxInt32-tries {
+		step = -1
 	}
-	if a.Carrier == "kretprobe" {
-		return link.Kretprobe(symbol, rows[0].prog, &link.KprobeOptions{Cookie: a.Cookie})
+	var err error
+	for n := range int64(tries) {
+		var l link.Link
+		l, err = link.AttachNetfilter(link.NetfilterOptions{
+			Program: rows[0].prog, ProtocolFamily: link.NetfilterProtocolFamily(a.Type),
+			Hook: link.NetfilterInetHook(a.Config), Priority: int32(first + n*step),
+		})
+		if err == nil || !errors.Is(err, unix.EBUSY) {
+			return l, err
+		}
 	}
-	return link.Kprobe(symbol, rows[0].prog, &link.KprobeOptions{Cookie: a.Cookie, Offset: a.Offset})
-}
-
-func checkKprobeMulti(_ *session, _ *ir.Attach, spec *ebpf.ProgramSpec) error {
-	spec.AttachType = ebpf.AttachTraceKprobeMulti
-	return theHost.checkKprobeMulti()
-}
-
-func byHandler(a *ir.Attach) string { return fmt.Sprint(a.Handler) }
-
-func attachKprobeMulti(s *session, rows []row) (io.Closer, error) {
-	opts := link.KprobeMultiOptions{}
-	cookies := false
-	for _, r := range rows {
-		opts.Symbols = append(opts.Symbols, r.a.Target)
-		opts.Cookies = append(opts.Cookies, r.a.Cookie)
-		cookies = cookies || r.a.Cookie != 0
-	}
-	if !cookies {
-		opts.Cookies = nil
-	}
-	if rows[0].a.Carrier == "kretprobe_multi" {
-		return link.KretprobeMulti(rows[0].prog, opts)
-	}
-	return link.KprobeMulti(rows[0].prog, opts)
+	return nil, err
 }

@@ -49,7 +49,7 @@ func attachPerf(s *session, rows []row) (io.Closer, error) {
 	default:
 		attr.Sample = defaultSample
 	}
-	return openEvents(rows[0], &attr)
+	return openEvents(s, rows[0], &attr)
 }
 
 // attachBreakpoint watches an address by the processor's debug registers.
@@ -60,29 +60,51 @@ func attachBreakpoint(s *session, rows []row) (io.Closer, error) {
 		onWrite        = 2 // HW_BREAKPOINT_W
 		onAccess       = 3 // HW_BREAKPOINT_RW
 	)
+	address, err := s.dataAddress(a)
+	if err != nil {
+		return nil, err
+	}
 	length := a.Length
 	if length == 0 {
 		length = 8
 	}
 	attr := unix.PerfEventAttr{
 		Type: typeBreakpoint, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Sample: 1,
-		Bp_type: onAccess, Ext1: a.Address, Ext2: length,
+		Bp_type: onAccess, Ext1: address, Ext2: length,
 	}
 	if a.Write {
 		attr.Bp_type = onWrite
 	}
-	l, err := openEvents(rows[0], &attr)
+	l, err := openEvents(s, rows[0], &attr)
 	if errors.Is(err, unix.ENOSPC) {
 		return nil, fmt.Errorf("all debug registers of the processor are in use: %w", err)
 	}
 	return l, err
 }
 
+// dataAddress is where a watchpoint lies: kernel.data("name") is looked up in
+// the running kernel.
+func (s *session) dataAddress(a *ir.Attach) (uint64, error) {
+	if a.Target == "" {
+		return a.Address, nil
+	}
+	syms := s.texts.kernelSymbols()
+	if syms == nil {
+		return 0, fmt.Errorf("the kernel does not tell where %s is (kernel.kptr_restrict)", a.Target)
+	}
+	for _, sym := range syms.ByName(a.Target) {
+		if !sym.IsText() {
+			return sym.Addr, nil
+		}
+	}
+	return 0, fmt.Errorf("the running kernel has no variable %s", a.Target)
+}
+
 // openEvents opens the event on all CPUs, or for a process, and attaches the
 // row's program.
-func openEvents(r row, attr *unix.PerfEventAttr) (io.Closer, error) {
+func openEvents(s *session, r row, attr *unix.PerfEventAttr) (io.Closer, error) {
 	pid, cpus := -1, []int{-1}
-	if r.a.PID != 0 {
+	if r.a.PID != 0 && r.a.Carrier != "perf" { // handlers on perf events filter
 		pid = r.a.PID
 		attr.Bits |= unix.PerfBitInherit
 	} else {
@@ -110,6 +132,36 @@ func openEvents(r row, attr *unix.PerfEventAttr) (io.Closer, error) {
 		}
 	}
 	return all, nil
+}
+
+// openCounters opens the events that handlers read, on every CPU.
+func (s *session) openCounters() error {
+	for i := range s.p.Counters {
+		c := &s.p.Counters[i]
+		m := s.coll.Maps[ir.MapCounter(i)]
+		if m == nil {
+			continue
+		}
+		if err := theHost.checkPerf(); err != nil {
+			return err
+		}
+		cpus, err := onlineCPUs()
+		if err != nil {
+			return err
+		}
+		attr := unix.PerfEventAttr{Type: c.Type, Config: c.Config, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{}))}
+		for _, cpu := range cpus {
+			fd, err := unix.PerfEventOpen(&attr, -1, cpu, -1, unix.PERF_FLAG_FD_CLOEXEC)
+			if err != nil {
+				return errorf(codeAttach, err, "perf counter %q: %v", c.Name, explainEvent(&attr, err))
+			}
+			s.counters = append(s.counters, os.NewFile(uintptr(fd), "perf-counter"))
+			if err := m.Update(uint32(cpu), uint32(fd), ebpf.UpdateAny); err != nil {
+				return errorf(codeKernel, err, "perf counter %q: %v", c.Name, err)
+			}
+		}
+	}
+	return nil
 }
 
 func explainEvent(attr *unix.PerfEventAttr, err error) error {

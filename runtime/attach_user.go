@@ -160,13 +160,6 @@ func locateMark(f *elf.File, a *ir.Attach) (s spot, err error) {
 	return s, fmt.Errorf("mark %s of %s was compiled for another build of the program, whose arguments are elsewhere", a.Symbol, a.Target)
 }
 
-func or(s, def string) string {
-	if s == "" {
-		return def
-	}
-	return s
-}
-
 // attachUprobes attaches to all the rows' places in one file.
 func attachUprobes(s *session, rows []row) (io.Closer, error) {
 	a := rows[0].a

@@ -112,6 +112,14 @@ func (d *dryRun) place(a *ir.Attach) error {
 		}
 		return err
 	case "kprobe", "kretprobe", "kprobe_multi", "kretprobe_multi":
+		if id := d.tgt.BuildID(); id != "" && !inModule(a) {
+			if err := sameBuild(a, id); err != nil {
+				return err
+			}
+		}
+		if a.Target == "" {
+			return nil // an address
+		}
 		if syms, err := d.tgt.Symbols(); err == nil && len(syms.ByName(a.Target)) == 0 {
 			return fmt.Errorf("there is no function %s", a.Target)
 		}
@@ -195,4 +203,29 @@ func cutEvent(s string) (group, name string, ok bool) {
 		}
 	}
 	return "", "", false
+}
+
+// inModule reports whether a row is of a kernel module.
+func inModule(a *ir.Attach) bool {
+	return a.Module != "" && a.Module != "kernel" && a.Module != "vmlinux"
+}
+
+// sameBuild refuses a row that was compiled for another build of the kernel or
+// module than the one with the build-id.
+func sameBuild(a *ir.Attach, id string) error {
+	if a.BuildID == "" || a.BuildID == id {
+		return nil
+	}
+	what := "the kernel"
+	if inModule(a) {
+		what = "module " + a.Module
+	}
+	return fmt.Errorf("%s has build-id %s, the probe was compiled for %s: lines and instructions lie elsewhere", what, or(id, "none"), a.BuildID)
+}
+
+func or(s, def string) string {
+	if s == "" {
+		return def
+	}
+	return s
 }

@@ -124,6 +124,9 @@ func (s *session) load(object []byte) error {
 			s.regions[i] = s.coll.Programs[h.Name]
 		}
 	}
+	if err := s.openCounters(); err != nil {
+		return err
+	}
 	if m := s.coll.Maps[ir.MapRing]; m != nil {
 		if s.ring, err = openRing(m.FD(), int(m.MaxEntries())); err != nil {
 			return err
@@ -174,6 +177,11 @@ func (s *session) fitMaps(spec *ebpf.CollectionSpec, cpus int) map[int]*ebpf.Map
 	}
 	if m := spec.Maps[ir.MapRing]; m != nil {
 		m.MaxEntries = s.opt.ringBytes()
+	}
+	for i := range s.p.Counters {
+		if m := spec.Maps[ir.MapCounter(i)]; m != nil {
+			m.MaxEntries = uint32(cpus)
+		}
 	}
 	inner := map[int]*ebpf.MapSpec{}
 	for i := range s.p.Globals {

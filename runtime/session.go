@@ -56,7 +56,8 @@ type session struct {
 	regions  []*ebpf.Program
 	writes   []map[int]bool // by handler: generation arrays that it writes
 	attached []attached
-	spots    spots // until all is attached
+	counters closers // events that handlers read
+	spots    spots   // until all is attached
 	ringMu   sync.Mutex
 	ring     *ring
 	join     joiner
@@ -656,6 +657,8 @@ func (s *session) close() {
 	}
 	closeAll(s.attached)
 	s.attached = nil
+	// Events of counters have no failure that anything could be done about.
+	_ = s.counters.Close()
 	for _, g := range s.gens {
 		g.close()
 	}

@@ -164,6 +164,16 @@ func (t *texts) symbols() bool {
 	return t.ksyms != nil && !t.ksyms.Hidden()
 }
 
+// kernelSymbols is the kernel's symbol table, nil if it cannot be had.
+func (t *texts) kernelSymbols() *sym.Table {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.symbols() {
+		return nil
+	}
+	return t.ksyms
+}
+
 func moduleName(s sym.Symbol) string {
 	if s.Module == "" {
 		return "kernel"

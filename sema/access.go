@@ -189,13 +189,13 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 		}
 	case syntax.AtPerf:
 		name, ok := str(0)
-		if ok && !b.e.counters[name] {
+		if ok && b.e.counters[name] == nil {
 			b.error(codePerf, x, "unresolved perf counter '%s'%s", name, similar(name, sortedKeys(b.e.counters))).
 				help("declare it with a probe perf.type(…).config(…).counter(%q)", name)
 			b.body.bad[x] = true
 			return true
 		}
-		b.body.Targets[x] = &Access{Base: BasePerf, Name: name, Size: 8, Path: &ctype.Path{}}
+		b.body.Targets[x] = &Access{Base: BasePerf, Name: name, Size: 8, Signed: true, Path: &ctype.Path{}, Counter: b.e.counters[name]}
 		b.body.UsesTarget = true
 	case syntax.AtEnum, syntax.AtConst:
 		if unknownArg(x.Args) {

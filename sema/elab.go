@@ -74,7 +74,7 @@ type elab struct {
 	// broken: the parser found errors, so that what is left may look useless.
 	broken   bool
 	noted    map[string]bool
-	counters map[string]bool // perf counters that probes declare
+	counters map[string]*Probe // perf counters, by the probes that declare them
 	conds    map[syntax.Expr]*Body
 	impure   map[*Func]bool
 	matching bool // something asks for the parts of a regular-expression match
@@ -109,7 +109,7 @@ func newElab(files []*syntax.File, opt Options) *elab {
 		opt: &opt, prog: &Program{Files: append([]*syntax.File(nil), files...)},
 		units: map[*syntax.File]*unit{}, globals: map[string]*Global{}, funcs: map[string][]*Func{},
 		pulled: map[string]bool{}, shared: map[string][]*bodyState{}, firstType: map[typeSlot]place{},
-		seen: map[string]bool{}, noted: map[string]bool{}, counters: map[string]bool{}, conds: map[syntax.Expr]*Body{}, blockIDs: map[*syntax.Block]int{},
+		seen: map[string]bool{}, noted: map[string]bool{}, counters: map[string]*Probe{}, conds: map[syntax.Expr]*Body{}, blockIDs: map[*syntax.Block]int{},
 	}
 	e.res = &resolver{e: e, userAliases: &tnode{}, libTrees: map[string]*tnode{}}
 	for _, f := range files {
@@ -341,10 +341,13 @@ func (e *elab) resolveProbes(f *syntax.File, library bool) {
 		}
 		for _, g := range got {
 			if g.Counter != "" {
-				e.counters[g.Counter] = true
+				e.counters[g.Counter] = g
 			}
 			if !e.allowed(g) {
 				continue
+			}
+			if g.Counter != "" && g.Sample == 0 && g.Hz == 0 && !e.list && !e.listing {
+				continue // it counts for others and never fires
 			}
 			e.probes = append(e.probes, g)
 			if !e.listing {

@@ -2,6 +2,7 @@ package sema
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"stapkit/target"
@@ -103,12 +104,17 @@ func (r *resolver) kernelFunctions(in *request, name string) ([]*Probe, *fail) {
 	}
 	// Functions without type information, such as those in assembly, can still be
 	// hooked by name.
-	if syms, serr := t.Symbols(); serr == nil {
+	if syms, serr := t.Symbols(); serr == nil && !in.has("exported") {
 		if got, _ := r.symbolFunctions(in, name, syms); len(got) > 0 {
 			return got, nil
 		}
 	}
 	f := failf(codeNoMatch, nil, "no match")
+	if in.has("exported") && !target.IsPattern(name) {
+		if all, _ := t.Functions(module, name); len(all) > 0 {
+			return nil, failf(codeNoMatch, nil, "no match: the kernel does not export %s to modules", name).withHelp("leave out .exported")
+		}
+	}
 	if !target.IsPattern(name) {
 		f.suggesting("similar functions", func() []string { return t.SimilarFunctions(module, name, 5) })
 	}
@@ -379,11 +385,14 @@ var famStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 	if t := r.e.opt.Target; t != nil {
 		if syms, err := t.Symbols(); err == nil {
 			if s, off, _, ok := syms.Lookup(c.Address); ok {
+				// The symbol outlives a reboot, after which the kernel lies elsewhere.
 				p.Func, p.Module = s.Name, s.Module
 				c.Target, c.Module, c.Offset = s.Name, s.Module, off
 			}
 		}
-		c.BuildID = t.BuildID()
+		if c.Module == "" {
+			c.BuildID = t.BuildID()
+		}
 	}
 	p.Carriers = []Carrier{c}
 	p.ctx = &context{what: "an address"}
@@ -537,6 +546,13 @@ var famPerf = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 				return nil, needProcess()
 			}
 			c.Process, c.PID, c.TargetSet = r.e.opt.program(), r.e.opt.PID, true
+		} else if t := r.e.opt.Target; t == nil || t.IsRunning() {
+			if found, err := r.e.opt.Binaries.Search.Executable(c.Process); err == nil {
+				c.Process = found
+			}
+			if real, err := filepath.EvalSymlinks(c.Process); err == nil {
+				c.Process = real
+			}
 		}
 		p.Binary = c.Process
 	}
@@ -639,6 +655,9 @@ func (r *resolver) syscall(in *request, name string, nr int) *Probe {
 	return p
 }
 
+// resultAccess is what a handler gives to the kernel.
+var resultAccess = Access{Base: BaseResult, Size: 4, Signed: true}
+
 // nfHooks are the netfilter hooks, with the protocol families that eBPF programs
 // can hook.
 var (
@@ -706,8 +725,7 @@ var famNetfilter = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 				c.vars = append(c.vars, ctxVar{name: dev, typ: path.Type, acc: Access{Base: BaseArg, N: 0, BaseType: sp, Trusted: true}, prefix: []ctype.Step{ctype.M(dev)}})
 			}
 		}
-		c.vars = append(c.vars, ctxVar{name: "verdict", typ: &ctype.Int{Name: "int", Bytes: 4, Signed: true},
-			why: "'$verdict' cannot be used: handlers see packets and always let them pass"})
+		c.vars = append(c.vars, ctxVar{name: "verdict", typ: &ctype.Int{Name: "int", Bytes: 4, Signed: true}, acc: resultAccess})
 		return c
 	}
 	return []*Probe{p}, nil
@@ -763,6 +781,11 @@ var famLSM = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	p.makeCtx = func() *context {
 		c := functionContext(&f, false)
 		c.what = "LSM hook " + hook
+		// The result of a hook is a number that an error has below zero; hooks
+		// without one have nothing to say.
+		if i, ok := ctype.Strip(f.Type().Result).(*ctype.Int); ok && i.Bytes == 4 {
+			c.ret = &ctxVar{name: "return", typ: f.Type().Result, acc: resultAccess}
+		}
 		return c
 	}
 	return []*Probe{p}, nil

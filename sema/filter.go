@@ -14,20 +14,23 @@ const maxComm = 15
 // filter puts a test in front of the handler of a probe on all processes' events
 // that wants those of some only. Tracepoints have no such filter of their own.
 func (e *elab) filter(p *Probe) {
-	if p.Family != FamProcess && p.Family != FamUSyscall || len(p.Carriers) == 0 {
+	switch {
+	case len(p.Carriers) == 0:
+		return
+	case p.Family != FamProcess && p.Family != FamUSyscall && p.Family != FamPerf:
 		return
 	}
 	c := &p.Carriers[0]
 	test := ""
 	switch {
+	case c.TargetSet:
+		test = "__below_target()"
 	case c.Process != "" && strings.HasSuffix(p.Point, ".end"):
 		// A process that ends has given up its program's file already.
 		name := filepath.Base(c.Process)
 		test = fmt.Sprintf("execname() == %s", quoted(name[:min(len(name), maxComm)]))
 	case c.Process != "":
 		test = fmt.Sprintf("__runs_program(%s)", quoted(c.Process))
-	case c.TargetSet:
-		test = "__below_target()"
 	case c.PID != 0:
 		test = fmt.Sprintf("pid() == %d", c.PID)
 	default:

@@ -281,6 +281,9 @@ const (
 	BasePerf
 	// BaseValue is what a procfs or input probe reads or writes ($value).
 	BaseValue
+	// BaseResult is what the handler gives to the kernel: a netfilter verdict, the
+	// value of an LSM hook.
+	BaseResult
 	// BaseConst is Access.Const.
 	BaseConst
 )
@@ -346,6 +349,8 @@ type Access struct {
 	Vars []Var
 	// Write: the script assigns to it.
 	Write bool
+	// Counter is the probe that declares the counter of BasePerf.
+	Counter *Probe
 
 	addrOf bool
 }

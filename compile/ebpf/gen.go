@@ -259,6 +259,11 @@ func (g *generator) addMaps() {
 	if g.maps[ir.MapRing] {
 		add(object.Map{Name: ir.MapRing, Type: cebpf.RingBuf, MaxEntries: defaultRing})
 	}
+	for i := range p.Counters {
+		if name := ir.MapCounter(i); g.maps[name] {
+			add(object.Map{Name: name, Type: cebpf.PerfEventArray, KeySize: 4, ValueSize: 4, MaxEntries: 1}) // times the CPUs
+		}
+	}
 	for i := range p.Globals {
 		if gl := &p.Globals[i]; gl.IsArray() && gl.Share != ir.LoaderOnly {
 			g.addArray(i, gl)
@@ -429,7 +434,7 @@ func (g *generator) section(h *ir.Handler, index int) string {
 	case ir.CtxPerf:
 		return "perf_event"
 	case ir.CtxLSM:
-		return with("lsm")
+		return "lsm/" + strings.TrimPrefix(target, "bpf_lsm_") // the prefix is libbpf's to add
 	case ir.CtxNetfilter:
 		return "netfilter"
 	case ir.CtxKprobe:

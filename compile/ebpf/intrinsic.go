@@ -22,6 +22,10 @@ func (p *prog) intrinsicVoid(e *ir.Intrinsic) {
 		p.textItem(ir.ItemWarn, e.Args[0])
 	case ir.ISystem:
 		p.textItem(ir.ItemSystem, e.Args[0])
+	case ir.ITraceText:
+		p.traceText(e.Args[0])
+	case ir.ISetResult:
+		p.setResult(e)
 	default:
 		p.internal(e.Site, "intrinsic %s in a kernel handler", ir.Intrinsics[e.ID].Name)
 	}
@@ -125,6 +129,14 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 		p.register(e, dst)
 	case ir.INgroups:
 		p.ngroups(e, dst)
+	case ir.IPerfCount:
+		p.perfCount(e, dst)
+	case ir.IResult:
+		if p.result.size == 0 {
+			p.internal(e.Site, "no result in context %d", p.h.Ctx)
+			return
+		}
+		p.memLoad(dst, p.result)
 	case ir.IKFrame, ir.IUFrame:
 		p.stackFrame(e, dst)
 	default:
@@ -339,4 +351,25 @@ func (p *prog) readAt(a val, offset func(), size int, signed bool, space ir.Spac
 		offset()
 		p.ja(raise)
 	})
+}
+
+// perfCount reads a counter of the CPU that the handler runs on.
+func (p *prog) perfCount(e *ir.Intrinsic, dst asm.Register) {
+	n, ok := literal(e.Args[0])
+	if !ok || n < 0 || n >= int64(len(p.g.p.Counters)) {
+		p.internal(e.Site, "counter %d", n)
+		return
+	}
+	m := p.mark()
+	defer p.release(m)
+	buf := p.alloc(24) // struct bpf_perf_event_value
+	name := ir.MapCounter(int(n))
+	p.g.maps[name] = true
+	p.mapPtr(asm.R1, name)
+	p.emit(asm.LoadImm(asm.R2, 0xffffffff, asm.DWord)) // BPF_F_CURRENT_CPU
+	p.memAddr(asm.R3, buf)
+	p.imm(asm.R4, 24)
+	p.emit(asm.FnPerfEventReadValue.Call())
+	p.jimm(asm.JNE, asm.R0, 0, p.errConst(ir.ErrNoContext, e.Site, 0))
+	p.memLoad(dst, buf)
 }

@@ -113,8 +113,8 @@ func (p *prog) loopMain() {
 	p.storeError(ir.ErrMaxAction, p.site, noArg, 0)
 	p.ja(p.failed)
 	p.waysOut()
-	p.ja(quit)
 	if p.a.index {
+		p.giveResult(quit)
 		p.place(noIndex)
 		p.storeImm(rSlot, slotClaim, 0)
 		p.ja(busy)

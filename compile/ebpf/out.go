@@ -78,6 +78,7 @@ func (p *prog) waysOut() {
 		p.place(p.normal)
 		p.place(release)
 	}
+	p.takeResult()
 	if p.mode != onStack {
 		// Nobody but this CPU looks at the word.
 		p.storeImm(rSlot, slotClaim, 0)

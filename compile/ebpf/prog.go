@@ -90,6 +90,7 @@ type prog struct {
 	usesCtx        bool
 	ticks          bool // actions are counted
 	tickMem        mem
+	result         mem     // what the program gives to the kernel; no size: nothing that the handler sets
 	code           *stream // state machine: the callback
 }
 
@@ -375,6 +376,7 @@ func (p *prog) layout() {
 		text = 8 + p.a.errText
 	}
 	p.errRec = p.alloc(ir.RecHeader + itemHeader + 16 + text)
+	p.reserveResult()
 	p.scope = p.newScope(nil, p.h.Locals)
 	if p.mode == asLoop {
 		p.reserveOutlined()
@@ -410,6 +412,9 @@ func storage(t ir.Type) int {
 func (p *prog) body() {
 	if p.region {
 		p.regionIn()
+	}
+	if p.result.size > 0 {
+		p.memImm(p.result, p.noEffect())
 	}
 	p.zeroLocals(p.scope, p.paramsIn(), p.h.Cond, p.h.Body, p.h.Result)
 	if p.h.Cond != nil {
@@ -471,7 +476,7 @@ func (p *prog) straight() {
 
 // ends makes what stands behind the ways out: busy is where no slot was free.
 func (p *prog) ends(busy, quit label) {
-	p.ja(quit)
+	p.giveResult(quit)
 	if p.mode != onStack {
 		p.place(busy)
 		p.count(ir.SkipReentrant)
@@ -480,11 +485,7 @@ func (p *prog) ends(busy, quit label) {
 		}
 	}
 	p.place(quit)
-	if p.h.Ctx == ir.CtxNetfilter {
-		p.exit(1) // NF_ACCEPT
-	} else {
-		p.exit(0)
-	}
+	p.exit(int32(p.noEffect()))
 }
 
 // prologue returns at once unless the session runs. Regions run in any state.

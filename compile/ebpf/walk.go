@@ -235,6 +235,7 @@ type analysis struct {
 	groups  bool // asks for their groups
 	index   bool // has loops over arrays
 	calls   bool // has script functions
+	result  bool // sets or asks for the result
 }
 
 func (a *analysis) add(b *analysis) {
@@ -247,6 +248,7 @@ func (a *analysis) add(b *analysis) {
 	a.match = a.match || b.match
 	a.groups = a.groups || b.groups
 	a.index = a.index || b.index
+	a.result = a.result || b.result
 	a.calls = true
 }
 
@@ -387,6 +389,8 @@ func (v *analyzer) expr(e ir.Expr) {
 			v.item(itemSize(e.Args))
 		case ir.INgroups:
 			v.a.groups = true
+		case ir.IResult, ir.ISetResult:
+			v.a.result = true
 		case ir.IError:
 			v.a.errText = max(v.a.errText, e.Args[0].Type().Width)
 		}

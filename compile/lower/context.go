@@ -67,17 +67,23 @@ func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 	case sema.BaseArg:
 		size, signed := narrow(acc.BaseType)
 		switch b.ctx {
-		case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxFentry, ir.CtxFexit, ir.CtxLSM:
+		case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxFentry, ir.CtxFexit, ir.CtxLSM, ir.CtxNetfilter:
 			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed}, true
 		case ir.CtxKprobe:
 			if acc.N < len(r.args) {
 				return &ir.CtxField{Off: r.args[acc.N], Size: size, Signed: signed}, true
 			}
 		}
+	case sema.BasePerf:
+		if b.ctx != ir.CtxNone && acc.Counter != nil {
+			return b.intrinsic(ir.IPerfCount, ir.TInt, site, &ir.IntConst{V: int64(b.counter(acc.Counter))}), true
+		}
+	case sema.BaseResult:
+		return b.intrinsic(ir.IResult, ir.TInt, site), true
 	case sema.BaseReturn:
 		size, signed := narrow(acc.BaseType)
 		switch b.ctx {
-		case ir.CtxFexit, ir.CtxLSM:
+		case ir.CtxFexit:
 			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed}, true
 		case ir.CtxKprobe:
 			return &ir.CtxField{Off: r.ret, Size: size, Signed: signed}, true
@@ -113,6 +119,18 @@ func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 	}
 	b.errorf(x, "E2018", "%s cannot be read from a handler here", what)
 	return nil, false
+}
+
+// counter gives the number of a perf counter.
+func (l *lowerer) counter(p *sema.Probe) int {
+	n, ok := l.counters[p]
+	if !ok {
+		n = len(l.out.Counters)
+		c := &p.Carriers[0]
+		l.out.Counters = append(l.out.Counters, ir.Counter{Name: p.Counter, Type: c.Type, Config: c.Config})
+		l.counters[p] = n
+	}
+	return n
 }
 
 func (b *body) intrinsic(id ir.IntrinsicID, t ir.Type, site int, args ...ir.Expr) ir.Expr {

@@ -227,6 +227,9 @@ func (b *body) lvalueSite(lv syntax.Expr, op syntax.Node) int {
 
 func (b *body) assign(x *syntax.AssignExpr) ir.Expr {
 	if acc := b.src.Targets[x.L]; acc != nil {
+		if set, ok := assignable[acc.Base]; ok {
+			return b.assignContext(x, acc, set)
+		}
 		b.errorf(x, "E2010", "writing to %s is not possible in eBPF on this target", acc.Name)
 		return &ir.IntConst{}
 	}
@@ -241,6 +244,36 @@ func (b *body) assign(x *syntax.AssignExpr) ir.Expr {
 		site = b.site(x)
 	}
 	return &ir.Update{L: lv, Op: op, R: r, Site: site}
+}
+
+// assignable are the target variables that the probe itself gives back, with what
+// sets them.
+var assignable = map[sema.BaseKind]ir.IntrinsicID{sema.BaseValue: ir.ISetValue, sema.BaseResult: ir.ISetResult}
+
+// assignContext lowers an assignment to such a variable. The value of the
+// expression is what was assigned.
+func (b *body) assignContext(x *syntax.AssignExpr, acc *sema.Access, set ir.IntrinsicID) ir.Expr {
+	r := b.expr(x.R)
+	op, ok := assignOps[x.Op]
+	if !ok {
+		b.errorf(x, "E2011", "this is not something that can be assigned to")
+		return r
+	}
+	t := r.Type()
+	if op != ir.OpSet {
+		if op == ir.OpConcat {
+			t = ir.Type{Kind: ir.Str}
+		}
+		r = &ir.Binary{Op: op, X: b.access(x.L, acc), Y: r, T: t, Site: b.site(x)}
+	}
+	v := b.temp(t)
+	return &ir.Seq{
+		Body: []ir.Stmt{
+			&ir.Eval{X: &ir.Update{L: ir.LValue{ID: v, T: t}, Op: ir.OpSet, R: r, Site: b.site(x)}},
+			&ir.Eval{X: b.intrinsic(set, ir.TVoid, b.site(x), &ir.Local{ID: v, T: t})},
+		},
+		R: &ir.Local{ID: v, T: t},
+	}
 }
 
 func (b *body) lvalue(x syntax.Expr) ir.LValue {

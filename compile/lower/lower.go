@@ -50,6 +50,7 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 		types:    map[string]int{},
 		layouts:  map[string]int{},
 		handlers: map[string]bool{},
+		counters: map[*sema.Probe]int{},
 		layers:   map[string]int{},
 	}
 	if l.opt.HZ == 0 {
@@ -94,6 +95,7 @@ type lowerer struct {
 	handlers map[string]bool
 	// dispatch: system calls ride on the raw tracepoints, by number.
 	dispatch bool
+	counters map[*sema.Probe]int
 	layers   map[string]int // handlers so far of a call, by tracepoint and number
 }
 
@@ -249,6 +251,9 @@ func (l *lowerer) probe(p *sema.Probe) {
 	}
 	if f, ok := families[p.Family]; ok {
 		row.Family, row.Kind = f.fam, f.kind
+	}
+	if rest, ok := strings.CutPrefix(row.Kind, "kernel."); ok && strings.HasPrefix(p.Point, "kprobe.") {
+		row.Kind = "kprobe." + rest
 	}
 	index := len(l.out.Probes)
 	if p.InLoader() {

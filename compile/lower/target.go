@@ -19,6 +19,8 @@ func (b *body) access(x syntax.Expr, acc *sema.Access) ir.Expr {
 		switch acc.Base {
 		case sema.BaseConst:
 			return &ir.StrConst{S: b.clip(acc.Const.Str)}
+		case sema.BaseValue:
+			return b.intrinsic(ir.IValue, ir.Type{Kind: ir.Str}, b.site(x))
 		case sema.BaseEntry:
 			e, ok := b.base(x, acc)
 			if !ok {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -224,7 +225,7 @@ func TestScripts(t *testing.T) {
 			t.Parallel()
 			s := newSystem(t, suite.Kernel)
 			s.describe(t)
-			for _, c := range scripts {
+			for _, c := range slices.Concat(scripts, kernelRows) {
 				t.Run(c.name, func(t *testing.T) {
 					if c.only != "" && c.only != suite.Kernel {
 						t.Skip("for " + c.only)

@@ -54,10 +54,22 @@ func (l *Live) Info() (Info, error) {
 	if v, err := l.read("/proc/sys/kernel/version"); err == nil {
 		info.Version = strings.TrimSpace(string(v))
 	}
-	if notes, err := l.read("/sys/kernel/notes"); err == nil {
-		info.BuildID = buildID(notes)
-	}
+	info.BuildID = l.BuildID(Kernel)
 	return info, nil
+}
+
+// BuildID is the build-id of the kernel ("" or Kernel) or of a loaded module, ""
+// when the host does not tell.
+func (l *Live) BuildID(object string) string {
+	path := "/sys/kernel/notes"
+	if object != "" && object != Kernel {
+		path = "/sys/module/" + filepath.Base(object) + "/notes/.note.gnu.build-id"
+	}
+	notes, err := l.read(path)
+	if err != nil {
+		return ""
+	}
+	return buildID(notes)
 }
 
 // buildID finds the GNU build-id in ELF notes of the machine's byte order.
