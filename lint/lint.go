@@ -31,7 +31,8 @@ type Analyzer struct {
 	// under its name, and can be switched off, suppressed and fixed like others.
 	Adopts []diag.Code
 	// Adopt says whether a finding with one of these codes is this rule's, and may
-	// change it; nil takes all as they are.
+	// change it; nil takes all as they are. When it empties the message, Run has a
+	// better finding, and this one is left out.
 	Adopt func(*Pass, *diag.Diagnostic) bool
 	// Partial is the rule that a finding belongs to when several targets were given
 	// and it holds on some of them only; "" leaves it where it is.

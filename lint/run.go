@@ -188,8 +188,11 @@ func Run(s *Script, list []*Analyzer, settings Settings) (*Result, error) {
 
 // adopt takes a finding of elaboration, as the rule's that claims it.
 func (r *run) adopt(d diag.Diagnostic, adopters map[diag.Code][]*Pass, off map[diag.Code]bool) {
-	if d.Code == noTarget {
+	switch {
+	case d.Code == noTarget:
 		return // said once, by who runs the rules
+	case d.Code == noProbes && !r.script.HasProbes():
+		return // functions for others to use
 	}
 	for _, p := range adopters[d.Code] {
 		mine := d
@@ -197,6 +200,9 @@ func (r *run) adopt(d diag.Diagnostic, adopters map[diag.Code][]*Pass, off map[d
 		mine.Fixes = slices.Clone(d.Fixes)
 		if p.Analyzer.Adopt != nil && !p.Analyzer.Adopt(p, &mine) {
 			continue
+		}
+		if mine.Message == "" {
+			return // the rule has a better finding of its own
 		}
 		mine.Code, mine.Severity = diag.Code(p.Analyzer.Name), p.Analyzer.Doc.Severity
 		r.add(mine)
@@ -210,6 +216,9 @@ func (r *run) adopt(d diag.Diagnostic, adopters map[diag.Code][]*Pass, off map[d
 
 // noTarget is the note of elaboration that nothing is known of a target.
 const noTarget diag.Code = "E1010"
+
+// noProbes is the error of elaboration that nothing is left to run.
+const noProbes diag.Code = "E1006"
 
 // fact runs an analyzer that rules share, and what it requires.
 func (r *run) fact(a *Analyzer, facts map[*Analyzer]any) error {

@@ -38,7 +38,7 @@ var table = []floor{
 	{folder: "plan", may: []string{"sema", "ir"}},
 	{folder: "query", may: []string{"sema", "plan"}},
 	{folder: "fmt", may: []string{"syntax"}},
-	{folder: "lint", may: []string{"sema", "plan", "query"}},
+	{folder: "lint", may: []string{"sema", "plan", "query", "config"}},
 	{folder: "lsp", may: []string{"query", "lint", "fmt"}},
 	{folder: "compile", may: []string{"plan", "ir", "bundle"}},
 	{folder: "runtime", may: []string{"ir", "bundle", "target"}, not: []string{"target/dwarf"}},

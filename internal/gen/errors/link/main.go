@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-var registers = regexp.MustCompile(`\bdiag\.Register\(`)
+var registers = regexp.MustCompile(`\b(diag\.Register|lint\.Rule)\(`)
 
 // imports returns a file that imports all packages below root that register
 // codes, package diag, tests and generators apart.

@@ -1,0 +1,57 @@
+// Package st4005 is the rule ST4005: unreachable code.
+package st4005
+
+import (
+	"stapkit/diag"
+	"stapkit/lint"
+	"stapkit/lint/flow"
+	"stapkit/syntax"
+)
+
+// Analyzer is the rule.
+var Analyzer = lint.Rule(&lint.Analyzer{
+	Name: "ST4005",
+	Doc: &lint.Doc{
+		Title:    "statement is never reached",
+		Severity: diag.Warning,
+		Why: `
+What stands before always leaves: "next", "return", "break", "continue", or both branches of an "if", or a loop
+without an end. A "delete" behind "next" never runs, and the map fills up until the script dies of "Array overflow".`,
+		Before: `
+global started
+probe timer.ms(10) {
+	started[tid()] = gettimeofday_us()
+	next
+	delete started[tid()]
+}`,
+		After: `
+global started
+probe timer.ms(10) {
+	started[tid()] = gettimeofday_us()
+	delete started[tid()]
+}`,
+	},
+	Requires: []*lint.Analyzer{flow.Graphs},
+	Adopts:   []diag.Code{"E1512"},
+	Adopt:    func(_ *lint.Pass, d *diag.Diagnostic) bool { d.Message = ""; return true },
+	Run:      run,
+})
+
+func run(p *lint.Pass) (any, error) {
+	for _, g := range p.ResultOf[flow.Graphs].([]*flow.Graph) {
+		reach := g.Reachable()
+		for _, b := range g.Blocks {
+			if reach[b.Index] || len(b.Preds) > 0 || len(b.Stmts) == 0 {
+				continue // what others lead to is told at the first of them
+			}
+			s := b.Stmts[0]
+			if _, null := s.(*syntax.NullStmt); null || !g.Body.Own(s) {
+				continue
+			}
+			d := p.At(s, "statement is never reached")
+			d.Tags = []diag.Tag{diag.Unnecessary}
+			p.Report(d)
+		}
+	}
+	return nil, nil
+}
