@@ -470,7 +470,7 @@ func TestLoad(t *testing.T) {
 		"unreadable line": {func(t *testing.T, o *LoadOptions) {
 			write(t, o.Dirs[0]+"/allowed_signers", "ann nonsense\n")
 		}, "allowed_signers:1:"},
-		"binary list": {func(t *testing.T, o *LoadOptions) { write(t, o.Dirs[0]+"/revoked", "SSHKRL\n\x00") }, "binary revocation lists"},
+		"torn binary list": {func(t *testing.T, o *LoadOptions) { write(t, o.Dirs[0]+"/revoked", "SSHKRL\n\x00") }, "cut short"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			opt := build(t, all())
@@ -725,6 +725,7 @@ func FuzzAllowedSigners(f *testing.F) {
 func FuzzRevoked(f *testing.F) {
 	f.Add([]byte("# x\nssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAINNwMHM8lLcve+HMdKmjaanRnkdOE0Sm3ZUxkjv5LTgg c\nsha256:" + strings.Repeat("ab", 32)))
 	f.Add([]byte("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"))
+	f.Add([]byte(krlMagic + "\x00\x00\x00\x01" + strings.Repeat("\x00", 32) + "\x01\x00\x00\x00\x27\x00\x00\x00\x00\x00\x00\x00\x00\x21\x00\x00\x00\x10\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x05\x23\x00\x00\x00\x05\x00\x00\x00\x01x"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		r, err := ParseRevoked("f", data)
 		if err == nil && r == nil {
