@@ -32,20 +32,35 @@ const maxFile = 16 << 20
 // files that cannot be read, understood or relied upon are, and then nothing may
 // run. Refuse makes a verdict of that error.
 func Load(opt LoadOptions) (*Store, error) {
+	opt.defaults()
+	store := NewStore(strings.Join(opt.Dirs, " or "), nil, nil)
+	err := opt.each("allowed_signers", "", true, true, func(path string, data []byte) error {
+		list, err := ParseAllowedSigners(path, data)
+		store.signers = append(store.signers, list...)
+		return err
+	})
+	if err == nil {
+		err = opt.each("revoked", "", false, false, func(path string, data []byte) error {
+			list, err := ParseRevoked(path, data)
+			if err == nil {
+				store.revoked.merge(list)
+			}
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("trust: %w", err)
+	}
+	return store, nil
+}
+
+func (opt *LoadOptions) defaults() {
 	if opt.Dirs == nil {
 		opt.Dirs = DefaultDirs[:]
 	}
 	if opt.Anchor == "" {
 		opt.Anchor = "/"
 	}
-	store := NewStore(strings.Join(opt.Dirs, " or "), nil, nil)
-	hidden := make(map[string]bool)
-	for _, dir := range opt.Dirs {
-		if err := opt.loadDir(store, dir, hidden); err != nil {
-			return nil, fmt.Errorf("trust: %w", err)
-		}
-	}
-	return store, nil
 }
 
 // Refuse returns the verdict for any bundle when Load fails.
@@ -53,51 +68,38 @@ func Refuse(err error) Verdict {
 	return Verdict{Kind: Refused, Reason: err.Error()}
 }
 
-func (opt *LoadOptions) loadDir(store *Store, dir string, hidden map[string]bool) error {
-	if ok, err := opt.checkDirs(dir); !ok {
-		return err
-	}
-	signers, err := opt.names(dir, "allowed_signers", true)
-	if err != nil {
-		return err
-	}
-	for _, name := range signers {
-		if hidden[name] {
+// each calls do with the files base+ext and base.d/*+ext of all directories. With
+// hide, a file hides the one of the same name in the directories behind; with strict,
+// odd names in base.d are passed over.
+func (opt *LoadOptions) each(base, ext string, hide, strict bool, do func(path string, data []byte) error) error {
+	hidden := make(map[string]bool)
+	for _, dir := range opt.Dirs {
+		if ok, err := opt.checkDirs(dir); err != nil {
+			return err
+		} else if !ok {
 			continue
 		}
-		path := filepath.Join(dir, name)
-		data, ok, err := opt.read(path)
+		list, err := opt.names(dir, base, ext, strict)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			continue
+		for _, name := range list {
+			if hide && hidden[name] {
+				continue
+			}
+			path := filepath.Join(dir, name)
+			data, ok, err := opt.read(path)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				continue
+			}
+			hidden[name] = true
+			if err := do(path, data); err != nil {
+				return err
+			}
 		}
-		hidden[name] = true
-		list, err := ParseAllowedSigners(path, data)
-		if err != nil {
-			return err
-		}
-		store.signers = append(store.signers, list...)
-	}
-	revoked, err := opt.names(dir, "revoked", false)
-	if err != nil {
-		return err
-	}
-	for _, name := range revoked {
-		path := filepath.Join(dir, name)
-		data, ok, err := opt.read(path)
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		list, err := ParseRevoked(path, data)
-		if err != nil {
-			return err
-		}
-		store.revoked.merge(list)
 	}
 	return nil
 }
@@ -144,9 +146,9 @@ func (opt *LoadOptions) checkOwner(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// names returns base and the files in base.d, sorted.
-func (opt *LoadOptions) names(dir, base string, strict bool) ([]string, error) {
-	out := []string{base}
+// names returns base+ext and the files in base.d, sorted.
+func (opt *LoadOptions) names(dir, base, ext string, strict bool) ([]string, error) {
+	out := []string{base + ext}
 	sub := filepath.Join(dir, base+".d")
 	if ok, err := opt.checkDirs(sub); !ok {
 		return out, err
@@ -156,7 +158,7 @@ func (opt *LoadOptions) names(dir, base string, strict bool) ([]string, error) {
 		return nil, err
 	}
 	for _, e := range entries {
-		if strict && !plainName(e.Name()) {
+		if plain, ok := strings.CutSuffix(e.Name(), ext); strict && (!ok || !plainName(plain)) {
 			continue
 		}
 		out = append(out, filepath.Join(base+".d", e.Name()))

@@ -1,0 +1,126 @@
+package loader
+
+import (
+	"bytes"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
+
+	"stapkit/bundle"
+	"stapkit/ir"
+)
+
+// helperRights are the rights that a call of a helper takes.
+var helperRights = map[asm.BuiltinFunc]string{
+	asm.FnSendSignal: bundle.RightSignal, asm.FnSendSignalThread: bundle.RightSignal,
+	asm.FnOverrideReturn: bundle.RightOverride, asm.FnProbeWriteUser: bundle.RightWrite,
+}
+
+// kfuncRights are those of other kernel functions.
+var kfuncRights = map[string]string{"bpf_send_signal_task": bundle.RightSignal}
+
+// Uses derives what the image does from its instructions, maps and probes; nothing
+// that it says of itself is believed.
+func Uses(img Image) (bundle.Uses, error) {
+	var u bundle.Uses
+	carriers, helpers, kfuncs, rights := map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	p := img.Program
+	for i := range p.Probes {
+		for j := range p.Probes[i].Attach {
+			carriers[p.Probes[i].Attach[j].Carrier] = true
+		}
+	}
+	intrinsics := func(x ir.Expr) {
+		if in, ok := x.(*ir.Intrinsic); ok && in.ID == ir.ISystem {
+			rights[bundle.RightSystem] = true
+		}
+	}
+	for _, h := range p.Handlers {
+		h.Walk(func(ir.Stmt) {}, intrinsics)
+	}
+	for _, f := range p.Funcs {
+		ir.Walk(f.Body, func(ir.Stmt) {}, intrinsics)
+	}
+	if len(img.ELF) > 0 {
+		spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF))
+		if err != nil {
+			return u, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+		}
+		for _, prog := range spec.Programs {
+			u.Programs++
+			u.Instructions += int64(len(prog.Instructions))
+			for k := range prog.Instructions {
+				ins := &prog.Instructions[k]
+				switch {
+				case ins.IsKfuncCall():
+					kfuncs[ins.Reference()] = true
+					if r := kfuncRights[ins.Reference()]; r != "" {
+						rights[r] = true
+					}
+				case ins.IsBuiltinCall():
+					fn := asm.BuiltinFunc(ins.Constant)
+					helpers[helperName(fn)] = true
+					if r := helperRights[fn]; r != "" {
+						rights[r] = true
+					}
+				}
+			}
+		}
+		for _, m := range spec.Maps {
+			addMap(&u, m)
+		}
+	}
+	u.Carriers, u.Helpers = slices.Sorted(maps.Keys(carriers)), slices.Sorted(maps.Keys(helpers))
+	u.Kfuncs, u.Rights = slices.Sorted(maps.Keys(kfuncs)), slices.Sorted(maps.Keys(rights))
+	return u, nil
+}
+
+// helperName is a helper's name in the kernel: bpf_ktime_get_ns of FnKtimeGetNs.
+func helperName(fn asm.BuiltinFunc) string {
+	var b strings.Builder
+	b.WriteString("bpf")
+	name := strings.TrimPrefix(fn.String(), "Fn")
+	for i := range len(name) {
+		c := name[i]
+		if c >= 'A' && c <= 'Z' {
+			b.WriteByte('_')
+			c += 'a' - 'A'
+		}
+		b.WriteByte(c)
+	}
+	return b.String()
+}
+
+// What an element of a hash costs beside key and value (struct htab_elem and its
+// bucket), bytes.
+const hashElement = 64
+
+// addMap adds the memory of a map.
+func addMap(u *bundle.Uses, m *ebpf.MapSpec) {
+	round := func(n uint32) int64 { return (int64(n) + 7) &^ 7 }
+	// The kernel takes no map near these bounds; they keep the sums in range.
+	entries, key, value := min(int64(m.MaxEntries), 1<<30), min(round(m.KeySize), 1<<24), min(round(m.ValueSize), 1<<24)
+	switch m.Type {
+	case ebpf.RingBuf, ebpf.UserRingbuf:
+		u.MapBytes += entries
+	case ebpf.PerCPUArray:
+		u.MapBytesPerCPU += entries * value
+	case ebpf.PerCPUHash, ebpf.LRUCPUHash:
+		u.MapBytes += entries * (key + hashElement)
+		u.MapBytesPerCPU += entries * value
+	case ebpf.Hash, ebpf.LRUHash, ebpf.LPMTrie, ebpf.HashOfMaps:
+		u.MapBytes += entries * (key + value + hashElement)
+	case ebpf.StackTrace:
+		u.MapBytes += entries * (value + hashElement)
+	default:
+		u.MapBytes += entries * value
+	}
+	if m.InnerMap != nil {
+		// Two generations: one that is filled, one that is drained.
+		addMap(u, m.InnerMap)
+		addMap(u, m.InnerMap)
+	}
+}
