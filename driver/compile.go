@@ -15,6 +15,7 @@ import (
 	"stapkit/diag"
 	"stapkit/ir"
 	"stapkit/plan"
+	loader "stapkit/runtime"
 )
 
 // Compiled is the result of passes 3 and 4.
@@ -40,6 +41,7 @@ var limitNames = map[string]func(*ir.Limits, int){
 	"MAXSKIPPED":              func(l *ir.Limits, n int) { l.MaxSkipped = n },
 	"MAXTRYLOCK":              func(l *ir.Limits, n int) { l.MaxTryLock = n },
 	"MAXBACKTRACE":            func(l *ir.Limits, n int) { l.MaxBacktrace = n },
+	"STP_NO_OVERLOAD":         func(l *ir.Limits, n int) { l.NoOverload = n != 0 },
 }
 
 // Limits turns -D settings into limits. Names that do not concern eBPF are
@@ -198,9 +200,13 @@ func (f *Frontend) Object(c *Compiled, spec *object.Spec) error {
 
 // Bundle makes the unsigned bundle file of a compiled script.
 func (f *Frontend) Bundle(c *Compiled) ([]byte, error) {
+	uses, err := loader.Uses(loader.Image{Program: c.Program, ELF: c.ELF})
+	if err != nil {
+		return nil, fmt.Errorf("internal error: %w", err)
+	}
 	return bundle.Write(c.ELF, bundle.Manifest{
 		Script: f.Config.Scripts[0].Name, ScriptSHA256: sha256.Sum256(f.Config.Scripts[0].Text),
-		Tool: "stapkit " + Release,
+		Tool: "stapkit " + Release, Fields: uses.Fields(),
 	})
 }
 

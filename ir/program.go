@@ -367,6 +367,8 @@ type Limits struct {
 	// SuppressErrors: errors of handlers are counted, but not shown, and neither
 	// they nor skipped probes end the session (--suppress-handler-errors).
 	SuppressErrors bool
+	// NoOverload: the time spent in handlers is not limited (STP_NO_OVERLOAD).
+	NoOverload bool
 }
 
 // DefaultLimits are SystemTap's on 64-bit machines.

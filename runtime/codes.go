@@ -37,6 +37,24 @@ is marked with "?" behind its point.
 		Doc: `The maps or programs in the object file are not those that the handlers in it were compiled for. It is damaged, or
 made by a defective compiler.
 `})
+	codeOverload = diag.Register(diag.Info{Code: "R400", Title: "the handlers took too much of the machine's time",
+		Doc: `While a script runs, the kernel times its handlers for a tenth of each half second. When they took more than the limit
+in three such samples in a row, the probes are taken down and the run ends in error with exit status 30. The default limit is
+50 % of all CPUs; ` + "`cpu`" + ` in the host's policy, or ` + "`--limit cpu=N`" + `, sets another. The script option ` + "`-D STP_NO_OVERLOAD`" + `
+switches the watch off when the script is compiled.
+
+Probe fewer points or rarer ones, test a filter first in the handler, and do not print in handlers that are hit often;
+` + "`-t`" + ` tells which probes take the time.
+`})
+	codeOutputRate = diag.Register(diag.Info{Code: "R401", Title: "the script prints too much",
+		Doc: `More output than the limit was written over three seconds, and the run ended in error with exit status 31.
+` + "`output_rate`" + ` in the host's policy, or ` + "`--limit output_rate=SIZE`" + ` (bytes a second), sets the limit; ` + "`staprun`" + ` has 256 MiB
+by default. Count in an array and print it from a timer instead.
+`})
+	codeRuntime = diag.Register(diag.Info{Code: "R402", Title: "the run took as long as the policy allows",
+		Doc: `The host's policy limits how long a bundle may run (` + "`runtime`" + `). At that time the run ends as with exit(), end
+probes included, and the exit status is 32.
+`})
 )
 
 // An Error is a reason why a run cannot begin or go on, with its code.

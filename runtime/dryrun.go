@@ -20,6 +20,9 @@ type ProbeState struct {
 	State    State    `json:"state"`
 	Carrier  string   `json:"carrier,omitempty"` // the one that would be used
 	Why      []string `json:"why,omitempty"`     // what is wrong with those before it
+	// Instructions bounds from above the straight part of the handler's program: what
+	// is in a loop counts once.
+	Instructions int `json:"instructions,omitempty"`
 }
 
 // State is the state of a probe on a host.
@@ -44,12 +47,15 @@ func DryRun(img Image, tgt *target.Target) ([]ProbeState, error) {
 			return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
 		}
 	}
-	d := &dryRun{p: img.Program, spec: spec, tgt: tgt, done: map[int]error{}}
+	return dryRunOf(&dryRun{p: img.Program, spec: spec, tgt: tgt, done: map[int]error{}}), nil
+}
+
+func dryRunOf(d *dryRun) []ProbeState {
 	var list []ProbeState
-	for i := range img.Program.Probes {
-		list = append(list, d.probe(&img.Program.Probes[i]))
+	for i := range d.p.Probes {
+		list = append(list, d.probe(&d.p.Probes[i]))
 	}
-	return list, nil
+	return list
 }
 
 type dryRun struct {
@@ -58,6 +64,8 @@ type dryRun struct {
 	tgt  *target.Target
 	btf  *btf.Spec
 	done map[int]error // by handler: whether its relocations can be made
+	// host asks the running kernel besides, nil where it is not the target.
+	host func(a *ir.Attach) error
 }
 
 func (d *dryRun) probe(p *ir.Probe) ProbeState {
@@ -68,6 +76,9 @@ func (d *dryRun) probe(p *ir.Probe) ProbeState {
 		if err == nil && a.Carrier != "loader" {
 			err = d.relocate(a.Handler)
 		}
+		if err == nil && d.host != nil && a.Carrier != "loader" {
+			err = d.host(a)
+		}
 		if err != nil {
 			st.Why = append(st.Why, fmt.Sprintf("%s: %v", a.Carrier, err))
 			continue
@@ -75,6 +86,11 @@ func (d *dryRun) probe(p *ir.Probe) ProbeState {
 		st.Carrier, st.State = a.Carrier, StateOK
 		if i > 0 {
 			st.State = StateFallback
+		}
+		if d.spec != nil && a.Handler >= 0 && a.Handler < len(d.p.Handlers) {
+			if prog := d.spec.Programs[d.p.Handlers[a.Handler].Name]; prog != nil {
+				st.Instructions = len(prog.Instructions)
+			}
 		}
 		return st
 	}

@@ -58,6 +58,11 @@ func (s *session) load(object []byte) error {
 		return errorf(codeKernel, err, "the number of CPUs is not known, is /sys mounted? (%v)", err)
 	}
 	inner := s.fitMaps(spec, cpus)
+	if s.opt.Cgroup != "" {
+		if err := s.restrict(spec); err != nil {
+			return err
+		}
+	}
 	s.spec = spec
 	s.cache = btf.NewCache()
 	needed := map[string]bool{}

@@ -35,6 +35,20 @@ type Options struct {
 	PID int
 	// Timeout ends the run as exit() does; 0: none (-T).
 	Timeout time.Duration
+	// TimeoutIsLimit: the timeout is not the user's wish but a limit, and its end
+	// is reported (StatusRuntime).
+	TimeoutIsLimit bool
+	// CPULimit is the part of all CPUs' time, in percent, that handlers may take
+	// before the run is ended; 0: DefaultCPULimit, negative: no limit.
+	CPULimit float64
+	// OutputRate is how many bytes a second may be printed, over some seconds,
+	// before the run is ended; 0: no limit.
+	OutputRate int64
+	// Cgroup restricts kernel handlers to tasks of this cgroup (version 2) and
+	// those below: a path, or the name of a systemd unit.
+	Cgroup string
+	// Started is called when all probes are active.
+	Started func()
 	// BufferMB is the size of the ring buffer in MiB, rounded up to a power of
 	// two; 0: 4 MiB (-s).
 	BufferMB int
@@ -74,6 +88,11 @@ const (
 	StatusOK = 0
 	// StatusError: a handler raised an error, or the child failed.
 	StatusError = 1
+	// StatusOverload, StatusOutputRate and StatusRuntime: the run was ended for
+	// going over a limit.
+	StatusOverload   = 30
+	StatusOutputRate = 31
+	StatusRuntime    = 32
 )
 
 func (o *Options) ringBytes() uint32 {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"stapkit/ir"
 	"stapkit/ir/interp"
@@ -17,6 +18,7 @@ type output struct {
 	out    *bufio.Writer
 	err    io.Writer
 	failed error // the first error of out; the run ends then
+	total  atomic.Uint64
 
 	noWarnings bool
 	everything bool // show repeated warnings too
@@ -32,6 +34,7 @@ func newOutput(out, err io.Writer) *output {
 
 // write appends to the script's output.
 func (o *output) write(b []byte) {
+	o.total.Add(uint64(len(b)))
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, err := o.out.Write(b); err != nil && o.failed == nil {

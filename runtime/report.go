@@ -5,6 +5,7 @@ package loader
 import (
 	"cmp"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,36 @@ func (s *session) countMisses() {
 	s.blk.counter(ir.MissRecursion).Store(n)
 }
 
+// causes are what is counted of hits and output that went by, with their texts.
+var causes = []struct {
+	cause ir.Cause
+	name  string
+	text  string
+}{
+	{ir.SkipLock, "skipped, lock not had", "skipped because a lock on globals was not to be had in time: %d"},
+	{ir.SkipReentrant, "skipped, re-entrancy", "skipped because too many handlers were under way on one CPU: %d"},
+	{ir.SkipMap, "skipped, array busy", "skipped because an array could not be changed at that moment: %d"},
+	{ir.MissRecursion, "skipped by the kernel", "skipped by the kernel, which does not run a handler inside itself: %d"},
+	{ir.DropOutput, "output dropped", "output lost because the buffer was full, in hits: %d; a larger one (-s MB) may help"},
+	{ir.DropError, "errors dropped", "error messages lost because the buffer was full: %d"},
+	{ir.EvictEntry, "@entry evicted", "@entry values given up because there were too many: %d"},
+	{ir.TornRead, "torn reads", "aggregates read while they were changing: %d"},
+}
+
+// counters is the table that SIGUSR1 asks for.
+func (s *session) counters() string {
+	if s.coll != nil {
+		s.countMisses()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "----- counters of process %d\n%12d  errors\n", os.Getpid(), s.blk.errors().Load())
+	for _, c := range causes {
+		fmt.Fprintf(&b, "%12d  %s\n", s.blk.counter(c.cause).Load(), c.name)
+	}
+	fmt.Fprintf(&b, "%12d  bytes of output\n", s.out.total.Load())
+	return b.String()
+}
+
 // report prints what went wrong while the script ran, if anything did.
 func (s *session) report() {
 	count := func(c ir.Cause) uint64 { return s.blk.counter(c).Load() }
@@ -33,19 +64,7 @@ func (s *session) report() {
 	if n := s.blk.errors().Load(); n > 0 || skipped > 0 {
 		s.out.warn(fmt.Sprintf("Number of errors: %d, skipped probes: %d", n, skipped))
 	}
-	for _, c := range []struct {
-		cause ir.Cause
-		text  string
-	}{
-		{ir.SkipLock, "skipped because a lock on globals was not to be had in time: %d"},
-		{ir.SkipReentrant, "skipped because too many handlers were under way on one CPU: %d"},
-		{ir.SkipMap, "skipped because an array could not be changed at that moment: %d"},
-		{ir.MissRecursion, "skipped by the kernel, which does not run a handler inside itself: %d"},
-		{ir.DropOutput, "output lost because the buffer was full, in hits: %d; a larger one (-s MB) may help"},
-		{ir.DropError, "error messages lost because the buffer was full: %d"},
-		{ir.EvictEntry, "@entry values given up because there were too many: %d"},
-		{ir.TornRead, "aggregates read while they were changing: %d"},
-	} {
+	for _, c := range causes {
 		if n := count(c.cause); n > 0 {
 			s.out.warn(fmt.Sprintf(c.text, n))
 		}

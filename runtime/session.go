@@ -51,6 +51,7 @@ type session struct {
 	programs map[string]*ebpf.Program
 	plans    []plan
 	stats    io.Closer // keeps the kernel's timing of programs on
+	cgroup   *ebpf.Map // of --cgroup
 	kernel   *kernelGlobals
 	gens     map[int]*generations
 	regions  []*ebpf.Program
@@ -69,9 +70,13 @@ type session struct {
 	exit     chan struct{} // closed when the run is to end
 	exitOnce sync.Once
 	// shown counts error lines: a run that showed one fails.
-	shown  atomic.Uint64
-	hits   []hit // by probe, of loader handlers
-	failed bool  // the child failed
+	shown atomic.Uint64
+	// cut is the status of the limit that ended the run, 0 if none did.
+	cut atomic.Int32
+	// wantReport is set by SIGUSR1.
+	wantReport atomic.Bool
+	hits       []hit // by probe, of loader handlers
+	failed     bool  // the child failed
 }
 
 // hit is the timing of one probe's handler.
@@ -420,7 +425,7 @@ func (s *session) run(ctx context.Context) (int, error) {
 	var signals chan os.Signal
 	if s.opt.Signals {
 		signals = make(chan os.Signal, 8)
-		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1)
 		// A reader of our output that goes away ends the run in order.
 		signal.Ignore(unix.SIGPIPE)
 		defer signal.Reset()
@@ -456,6 +461,9 @@ func (s *session) run(ctx context.Context) (int, error) {
 		return StatusError, err
 	}
 	s.report()
+	if st := s.cut.Load(); st != 0 {
+		return int(st), nil
+	}
 	if s.shown.Load() > 0 || s.failed {
 		return StatusError, nil
 	}
@@ -470,6 +478,11 @@ func (s *session) watchSignals(signals <-chan os.Signal, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case sig := <-signals:
+			if sig == unix.SIGUSR1 {
+				s.wantReport.Store(true)
+				n--
+				continue
+			}
 			if n == 0 {
 				s.requestExit()
 				continue
@@ -536,11 +549,14 @@ func (s *session) running() error {
 		s.child.start()
 		childDone = s.child.done
 	}
-	var timeout <-chan time.Time
 	if s.opt.Timeout > 0 {
-		t := time.NewTimer(s.opt.Timeout)
+		// Not here: this goroutine may be waiting for who reads our output.
+		t := time.AfterFunc(s.opt.Timeout, s.timedOut)
 		defer t.Stop()
-		timeout = t.C
+	}
+	defer s.guard()()
+	if s.opt.Started != nil {
+		s.opt.Started()
 	}
 	house := time.NewTicker(100 * time.Millisecond)
 	defer house.Stop()
@@ -565,8 +581,6 @@ func (s *session) running() error {
 		select {
 		case <-tm.tick:
 		case <-s.exit:
-		case <-timeout:
-			s.requestExit()
 		case st := <-childDone:
 			s.child = nil
 			if text := describeChild(st); text != "" {
@@ -587,6 +601,19 @@ func (s *session) housekeep() {
 		s.texts.note(s.opt.PID)
 	}
 	s.checkSkipped()
+	if s.wantReport.Swap(false) {
+		s.out.message(s.counters())
+	}
+}
+
+// timedOut ends the run when its time is over.
+func (s *session) timedOut() {
+	if s.opt.TimeoutIsLimit && s.cut.CompareAndSwap(0, StatusRuntime) {
+		s.requestExit()
+		s.out.warn(fmt.Sprintf("the run ends after %v, as the policy of this host wants [%s]", s.opt.Timeout, codeRuntime))
+		return
+	}
+	s.requestExit()
 }
 
 // checkSkipped ends the run in error if too many probes were skipped.
@@ -672,6 +699,9 @@ func (s *session) close() {
 	if s.stats != nil {
 		// The kernel stops timing at the latest when the process ends.
 		_ = s.stats.Close()
+	}
+	if s.cgroup != nil {
+		_ = s.cgroup.Close()
 	}
 	if s.blk != nil {
 		// The mapping goes with the process if not now.

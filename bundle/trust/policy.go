@@ -80,8 +80,8 @@ type Limits struct {
 	CPU        float64       // percent of all CPUs, spent in handlers
 }
 
-// narrow returns the narrower of both in each respect.
-func (l Limits) narrow(o Limits) Limits {
+// Narrow returns the narrower of both in each respect.
+func (l Limits) Narrow(o Limits) Limits {
 	return Limits{
 		MapMemory: lesser(l.MapMemory, o.MapMemory), Runtime: lesser(l.Runtime, o.Runtime),
 		OutputRate: lesser(l.OutputRate, o.OutputRate), CPU: lesser(l.CPU, o.CPU),
@@ -115,6 +115,33 @@ func (t limitsText) parse() (l Limits, err error) {
 		return l, fmt.Errorf("cpu: %v is no percentage", t.CPU)
 	}
 	return l, nil
+}
+
+// ParseLimit reads one limit, such as "output_rate=1MiB", by its name in a policy.
+func ParseLimit(s string) (Limits, error) {
+	name, value, _ := strings.Cut(s, "=")
+	var t limitsText
+	switch name {
+	case "map_memory":
+		t.MapMemory = value
+	case "runtime":
+		t.Runtime = value
+	case "output_rate":
+		t.OutputRate = value
+	case "cpu":
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			return Limits{}, fmt.Errorf("cpu: %q is no percentage", value)
+		}
+		t.CPU = n
+	default:
+		return Limits{}, fmt.Errorf("there is no limit %q; there are map_memory, runtime, output_rate and cpu", name)
+	}
+	l, err := t.parse()
+	if err == nil && l == (Limits{}) {
+		err = fmt.Errorf("%s: a value must be given", name)
+	}
+	return l, err
 }
 
 // parseSize reads a number of bytes: "65536", "64KiB", "10MB", "1GiB"; "" is 0.
@@ -228,7 +255,7 @@ func (p *Policy) Check(q Request) (Limits, error) {
 	var limits Limits
 	unsigned, rules := len(p.files) == 0, 0
 	for _, f := range p.files {
-		limits = limits.narrow(f.limits)
+		limits = limits.Narrow(f.limits)
 		unsigned = unsigned || f.AllowUnsigned
 		rules += len(f.Allow)
 	}
@@ -251,7 +278,7 @@ func (p *Policy) Check(q Request) (Limits, error) {
 			r := &f.Allow[i]
 			err := r.permits(&q)
 			if err == nil {
-				l := limits.narrow(r.limits)
+				l := limits.Narrow(r.limits)
 				if err = p.memory(l, &q); err == nil {
 					return l, nil
 				}

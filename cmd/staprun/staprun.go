@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +24,9 @@ const usage = `Usage: staprun [options] BUNDLE [GLOBAL=VALUE ...]   Verify and r
    or: staprun --verify BUNDLE                      Say whether it is to be trusted.
    or: staprun --inspect [--json] BUNDLE            Say what is in it.
    or: staprun --dry-run [--target FILE] BUNDLE     Say whether its probes are on this host.
+   or: staprun --check BUNDLE                       The same for this host, may it run and what does it cost.
+   or: staprun --list                               List installed bundles and running ones.
+   or: staprun --export-signature PREFIX BUNDLE     Write PREFIX.manifest and PREFIX.sig for ssh-keygen.
    or: staprun --describe FILE                      Describe this host for stapc --target.
 
 Options:
@@ -37,15 +41,19 @@ const (
 type options struct {
 	loader.Options
 	verify, inspect, json, dryRun bool
+	check, list                   bool
+	export                        string
+	limits                        []string
 	describe, target              string
 	allowUnsigned                 bool
 	timeout                       float64
 	help, version                 bool
 	bundle                        string
+	given                         []string // the command line, for the log
 }
 
 func parse(args []string) (*options, *pflag.FlagSet, error) {
-	o := &options{}
+	o := &options{given: args}
 	fs := pflag.NewFlagSet("staprun", pflag.ContinueOnError)
 	fs.SortFlags = false
 	fs.SetOutput(io.Discard)
@@ -65,6 +73,11 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look for every probe's place and run nothing")
 	fs.StringVar(&o.target, "target", "", "with --dry-run: on the host that `FILE` describes (a description or BTF)")
 	fs.StringVar(&o.describe, "describe", "", "write a description of this host to `FILE`")
+	fs.BoolVar(&o.check, "check", false, "say whether the bundle may run here, where its probes are, and what they cost; attach nothing")
+	fs.BoolVar(&o.list, "list", false, "list the installed bundles and the running ones")
+	fs.StringVar(&o.export, "export-signature", "", "write what is signed to `PREFIX`.manifest, and the signatures to PREFIX.sig, PREFIX.2.sig …")
+	fs.StringVar(&o.Cgroup, "cgroup", "", "look only at tasks in the cgroup `PATH` or of the systemd unit of that name")
+	fs.StringArrayVar(&o.limits, "limit", nil, "narrow a limit, as in `NAME=VALUE`: map_memory, runtime, output_rate, cpu")
 	fs.BoolVar(&o.allowUnsigned, "allow-unsigned", false, "run a bundle that nobody has signed (root only)")
 	fs.BoolVarP(&o.help, "help", "h", false, "show this help")
 	fs.BoolVarP(&o.version, "version", "V", false, "show the version")
@@ -75,7 +88,7 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 		return o, fs, nil
 	}
 	modes := 0
-	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.describe != ""} {
+	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.check, o.list, o.describe != "", o.export != ""} {
 		if m {
 			modes++
 		}
@@ -83,10 +96,10 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 	rest := fs.Args()
 	switch {
 	case modes > 1:
-		return nil, fs, errors.New("--verify, --inspect, --dry-run and --describe exclude each other")
-	case o.describe != "" && len(rest) > 0:
-		return nil, fs, errors.New("--describe takes no bundle")
-	case o.describe == "" && len(rest) == 0:
+		return nil, fs, errors.New("--verify, --inspect, --dry-run, --check, --list, --describe and --export-signature exclude each other")
+	case (o.describe != "" || o.list) && len(rest) > 0:
+		return nil, fs, errors.New("--describe and --list take no bundle")
+	case o.describe == "" && !o.list && len(rest) == 0:
 		return nil, fs, errors.New("a bundle must be given")
 	case o.Command != "" && o.PID != 0:
 		return nil, fs, errors.New("-c and -x exclude each other")
@@ -98,8 +111,11 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 		return nil, fs, errors.New("--target belongs to --dry-run")
 	}
 	o.Timeout = time.Duration(o.timeout * float64(time.Second))
-	if o.describe != "" {
+	if o.describe != "" || o.list {
 		return o, fs, nil
+	}
+	if _, err := narrow(trust.Limits{}, o.limits); err != nil {
+		return nil, fs, fmt.Errorf("--limit: %w", err)
 	}
 	o.bundle = rest[0]
 	o.Globals = map[string]string{}
@@ -133,6 +149,8 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return exitFailed
 		}
 		return 0
+	case o.list:
+		return list(o, stdout, stderr)
 	}
 	data, err := readBundle(o.bundle)
 	if err != nil {
@@ -146,7 +164,12 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.inspect {
 		return inspect(o, v, stdout, stderr)
 	}
+	if o.export != "" {
+		return export(o, v, stderr)
+	}
+	log := newRecord(o, data, v)
 	refuse := func() int {
+		log.refused(v)
 		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
 		return v.Kind.ExitCode()
 	}
@@ -168,6 +191,7 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			fmt.Fprintf(stderr, "staprun: %s: signed by %s (%s, %s)\n", o.bundle, v.Principal, v.Key, v.Source)
 		}
 	case v.Kind == trust.Unsigned && o.allowUnsigned && os.Geteuid() == 0:
+	case o.check:
 	default:
 		if v.Kind == trust.Unsigned && o.allowUnsigned {
 			v.Reason = "--allow-unsigned is for root only"
@@ -178,8 +202,21 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
 		return exitFailed
 	}
+	v, limits, uses := permit(v, img)
+	if o.check {
+		return check(o, v, img, uses, limits, stdout, stderr)
+	}
+	if v.Kind != trust.OK && v.Kind != trust.Unsigned {
+		return refuse()
+	}
+	// Read once already, so there is no error.
+	limits, _ = narrow(limits, o.limits)
+	apply(&o.Options, limits)
+	o.AllowSystem = slices.Contains(uses.Rights, bundle.RightSystem)
 	o.Stdout, o.Stderr, o.Signals = stdout, stderr, true
+	o.Started = log.started
 	status, err := loader.Run(ctx, img, o.Options)
+	log.ended(status, err)
 	if err != nil {
 		var le *loader.Error
 		if errors.As(err, &le) && le.ForKernel() {

@@ -1,0 +1,212 @@
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"stapkit/bundle/trust"
+)
+
+// Where this host keeps its log and what runs.
+const (
+	journalSocket = "/run/systemd/journal/socket"
+	syslogSocket  = "/dev/log"
+	runDir        = "/run/stapkit"
+)
+
+// record is what the log tells of one use of a bundle: who had what run, and what came
+// of it.
+type record struct {
+	Bundle  string    `json:"bundle"`
+	Digest  string    `json:"digest"` // SHA-256 of the file
+	Script  string    `json:"script,omitempty"`
+	Signer  string    `json:"signer,omitempty"`
+	Key     string    `json:"key,omitempty"`
+	User    string    `json:"user"`
+	UID     int       `json:"uid"`
+	Options []string  `json:"options,omitempty"`
+	PID     int       `json:"pid"`
+	Begun   time.Time `json:"begun"`
+	// Ticks is when the process started, as /proc/PID/stat has it: with PID it
+	// names the process even after the number was used again.
+	Ticks string `json:"ticks"`
+
+	file string // in runDir
+}
+
+func newRecord(o *options, data []byte, v trust.Verdict) *record {
+	sum := sha256.Sum256(data)
+	name, _ := whoami()
+	r := &record{
+		Bundle: o.bundle, Digest: hex.EncodeToString(sum[:]), Signer: v.Principal, Key: v.Key,
+		User: name, UID: os.Getuid(), Options: o.given, PID: os.Getpid(), Ticks: startTicks(os.Getpid()),
+	}
+	if path, err := filepath.Abs(o.bundle); err == nil {
+		r.Bundle = path
+	}
+	if v.Bundle != nil {
+		r.Script = v.Bundle.Manifest.Script
+	}
+	return r
+}
+
+// startTicks is the 22nd field of /proc/PID/stat, "" if there is no such process.
+func startTicks(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return ""
+	}
+	// The name, which may contain anything, stands in parentheses.
+	if i := bytes.LastIndexByte(b, ')'); i >= 0 {
+		if f := strings.Fields(string(b[i+1:])); len(f) > 19 {
+			return f[19]
+		}
+	}
+	return ""
+}
+
+func (r *record) refused(v trust.Verdict) {
+	// An audit should not miss what was tried.
+	r.log(4, "refused", v.Kind.String(), v.Reason)
+}
+
+// started is called when the probes are active.
+func (r *record) started() {
+	r.Begun = time.Now()
+	r.log(5, "started", "ok", "")
+	// Only root can write there, and others' runs are nobody's concern.
+	if os.Geteuid() != 0 {
+		return
+	}
+	if err := os.MkdirAll(runDir, 0o755); err != nil {
+		return
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		return
+	}
+	file := filepath.Join(runDir, strconv.Itoa(r.PID)+".json")
+	if os.WriteFile(file, append(b, '\n'), 0o644) == nil {
+		r.file = file
+	}
+}
+
+func (r *record) ended(status int, err error) {
+	if r.file != "" {
+		// What is left behind shows as not running.
+		_ = os.Remove(r.file)
+	}
+	reason := ""
+	if err != nil {
+		reason = err.Error()
+	}
+	if !r.Begun.IsZero() {
+		reason = strings.TrimSpace(fmt.Sprintf("after %v %s", time.Since(r.Begun).Round(time.Millisecond), reason))
+	}
+	r.log(5, "ended", "status "+strconv.Itoa(status), reason)
+}
+
+// log writes to the journal, else to syslog. A host that has neither keeps no log, and
+// that is its administrator's choice.
+func (r *record) log(priority int, event, outcome, reason string) {
+	reason, _, _ = strings.Cut(reason, "\n")
+	msg := fmt.Sprintf("%s: %s: %s", event, r.Bundle, outcome)
+	if reason != "" {
+		msg += ": " + reason
+	}
+	msg += fmt.Sprintf(" (script %q, sha256 %s, signer %q, user %s, options %q)", r.Script, r.Digest, r.Signer, r.User, strings.Join(r.Options, " "))
+	fields := [][2]string{
+		{"MESSAGE", msg}, {"PRIORITY", strconv.Itoa(priority)}, {"SYSLOG_IDENTIFIER", "staprun"}, {"SYSLOG_FACILITY", "10"},
+		{"STAPKIT_EVENT", event}, {"STAPKIT_OUTCOME", outcome}, {"STAPKIT_REASON", reason}, {"STAPKIT_BUNDLE", r.Bundle},
+		{"STAPKIT_DIGEST", r.Digest}, {"STAPKIT_SCRIPT", r.Script}, {"STAPKIT_SIGNER", r.Signer}, {"STAPKIT_KEY", r.Key},
+		{"STAPKIT_USER", r.User}, {"STAPKIT_OPTIONS", strings.Join(r.Options, " ")},
+	}
+	if send(journalSocket, journalEntry(fields)) == nil {
+		return
+	}
+	const authpriv = 10
+	line := fmt.Sprintf("<%d>%s staprun[%d]: %s", authpriv<<3|priority, time.Now().Format(time.Stamp), r.PID, printable(msg))
+	_ = send(syslogSocket, []byte(line))
+}
+
+// journalEntry encodes fields in the journal's native protocol: a value of several
+// lines goes with its length.
+func journalEntry(fields [][2]string) []byte {
+	var b bytes.Buffer
+	for _, f := range fields {
+		if !strings.ContainsRune(f[1], '\n') {
+			fmt.Fprintf(&b, "%s=%s\n", f[0], f[1])
+			continue
+		}
+		b.WriteString(f[0] + "\n")
+		b.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(f[1]))))
+		b.WriteString(f[1] + "\n")
+	}
+	return b.Bytes()
+}
+
+// printable keeps one record one line.
+func printable(s string) string {
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c == 0x7f {
+			return '?'
+		}
+		return c
+	}, s)
+}
+
+func send(socket string, data []byte) error {
+	conn, err := net.DialTimeout("unixgram", socket, time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil {
+		return err
+	}
+	_, err = conn.Write(data)
+	return err
+}
+
+// running reads what runDir tells, and leaves out what has ended.
+func running() ([]record, error) {
+	entries, err := os.ReadDir(runDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []record
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), ".json") {
+			continue
+		}
+		b, err := os.ReadFile(filepath.Join(runDir, e.Name()))
+		if err != nil {
+			continue // it ended just now
+		}
+		var r record
+		if json.Unmarshal(b, &r) != nil || r.PID <= 0 || r.Ticks == "" || startTicks(r.PID) != r.Ticks {
+			continue
+		}
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b record) int { return a.PID - b.PID })
+	return out, nil
+}

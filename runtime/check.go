@@ -1,0 +1,41 @@
+//go:build linux
+
+package loader
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+
+	"stapkit/ir"
+	"stapkit/target"
+)
+
+// Check is DryRun for the running kernel, which is also asked whether it knows the
+// carriers. It loads test programs of a few instructions where this process may, and
+// attaches nothing.
+func Check(img Image, tgt *target.Target) ([]ProbeState, error) {
+	d := &dryRun{p: img.Program, tgt: tgt, done: map[int]error{}}
+	if len(img.ELF) > 0 {
+		spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF))
+		if err != nil {
+			return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+		}
+		d.spec = spec
+	}
+	s := &session{p: img.Program, opt: Options{}}
+	defer s.spots.close()
+	d.host = func(a *ir.Attach) error {
+		c := carriers[a.Carrier]
+		if c == nil {
+			return fmt.Errorf("%s: this loader does not know the carrier", a.Carrier)
+		}
+		if d.spec == nil || d.spec.Programs[d.p.Handlers[a.Handler].Name] == nil {
+			return nil // relocate has said so
+		}
+		trial := *d.spec.Programs[d.p.Handlers[a.Handler].Name]
+		return c.check(s, a, &trial)
+	}
+	return dryRunOf(d), nil
+}
