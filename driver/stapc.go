@@ -8,14 +8,12 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"stapkit/bundle"
-	"stapkit/bundle/signer"
 	"stapkit/diag"
 )
 
 const stapcUsage = `Usage: stapc [options] SCRIPT [ARGUMENTS]     Compile SCRIPT to a bundle.
    or: stapc [options] -e SCRIPT [ARGUMENTS]  Compile the given script.
-   or: stapc sign --sign KEY [-o FILE] BUNDLE Sign a bundle.
+   or: stapc sign --sign KEY BUNDLE           Sign a bundle (stapc sign --help tells more).
 
 Options:
 `
@@ -26,6 +24,9 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	fail := func(err error) int {
 		fmt.Fprintf(stderr, "stapc: %v\n", err)
 		return 1
+	}
+	if len(args) > 0 && args[0] == "sign" {
+		return stapcSign(args[1:], stdout, fail)
 	}
 	fs := pflag.NewFlagSet("stapc", pflag.ContinueOnError)
 	fs.SortFlags = false
@@ -67,9 +68,6 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return fail(fmt.Errorf("a script must be specified (--help tells the options)"))
 		}
 		o.ScriptFile, rest = rest[0], rest[1:]
-	}
-	if o.ScriptFile == "sign" && *key != "" {
-		return stapcSign(rest, *key, *output, fail)
 	}
 	o.Args = rest
 	o.Defines, o.Globals = map[string]string{}, map[string]string{}
@@ -155,36 +153,6 @@ func (s *stap) compile() (c *Compiled, ok bool, err error) {
 		return nil, false, nil
 	}
 	return c, true, f.Object(c, spec)
-}
-
-// sign signs a bundle with a key file, or with the agent's key to it.
-func sign(b []byte, key string) ([]byte, error) {
-	k, err := signer.Open(key)
-	if err != nil {
-		return nil, err
-	}
-	return bundle.Sign(b, k)
-}
-
-// stapcSign is stapc sign.
-func stapcSign(args []string, key, output string, fail func(error) int) int {
-	if len(args) != 1 {
-		return fail(fmt.Errorf("sign: give one bundle"))
-	}
-	b, err := os.ReadFile(args[0])
-	if err != nil {
-		return fail(err)
-	}
-	if b, err = sign(b, key); err != nil {
-		return fail(err)
-	}
-	if output == "" {
-		output = args[0]
-	}
-	if err := writeFile(output, b); err != nil {
-		return fail(err)
-	}
-	return 0
 }
 
 // writeFile writes a file as a whole: a reader sees the old one or the new one.

@@ -43,7 +43,7 @@ type options struct {
 	verify, inspect, json, dryRun bool
 	check, list                   bool
 	export                        string
-	limits                        []string
+	limits, signatures            []string
 	describe, target              string
 	allowUnsigned                 bool
 	timeout                       float64
@@ -76,6 +76,7 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 	fs.BoolVar(&o.check, "check", false, "say whether the bundle may run here, where its probes are, and what they cost; attach nothing")
 	fs.BoolVar(&o.list, "list", false, "list the installed bundles and the running ones")
 	fs.StringVar(&o.export, "export-signature", "", "write what is signed to `PREFIX`.manifest, and the signatures to PREFIX.sig, PREFIX.2.sig …")
+	fs.StringArrayVar(&o.signatures, "signature", nil, "add the detached signature in `FILE` to the bundle before it is verified")
 	fs.StringVar(&o.Cgroup, "cgroup", "", "look only at tasks in the cgroup `PATH` or of the systemd unit of that name")
 	fs.StringArrayVar(&o.limits, "limit", nil, "narrow a limit, as in `NAME=VALUE`: map_memory, runtime, output_rate, cpu")
 	fs.BoolVar(&o.allowUnsigned, "allow-unsigned", false, "run a bundle that nobody has signed (root only)")
@@ -156,6 +157,16 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err != nil {
 		fmt.Fprintf(stderr, "staprun: %v\n", err)
 		return exitFailed
+	}
+	for _, name := range o.signatures {
+		if data, err = attachSignature(data, name); err != nil {
+			// A signature that does not fit makes the bundle altered, as
+			// one in the file would.
+			v := trust.Verdict{Kind: trust.Altered, Reason: fmt.Sprintf("%s: %v", name, err)}
+			newRecord(o, data, v).refused(v)
+			fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
+			return v.Kind.ExitCode()
+		}
 	}
 	v := verify(data)
 	if o.verify {
@@ -244,6 +255,24 @@ func readBundle(name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: longer than the %d bytes that a bundle may have", name, bundle.MaxSize)
 	}
 	return data, nil
+}
+
+// attachSignature adds a detached signature to the bytes of a bundle.
+func attachSignature(data []byte, name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return data, err
+	}
+	defer f.Close()
+	sig, err := io.ReadAll(io.LimitReader(f, 1<<20))
+	if err != nil {
+		return data, err
+	}
+	out, err := bundle.Attach(data, sig)
+	if err != nil {
+		return data, err
+	}
+	return out, nil
 }
 
 func verify(data []byte) trust.Verdict {

@@ -26,37 +26,52 @@ import (
 	"stapkit/ir"
 )
 
-// childVar makes the test binary behave as staprun, in a mount namespace whose
-// /etc/stapkit/allowed_signers is the variable's value.
-const childVar = "STAPRUN_TEST_SIGNERS"
+// childVar makes the test binary behave as staprun, in a mount namespace whose /etc and
+// /run hold nothing but the files of the variable's JSON, by path. A value that begins
+// with "-> " makes a link.
+const childVar = "STAPRUN_TEST_FILES"
 
 func TestMain(m *testing.M) {
-	signers, ok := os.LookupEnv(childVar)
+	files, ok := os.LookupEnv(childVar)
 	if !ok {
 		os.Exit(m.Run())
 	}
-	if err := privateEtc(signers); err != nil {
+	if err := privateFiles(files); err != nil {
 		fmt.Fprintln(os.Stderr, "test set-up:", err)
 		os.Exit(99)
 	}
 	os.Exit(staprun(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// privateEtc hides the machine's own trust files from this process.
-func privateEtc(signers string) error {
+// privateFiles hides the machine's own files from this process.
+func privateFiles(list string) error {
+	var files map[string]string
+	if err := json.Unmarshal([]byte(list), &files); err != nil {
+		return err
+	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", "/etc", "tmpfs", 0, "mode=755"); err != nil {
-		return err
+	for _, dir := range []string{"/etc", "/run"} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
+			return err
+		}
 	}
-	if signers == "" {
-		return nil
+	for path, content := range files {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if to, ok := strings.CutPrefix(content, "-> "); ok {
+			if err := os.Symlink(to, path); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return err
+		}
 	}
-	if err := os.Mkdir("/etc/stapkit", 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile("/etc/stapkit/allowed_signers", []byte(signers), 0o644)
+	return nil
 }
 
 type result struct {
@@ -64,9 +79,28 @@ type result struct {
 	out, errOut string
 }
 
-// command runs staprun as a process of its own.
+// command runs staprun as a process of its own, where signers are allowed.
 func command(t *testing.T, signers string, args ...string) result {
 	t.Helper()
+	files := map[string]string{}
+	if signers != "" {
+		files[signersFile] = signers
+	}
+	return commandWith(t, files, args...)
+}
+
+const (
+	signersFile = "/etc/stapkit/allowed_signers"
+	policyFile  = "/etc/stapkit/policy.toml"
+)
+
+// commandWith is command with other files in /etc and /run.
+func commandWith(t *testing.T, files map[string]string, args ...string) result {
+	t.Helper()
+	list, err := json.Marshal(files)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a mount namespace with trust files of its own")
 	}
@@ -75,7 +109,7 @@ func command(t *testing.T, signers string, args ...string) result {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), exe, args...)
-	cmd.Env = append(os.Environ(), childVar+"="+signers)
+	cmd.Env = append(os.Environ(), childVar+"="+string(list))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut

@@ -1,0 +1,196 @@
+//go:build linux
+
+package main
+
+import (
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"stapkit/bundle"
+)
+
+// told returns the bundle with what it uses in its manifest, as the compiler writes
+// it, changed.
+func told(t *testing.T, b []byte, change func(*bundle.Uses)) []byte {
+	t.Helper()
+	p, err := bundle.Parse(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := bundle.Uses{Carriers: []string{"loader"}}
+	change(&u)
+	p.Manifest.Fields = u.Fields()
+	out, err := bundle.Write(p.ELF, p.Manifest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func TestPolicyVerdicts(t *testing.T) {
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	plain := hello(t)
+	for _, tc := range []struct {
+		name, policy string
+		data         []byte
+		args         []string
+		status       int
+		out, errOut  string
+	}{
+		{"no policy", "", signed(t, plain, ann), nil, 0, "hello 3\n", ""},
+		{"permitted", "[[allow]]\nsigners = [\"*@example.org\"]\nscripts = [\"hello*\"]", signed(t, plain, ann), nil, 0, "hello 3\n", ""},
+		{"other signers only", "[[allow]]\nsigners = [\"*@other.org\"]", signed(t, plain, ann), nil, 26, "", `no [[allow]] in the policy is for the script "hello.stp" by signer "ann@example.org"`},
+		{"other users only", "[[allow]]\nusers = [\"nobody\"]", signed(t, plain, ann), nil, 26, "", "no [[allow]]"},
+		{"unsigned not permitted", "[limits]\ncpu = 10", plain, []string{"--allow-unsigned"}, 26, "", "unsigned bundles are not permitted"},
+		{"unsigned permitted", "allow_unsigned = true", plain, []string{"--allow-unsigned"}, 0, "hello 3\n", ""},
+		{"broken", "cpu = 10", signed(t, plain, ann), nil, 26, "", "policy.toml: unknown key cpu"},
+		{"right in the manifest", "", signed(t, told(t, plain, func(u *bundle.Uses) { u.Rights = []string{"system"} }), ann), nil, 26, "", "the right system is not permitted"},
+		{"right granted", "[[allow]]\nrights = [\"system\"]", signed(t, told(t, plain, func(u *bundle.Uses) { u.Rights = []string{"system"} }), ann), nil, 0, "hello 3\n", ""},
+		{"true manifest", "", signed(t, told(t, plain, func(*bundle.Uses) {}), ann), nil, 0, "hello 3\n", ""},
+		{"lying manifest", "", signed(t, told(t, plain, func(u *bundle.Uses) { u.Carriers = nil }), ann), nil, 24, "", "it uses more than its manifest tells: carrier loader"},
+		{"narrowed", "", signed(t, plain, ann), []string{"--limit", "output_rate=1MiB", "--limit", "cpu=3"}, 0, "hello 3\n", ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			files := map[string]string{signersFile: annLine}
+			if tc.policy != "" {
+				files[policyFile] = tc.policy
+			}
+			r := commandWith(t, files, append(tc.args[:len(tc.args):len(tc.args)], save(t, tc.data))...)
+			if r.status != tc.status || r.out != tc.out || !strings.Contains(r.errOut, tc.errOut) || tc.errOut == "" && r.errOut != "" {
+				t.Errorf("status %d, output %q, errors %q", r.status, r.out, r.errOut)
+			}
+		})
+	}
+}
+
+// TestCheck has --check judge the same things without a run.
+func TestCheck(t *testing.T) {
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	name := save(t, signed(t, hello(t), ann))
+	r := commandWith(t, map[string]string{signersFile: annLine, policyFile: "[limits]\nruntime = \"1h\""}, "--check", "--json", name)
+	var info checkInfo
+	if err := json.Unmarshal([]byte(r.out), &info); err != nil || r.status != 0 {
+		t.Fatalf("%v, status %d, %q", err, r.status, r.errOut)
+	}
+	if info.Verdict.Verdict != "ok" || len(info.Probes) != 1 || info.Probes[0].State != "ok" || info.Limits.Runtime != "1h0m0s" || info.Limits.CPU != 50 {
+		t.Errorf("%+v", info)
+	}
+	if r = command(t, annLine, "--check", save(t, hello(t))); r.status != 20 || !strings.Contains(r.out, "verdict  unsigned") || !strings.Contains(r.out, "ok       begin") {
+		t.Errorf("status %d, %q", r.status, r.out)
+	}
+}
+
+// TestAudit reads the log of what was run and what was refused, as the journal and as
+// syslog get it.
+func TestAudit(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, for a mount namespace with trust files of its own")
+	}
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	socket := filepath.Join(t.TempDir(), "log")
+	l, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	read := func() string {
+		t.Helper()
+		buf := make([]byte, 1<<16)
+		if err := l.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := l.Read(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(buf[:n])
+	}
+	files := map[string]string{signersFile: annLine, journalSocket: "-> " + socket}
+	good := save(t, signed(t, hello(t), ann))
+	if r := commandWith(t, files, good, "x=5"); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	entry := read()
+	for _, want := range []string{
+		"MESSAGE=ended: " + good + ": status 0", "STAPKIT_SIGNER=ann@example.org\n", "STAPKIT_SCRIPT=hello.stp\n", "STAPKIT_EVENT=ended\n",
+		"STAPKIT_OPTIONS=" + good + " x=5\n", "STAPKIT_DIGEST=", "SYSLOG_IDENTIFIER=staprun\n",
+	} {
+		if !strings.Contains(entry, want) {
+			t.Errorf("no %q in\n%s", want, entry)
+		}
+	}
+	if r := commandWith(t, files, save(t, hello(t))); r.status != 20 {
+		t.Fatalf("%+v", r)
+	}
+	if entry := read(); !strings.Contains(entry, "STAPKIT_EVENT=refused\n") || !strings.Contains(entry, "STAPKIT_OUTCOME=unsigned\n") || !strings.Contains(entry, "PRIORITY=4\n") {
+		t.Error(entry)
+	}
+}
+
+// TestJournalEntry: a field's value cannot make another field.
+func TestJournalEntry(t *testing.T) {
+	got := string(journalEntry([][2]string{{"A", "x"}, {"B", "y\nA=z"}}))
+	if want := "A=x\nB\n\x05\x00\x00\x00\x00\x00\x00\x00y\nA=z\n"; got != want {
+		t.Errorf("%q", got)
+	}
+}
+
+// TestList shows an installed bundle with its verdict, and a running one while it runs.
+func TestList(t *testing.T) {
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	files := map[string]string{
+		signersFile:                     annLine,
+		"/etc/stapkit/bundles/hello.o":  "-> " + save(t, signed(t, hello(t), ann)),
+		"/etc/stapkit/bundles/broken.o": "nothing",
+		"/run/stapkit/1.json":           `{"pid":1,"ticks":"` + startTicks(1) + `","bundle":"/srv/init.o","user":"root","begun":"2026-01-01T00:00:00Z"}`,
+		"/run/stapkit/2.json":           `{"pid":1,"ticks":"12345678901","bundle":"/srv/ended.o"}`,
+		"/run/stapkit/3.json":           "{",
+	}
+	r := commandWith(t, files, "--list", "--json")
+	var info listInfo
+	if err := json.Unmarshal([]byte(r.out), &info); err != nil || r.status != 0 {
+		t.Fatalf("%v, status %d, %q", err, r.status, r.errOut)
+	}
+	if len(info.Installed) != 2 || info.Installed[1].Name != "hello" || info.Installed[1].Verdict.Principal != "ann@example.org" || info.Installed[0].Verdict.Verdict != "altered" {
+		t.Errorf("installed: %+v", info.Installed)
+	}
+	if len(info.Running) != 1 || info.Running[0].Bundle != "/srv/init.o" {
+		t.Errorf("running: %+v", info.Running)
+	}
+	if r = commandWith(t, files, "--list"); !strings.Contains(r.out, "hello                ok, signed by ann@example.org") || !strings.Contains(r.out, "/srv/init.o") {
+		t.Errorf("%q", r.out)
+	}
+}
+
+func TestExportAndDetached(t *testing.T) {
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	good := save(t, signed(t, hello(t), ann))
+	prefix := filepath.Join(t.TempDir(), "x")
+	if r := command(t, annLine, "--export-signature", prefix, good); r.status != 0 {
+		t.Fatalf("%+v", r)
+	}
+	manifest, err := os.ReadFile(prefix + ".manifest")
+	if err != nil || !strings.HasPrefix(string(manifest), "stapkit-bundle 1.") {
+		t.Errorf("%v, %q", err, manifest)
+	}
+	// The exported signature, given beside the bundle without one.
+	prepared, _, err := bundle.Prepare(hello(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	bare := save(t, prepared)
+	if r := command(t, annLine, bare); r.status != 24 {
+		t.Errorf("without its signature: %+v", r)
+	}
+	if r := command(t, annLine, "--signature", prefix+".sig", bare); r.status != 0 || r.out != "hello 3\n" {
+		t.Errorf("with it: %+v", r)
+	}
+	if r := command(t, annLine, "--signature", prefix+".manifest", bare); r.status != 24 {
+		t.Errorf("with something else: %+v", r)
+	}
+}
