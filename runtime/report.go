@@ -43,8 +43,8 @@ var causes = []struct {
 	{ir.TornRead, "torn reads", "aggregates read while they were changing: %d"},
 }
 
-// counters is the table that SIGUSR1 asks for.
-func (s *session) counters() string {
+// counts is the table that SIGUSR1 asks for.
+func (s *session) counts() string {
 	if s.coll != nil {
 		s.countMisses()
 	}

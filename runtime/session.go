@@ -602,7 +602,7 @@ func (s *session) housekeep() {
 	}
 	s.checkSkipped()
 	if s.wantReport.Swap(false) {
-		s.out.message(s.counters())
+		s.out.message(s.counts())
 	}
 }
 
