@@ -9,6 +9,7 @@ require (
 	github.com/google/go-cmp v0.7.0 // indirect
 	github.com/hiddeco/sshsig v0.2.0 // indirect
 	github.com/rogpeppe/go-internal v1.16.0 // indirect
+	github.com/sourcegraph/jsonrpc2 v0.2.3 // indirect
 	github.com/spf13/pflag v1.1.0 // indirect
 	github.com/tliron/glsp v0.2.2 // indirect
 	golang.org/x/crypto v0.58.0 // indirect

@@ -26,6 +26,17 @@ type Indentation struct {
 	TabWidth int
 }
 
+// Spaces is how many spaces one level is made of, 0 for a tab.
+func (in Indentation) Spaces() int {
+	switch {
+	case in.Style != "space":
+		return 0
+	case in.Size > 0:
+		return in.Size
+	}
+	return 4
+}
+
 // An EditorConfig reads .editorconfig files, each once. The zero value is ready. It may
 // be used by several goroutines.
 type EditorConfig struct {

@@ -32,6 +32,10 @@ type Options struct {
 	// path means their program.
 	Command string
 	PID     int
+	// Tools is for editors: Program.Tools is filled in. Sample, when set, is how many
+	// places of one probe point are elaborated then; the others are only counted.
+	Tools  bool
+	Sample int
 }
 
 // unit is a file in use.
@@ -98,6 +102,9 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 	e.lateAutocasts()
 	e.infer()
 	e.finish(files)
+	if opt.Tools {
+		e.elaborateRest(files)
+	}
 	return e.prog
 }
 
@@ -116,6 +123,9 @@ func newElab(files []*syntax.File, opt Options) *elab {
 		e.prog.Diags = append(e.prog.Diags, f.Diags...)
 	}
 	e.broken = diag.HasErrors(e.prog.Diags)
+	if opt.Tools {
+		e.prog.Tools = &Tools{Matches: map[*syntax.ProbePoint]int{}, Aliases: map[*syntax.AliasDecl][]*Probe{}}
+	}
 	return e
 }
 
@@ -333,6 +343,10 @@ func (e *elab) resolveProbes(f *syntax.File, library bool) {
 			}
 			for _, f := range fails {
 				e.reportFail(f)
+			}
+			if pp, ok := pt.(*syntax.ProbePoint); ok && e.prog.Tools != nil {
+				e.prog.Tools.Matches[pp] = len(one)
+				one = one[:min(len(one), e.sample())]
 			}
 			got = append(got, one...)
 			if pp, ok := pt.(*syntax.ProbePoint); ok && pp.Sufficient && len(one) > 0 {

@@ -49,6 +49,8 @@ type Program struct {
 	// Unresolved: something was taken on trust, because nothing is known of the
 	// target or of a script argument. Such a program cannot be compiled.
 	Unresolved bool
+	// Tools is what editors want to know besides, nil without Options.Tools.
+	Tools *Tools
 }
 
 // OK reports whether the program can be compiled: no diagnostic is an error.
@@ -214,6 +216,17 @@ type Body struct {
 	UsesTarget bool
 
 	bad map[syntax.Expr]bool // could not be resolved; an error tells
+	// state is what resolved the body, kept for ValueOf with Options.Tools.
+	state *bodyState
+}
+
+// ValueOf tells the C type of the value of an expression of the body, nil when it is
+// not known, or without Options.Tools.
+func (b *Body) ValueOf(x syntax.Expr) *Value {
+	if b.state == nil {
+		return nil
+	}
+	return b.state.valueOf(x, 0)
 }
 
 // An Entry is a value that is taken when a function is entered, for its return

@@ -184,6 +184,9 @@ func (b *bodyState) run() {
 		return
 	}
 	b.started = true
+	if b.e.opt.Tools {
+		b.body.state = b
+	}
 	b.e.bodies = append(b.e.bodies, b)
 	if b.root != nil {
 		b.expr(b.root)

@@ -180,6 +180,12 @@ type AliasDecl struct {
 	Epilogue *Block // second block, nil if none
 }
 
+// AsProbe is the probe that the alias would be if it had no name, for tools that look
+// into aliases which nothing uses.
+func (n *AliasDecl) AsProbe() *ProbeDecl {
+	return &ProbeDecl{span: n.span, Points: n.Points, Body: n.Body}
+}
+
 // An EmbeddedDecl is embedded C at top level.
 //
 //	embedded = EMBEDDED ;

@@ -103,20 +103,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var editor config.EditorConfig
 	opt.Indent = func(path string) (stapfmt.Indent, error) {
 		in, err := editor.Indentation(path)
-		return indent(in), err
+		return stapfmt.Indent{Spaces: in.Spaces(), TabWidth: in.TabWidth}, err
 	}
 	return rewrite.Run(opt)
-}
-
-// indent takes from .editorconfig what there is to choose: tabs or spaces, and widths.
-func indent(in config.Indentation) stapfmt.Indent {
-	switch {
-	case in.Style == "space" && in.Size > 0:
-		return stapfmt.Indent{Spaces: in.Size, TabWidth: in.TabWidth}
-	case in.Style == "space":
-		return stapfmt.Indent{Spaces: 4, TabWidth: in.TabWidth}
-	}
-	return stapfmt.Indent{TabWidth: in.TabWidth}
 }
 
 // wantColor decides as most programs do: $NO_COLOR and $FORCE_COLOR, then whether there is

@@ -39,7 +39,7 @@ var table = []floor{
 	{folder: "query", may: []string{"sema", "plan"}},
 	{folder: "fmt", may: []string{"syntax"}},
 	{folder: "lint", may: []string{"sema", "plan", "query", "config"}},
-	{folder: "lsp", may: []string{"query", "lint", "fmt"}},
+	{folder: "lsp", may: []string{"query", "lint", "fmt", "config"}},
 	{folder: "compile", may: []string{"plan", "ir", "bundle"}},
 	{folder: "runtime", may: []string{"ir", "bundle", "target"}, not: []string{"target/dwarf"}},
 	{folder: "driver", may: []string{"lsp", "compile", "runtime", "config"}},

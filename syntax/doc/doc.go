@@ -8,8 +8,8 @@
 //	 * Description: text
 //	 */
 //
-// with "function" or "probe" in place of "sfunction", and plain comments directly
-// before a declaration.
+// with "function" or "probe" in place of "sfunction", or "NAME() - summary" alone, and
+// plain comments directly before a declaration.
 package doc
 
 import (
@@ -40,8 +40,9 @@ type Section struct{ Title, Text string }
 
 var (
 	head    = regexp.MustCompile(`^(?:(s?function|s?probe)\s+)(\S+?)(?:\(\))?\s*(?:-+\s*(.*))?$`)
+	call    = regexp.MustCompile(`^(\w+)\(\)\s+-+\s+(.*)$`)
 	param   = regexp.MustCompile(`^@(\w+|\.\.\.)\s*:\s*(.*)$`)
-	section = regexp.MustCompile(`^(Description|Context|Return|Returns|Note|NOTE|Notes|Please note|Arguments|General syntax|Example|Examples|Warning)\s*:\s*(.*)$`)
+	section = regexp.MustCompile(`^(Description|Context|Value|Return|Returns|Note|NOTE|Notes|Please note|Arguments|General syntax|Example|Examples|Warning)\s*:\s*(.*)$`)
 )
 
 // Parse reads the text of one comment, delimiters included, or of several joined by
@@ -64,6 +65,12 @@ func Parse(text string) *Comment {
 			started = true
 			if m := head.FindStringSubmatch(t); m != nil {
 				c.Kind, c.Name, c.Summary = strings.TrimPrefix(m[1], "s"), m[2], m[3]
+				para = &c.Summary
+				continue
+			}
+			// Stapkit's own library writes "NAME() - summary".
+			if m := call.FindStringSubmatch(t); m != nil && strings.HasPrefix(text, "/**") {
+				c.Kind, c.Name, c.Summary = "function", m[1], m[2]
 				para = &c.Summary
 				continue
 			}

@@ -1,0 +1,250 @@
+package lsp
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	protocol "github.com/tliron/glsp/protocol_3_16"
+
+	"stapkit/diag"
+	"stapkit/query"
+)
+
+// settle is how long the server waits for the next key before it looks for mistakes.
+const settle = 20 * time.Millisecond
+
+// codeNeedTarget is sema's note that something is taken on trust.
+const codeNeedTarget = "E1010"
+
+// changed has the diagnostics of a document found and published soon.
+func (s *server) changed(d *document) {
+	if s.client.pull || !s.initialized.Load() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t := s.pending[d.uri]; t != nil {
+		t.Stop()
+	}
+	s.pending[d.uri] = time.AfterFunc(settle, func() {
+		s.spawn("diagnostics", func(ctx context.Context) { s.publish(ctx, d.uri) })
+	})
+}
+
+// publish finds and publishes the diagnostics of the newest version of a document.
+func (s *server) publish(ctx context.Context, uri string) {
+	s.mu.Lock()
+	c := &call{s: s, ctx: ctx, view: s.view}
+	s.mu.Unlock()
+	d := c.view.docs[uri]
+	if d == nil || s.shutdown.Load() {
+		return
+	}
+	q := d.snapshot(s.envs.forDocument(ctx, d.name, d.text))
+	list := c.diagnostics(q)
+	s.mu.Lock()
+	current := s.view.docs[uri] == d
+	s.mu.Unlock()
+	if !current {
+		return // a newer version has its own
+	}
+	s.notify(protocol.ServerTextDocumentPublishDiagnostics, protocol.PublishDiagnosticsParams{
+		URI: uri, Version: ptr(uint32(max(d.version, 0))), Diagnostics: list,
+	})
+}
+
+// closed takes back what was published.
+func (s *server) closed(uri string) {
+	s.mu.Lock()
+	if t := s.pending[uri]; t != nil {
+		t.Stop()
+		delete(s.pending, uri)
+	}
+	s.mu.Unlock()
+	s.tokens.forget(uri)
+	if !s.client.pull {
+		s.notify(protocol.ServerTextDocumentPublishDiagnostics, protocol.PublishDiagnosticsParams{URI: uri, Diagnostics: []protocol.Diagnostic{}})
+	}
+}
+
+// findings are all that is to be said of a script.
+func (c *call) findings(q *query.Snapshot) []diag.Diagnostic {
+	var out []diag.Diagnostic
+	noted := false
+	for _, d := range q.Diagnostics() {
+		if d.Code == codeNeedTarget && q.Env.Target == nil { // one clear note is enough
+			if noted {
+				continue
+			}
+			noted = true
+			d.Message, d.Help = q.Env.Notes()[0], ""
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// diagnostics converts the findings that lie in the script itself.
+func (c *call) diagnostics(q *query.Snapshot) []protocol.Diagnostic {
+	out := []protocol.Diagnostic{}
+	for _, d := range c.findings(q) {
+		if d.Range.IsValid() && d.Range.Start.File != q.Name {
+			// In a macro's body or a library file: shown where the script uses it.
+			moved := false
+			for i, r := range d.Related {
+				if r.Range.Start.File == q.Name {
+					d.Related = append([]diag.Related{{Range: d.Range, Message: "in " + d.Range.Start.File}}, d.Related...)
+					d.Range = d.Related[i+1].Range
+					moved = true
+					break
+				}
+			}
+			if !moved {
+				continue
+			}
+		}
+		out = append(out, c.diagnostic(q, d))
+	}
+	return out
+}
+
+func (c *call) diagnostic(q *query.Snapshot, d diag.Diagnostic) protocol.Diagnostic {
+	s := c.s
+	p := protocol.Diagnostic{Severity: severity(d.Severity), Source: ptr("stapkit"), Message: d.Message}
+	if d.Help != "" {
+		p.Message += "\n" + d.Help
+	}
+	if d.Range.IsValid() {
+		p.Range = s.rangeOf(q.Mapper, d.Range.Start.Offset, max(d.Range.End.Offset, d.Range.Start.Offset))
+	}
+	if d.Code != "" {
+		p.Code = &protocol.IntegerOrString{Value: string(d.Code)}
+		if _, ok := diag.Lookup(d.Code); ok {
+			p.CodeDescription = &protocol.CodeDescription{HRef: s.virtualURI(errorPages + string(d.Code) + ".md")}
+		}
+	}
+	for _, t := range d.Tags {
+		switch t {
+		case diag.Unnecessary:
+			p.Tags = append(p.Tags, protocol.DiagnosticTagUnnecessary)
+		case diag.Deprecated:
+			p.Tags = append(p.Tags, protocol.DiagnosticTagDeprecated)
+		}
+	}
+	for _, r := range d.Related {
+		if l, ok := c.location(q.Env, r.Range); ok {
+			m := r.Message
+			if m == "" {
+				m = "see here"
+			}
+			p.RelatedInformation = append(p.RelatedInformation, protocol.DiagnosticRelatedInformation{Location: l, Message: m})
+		}
+	}
+	return p
+}
+
+// resultID names a list of diagnostics by its content.
+func resultID(list []protocol.Diagnostic) string {
+	b, err := json.Marshal(list)
+	if err != nil {
+		return ""
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:12])
+}
+
+func report(list []protocol.Diagnostic, previous string) diagnosticReport {
+	id := resultID(list)
+	if id != "" && id == previous {
+		return diagnosticReport{Kind: "unchanged", ResultID: id}
+	}
+	return diagnosticReport{Kind: "full", ResultID: id, Items: &list}
+}
+
+func (s *server) pullDiagnostics(c *call, params json.RawMessage) (any, error) {
+	var p documentDiagnosticParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, err
+	}
+	q := c.elaborated(p.TextDocument.URI)
+	if q == nil {
+		return report([]protocol.Diagnostic{}, ""), c.ctx.Err()
+	}
+	return report(c.diagnostics(q), p.PreviousResultID), nil
+}
+
+// maxWorkspaceFiles bounds what is read of a workspace unasked.
+const maxWorkspaceFiles = 2000
+
+// scripts lists the scripts in the workspace's folders.
+func (s *server) scripts(ctx context.Context) []string {
+	s.envs.mu.Lock()
+	folders := append([]string(nil), s.envs.folders...)
+	s.envs.mu.Unlock()
+	var out []string
+	for _, dir := range folders {
+		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return nil // what cannot be read has no scripts for us
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if d.IsDir() {
+				if n := d.Name(); p != dir && (strings.HasPrefix(n, ".") || n == "node_modules" || n == "vendor") {
+					return filepath.SkipDir
+				}
+				return nil
+			}
+			if ext := filepath.Ext(p); ext == ".stp" || ext == ".stpm" {
+				out = append(out, p)
+			}
+			if len(out) >= maxWorkspaceFiles {
+				return filepath.SkipAll
+			}
+			return nil
+		})
+		if err != nil {
+			s.logf("scripts of %s: %v", dir, err)
+		}
+	}
+	return out
+}
+
+func (s *server) pullWorkspaceDiagnostics(c *call, params json.RawMessage) (any, error) {
+	var p workspaceDiagnosticParams
+	if err := json.Unmarshal(params, &p); err != nil {
+		return nil, err
+	}
+	previous := map[string]string{}
+	for _, r := range p.PreviousResultIDs {
+		previous[r.URI] = r.Value
+	}
+	done := s.begin("Checking scripts", fmt.Sprintf("of %d folders", len(s.envs.folders)))
+	defer done()
+	out := workspaceDiagnosticReport{Items: []workspaceDocumentReport{}}
+	for _, name := range s.scripts(c.ctx) {
+		if c.ctx.Err() != nil {
+			return nil, c.ctx.Err()
+		}
+		uri := c.uri(name)
+		if c.view.docs[uri] != nil {
+			continue // open documents are asked for by themselves
+		}
+		text, err := os.ReadFile(name)
+		if err != nil || len(text) > 1<<20 {
+			continue
+		}
+		q := newDocument(uri, 0, text).snapshot(s.envs.forDocument(c.ctx, name, text))
+		out.Items = append(out.Items, workspaceDocumentReport{diagnosticReport: report(c.diagnostics(q), previous[uri]), URI: uri})
+	}
+	return out, nil
+}

@@ -1,0 +1,247 @@
+package query
+
+import (
+	"os"
+	"sort"
+	"strings"
+	"sync"
+
+	"stapkit/diag"
+	"stapkit/sema"
+	"stapkit/syntax"
+	"stapkit/syntax/doc"
+	"stapkit/tapsets"
+	"stapkit/target"
+)
+
+// Config says what scripts are read for.
+type Config struct {
+	// Target is what is probed, nil when nothing is known of it.
+	Target *target.Target
+	// Includes are further library directories (-I).
+	Includes []string
+	// Args are the script arguments, as far as they are known.
+	Args       []string
+	Guru       bool
+	Privilege  string
+	Compatible string
+	// Command and PID are those of -c and -x.
+	Command string
+	PID     int
+	// SourceTree is a directory with the kernel's source, "" for none.
+	SourceTree string
+}
+
+// An Env is a Config with what was opened for it. It is safe for concurrent use.
+type Env struct {
+	Config
+	opt  syntax.Options // of the user's scripts
+	lib  *sema.OpenedLibrary
+	bins *sema.Binaries
+
+	indexOnce sync.Once
+	index     *libraryIndex
+
+	mu     sync.Mutex
+	docs   map[*syntax.File]*doc.File
+	points map[string][]*sema.Probe // of points that were resolved by themselves
+	conts  map[string][]sema.Continuation
+	names  map[string][]string // functions, tracepoints, types: lists that are long
+}
+
+// Open opens the library. The error names a directory that cannot be read; the Env
+// then works without it.
+func Open(c Config) (*Env, error) {
+	e := &Env{Config: c, bins: &sema.Binaries{}, docs: map[*syntax.File]*doc.File{}, points: map[string][]*sema.Probe{}, names: map[string][]string{}}
+	e.opt = syntax.Options{
+		Args: c.Args, ArgsUnknown: true, Privileged: c.Guru, Compatible: c.Compatible,
+		Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege},
+	}
+	lib, err := sema.OpenLibrary(e.opt, c.Includes)
+	if err != nil {
+		var rest []string
+		for _, d := range c.Includes {
+			if _, serr := os.ReadDir(d); serr == nil {
+				rest = append(rest, d)
+			}
+		}
+		if lib, _ = sema.OpenLibrary(e.opt, rest); lib == nil {
+			lib, _ = sema.OpenLibrary(e.opt, nil)
+		}
+	}
+	e.lib = lib
+	e.opt.Macros = lib.Macros
+	return e, err
+}
+
+// Close closes the programs that were looked into. The target is the caller's.
+func (e *Env) Close() error { return e.bins.Close() }
+
+// Warm reads what the first question would wait for.
+func (e *Env) Warm() {
+	e.library()
+	if e.Target != nil {
+		if _, err := e.Target.BTF(); err == nil {
+			e.functionNames("")
+		}
+	}
+}
+
+// Source gives the text of a library file by the name that diagnostics have.
+func (e *Env) Source(name string) ([]byte, bool) { return e.lib.Source(name) }
+
+// LibraryDiags are errors in the macro files of the library directories.
+func (e *Env) LibraryDiags() []diag.Diagnostic { return e.lib.Diags }
+
+// Library is the library that scripts are elaborated with.
+func (e *Env) Library() *sema.Library { return e.lib.Library }
+
+// Notes says in one sentence each what is not known of the target.
+func (e *Env) Notes() []string {
+	if e.Target == nil {
+		return []string{"Nothing is known of the kernel that is probed: its functions, tracepoints and types are taken on trust. Choose a target to see them."}
+	}
+	var out []string
+	for _, n := range e.Target.Notes() {
+		out = append(out, n.Text)
+	}
+	return out
+}
+
+// sampled is how many places of one probe point are elaborated in an editor.
+const sampled = 16
+
+func (e *Env) semaOptions() sema.Options {
+	return sema.Options{
+		Target: e.Target, Library: e.lib.Library, Binaries: e.bins, Guru: e.Guru, Privilege: e.Privilege,
+		Command: e.Command, PID: e.PID, Tools: true, Sample: sampled,
+	}
+}
+
+// docOf gives the documentation of a declaration of any file.
+func (e *Env) docOf(d syntax.Decl) *doc.Comment {
+	f := d.File()
+	e.mu.Lock()
+	df := e.docs[f]
+	e.mu.Unlock()
+	if df == nil {
+		df = doc.New(f)
+		if e.isLibrary(f.Name) { // a user's file lives for one snapshot only
+			e.mu.Lock()
+			e.docs[f] = df
+			e.mu.Unlock()
+		}
+	}
+	if c := df.Of(d); c != nil && !c.Empty() {
+		return c
+	}
+	return nil
+}
+
+func (e *Env) isLibrary(name string) bool {
+	if strings.HasPrefix(name, tapsets.Prefix) {
+		return true
+	}
+	_, ok := e.lib.Texts[name]
+	return ok
+}
+
+// libraryIndex holds what the library declares.
+type libraryIndex struct {
+	funcs   map[string][]*sema.Func // public ones, by name; overloads in order
+	names   []string
+	globals []string
+}
+
+// library reads the whole library, once.
+func (e *Env) library() *libraryIndex {
+	e.indexOnce.Do(func() {
+		x := &libraryIndex{funcs: map[string][]*sema.Func{}}
+		opt := e.semaOptions()
+		opt.Tools = false
+		for _, f := range sema.LibraryFunctions(opt) {
+			if len(x.funcs[f.Name]) == 0 {
+				x.names = append(x.names, f.Name)
+			}
+			x.funcs[f.Name] = append(x.funcs[f.Name], f)
+		}
+		sort.Strings(x.names)
+		e.index = x
+	})
+	return e.index
+}
+
+// cached remembers a long list of names.
+func (e *Env) cached(key string, list func() []string) []string {
+	e.mu.Lock()
+	l, ok := e.names[key]
+	e.mu.Unlock()
+	if ok {
+		return l
+	}
+	l = list()
+	e.mu.Lock()
+	e.names[key] = l
+	e.mu.Unlock()
+	return l
+}
+
+// functionNames lists the kernel's functions, or those of the modules that match.
+func (e *Env) functionNames(module string) []string {
+	if e.Target == nil {
+		return nil
+	}
+	return e.cached("function "+module, func() []string {
+		fs, err := e.Target.Functions(module, "*")
+		if err != nil {
+			return nil // Target.Notes tells
+		}
+		out := make([]string, 0, len(fs))
+		for i := range fs {
+			if len(out) == 0 || out[len(out)-1] != fs[i].Name {
+				out = append(out, fs[i].Name)
+			}
+		}
+		return out
+	})
+}
+
+// resolve resolves probe points apart from any handler, and remembers them by text.
+func (e *Env) resolve(f *syntax.File, points []syntax.Point) []*sema.Probe {
+	var b strings.Builder
+	for _, p := range points {
+		b.WriteString(syntax.PointString(p))
+		b.WriteByte(',')
+	}
+	// What the points mean hangs on the aliases of the file as well.
+	own := false
+	for _, d := range f.Decls {
+		if a, ok := d.(*syntax.AliasDecl); ok {
+			own = true
+			for _, n := range a.Names {
+				b.WriteString("\x00" + syntax.PointString(n))
+			}
+			for _, p := range a.Points {
+				b.WriteString("\x01" + syntax.PointString(p))
+			}
+		}
+	}
+	key := b.String()
+	e.mu.Lock()
+	got, ok := e.points[key]
+	e.mu.Unlock()
+	if ok && !own {
+		return got
+	}
+	got = sema.ResolvePoints(f, points, e.semaOptions())
+	if len(got) > 4*sampled {
+		got = append([]*sema.Probe(nil), got[:4*sampled]...)
+	}
+	e.mu.Lock()
+	if len(e.points) > 500 {
+		clear(e.points)
+	}
+	e.points[key] = got
+	e.mu.Unlock()
+	return got
+}

@@ -1,0 +1,304 @@
+package query
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"stapkit/diag"
+	"stapkit/sema"
+	"stapkit/syntax"
+)
+
+// A Snapshot is one state of one script.
+type Snapshot struct {
+	Env  *Env
+	Name string
+	Text []byte
+	// File is the script in the expanded view.
+	File *syntax.File
+	// Mapper owns all conversions of places in the text.
+	Mapper *syntax.Mapper
+
+	sourceOnce sync.Once
+	source     *syntax.File
+
+	progOnce sync.Once
+	progDone chan struct{}
+	prog     *sema.Program
+}
+
+// Snapshot parses a script. A name ending in .stpm is a macro library.
+func (e *Env) Snapshot(name string, text []byte) *Snapshot {
+	s := &Snapshot{Env: e, Name: name, Text: text, progDone: make(chan struct{})}
+	opt := e.opt
+	opt.Library = e.isLibrary(name)
+	opt.Privileged = opt.Privileged || opt.Library
+	if s.IsMacros() {
+		opt.Macros = nil // its macros may be in the set already
+		s.File = syntax.ParseMacros(name, text, opt)
+	} else {
+		s.File = syntax.ParseFile(name, text, opt)
+	}
+	s.Mapper = s.File.Sources[0].Mapper()
+	return s
+}
+
+// IsMacros reports whether the file is a macro library.
+func (s *Snapshot) IsMacros() bool { return strings.HasSuffix(s.Name, ".stpm") }
+
+// Source is the script in the source view.
+func (s *Snapshot) Source() *syntax.File {
+	s.sourceOnce.Do(func() {
+		opt := s.Env.opt
+		opt.View = syntax.SourceView
+		if s.IsMacros() {
+			s.source = syntax.ParseMacros(s.Name, s.Text, opt)
+		} else {
+			s.source = syntax.ParseFile(s.Name, s.Text, opt)
+		}
+	})
+	return s.source
+}
+
+// Program elaborates the script, once. Macro libraries have an empty program.
+func (s *Snapshot) Program() *sema.Program {
+	s.progOnce.Do(func() {
+		defer close(s.progDone)
+		if s.IsMacros() {
+			s.prog = &sema.Program{Files: []*syntax.File{s.File}, Diags: s.File.Diags, Tools: &sema.Tools{}}
+			return
+		}
+		s.prog = sema.Elaborate([]*syntax.File{s.File}, s.Env.semaOptions())
+	})
+	<-s.progDone
+	return s.prog
+}
+
+// ProgramBy elaborates the script, and gives nil when ctx ends before.
+func (s *Snapshot) ProgramBy(ctx context.Context) *sema.Program {
+	select {
+	case <-s.progDone:
+		return s.prog
+	default:
+	}
+	go s.Program()
+	select {
+	case <-s.progDone:
+		return s.prog
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// elaborated gives the program if it is there.
+func (s *Snapshot) elaborated() *sema.Program {
+	select {
+	case <-s.progDone:
+		return s.prog
+	default:
+		return nil
+	}
+}
+
+// Diagnostics are the findings of parser and elaboration.
+func (s *Snapshot) Diagnostics() []diag.Diagnostic { return s.Program().Diags }
+
+// tokenAt finds the token as written (in File.Raw) at an offset: the one that
+// contains it, else a word that ends there, else -1.
+func (s *Snapshot) tokenAt(off int) int {
+	raw := s.File.Raw
+	lo, hi := 0, len(raw)
+	for lo < hi { // first token with End > off
+		m := (lo + hi) / 2
+		if int(raw[m].End) > off {
+			hi = m
+		} else {
+			lo = m + 1
+		}
+	}
+	if lo < len(raw) && int(raw[lo].Off) <= off && raw[lo].Kind != syntax.EOF {
+		if k := raw[lo].Kind; !k.IsOperator() || lo == 0 || int(raw[lo-1].End) != off || !isWordKind(raw[lo-1].Kind) {
+			return lo
+		}
+	}
+	if lo > 0 && int(raw[lo-1].End) == off && raw[lo-1].Kind != syntax.EOF {
+		return lo - 1
+	}
+	return -1
+}
+
+func isWordKind(k syntax.Kind) bool {
+	switch k {
+	case syntax.Name, syntax.AtWord, syntax.Number, syntax.String, syntax.Arg, syntax.ArgStr:
+		return true
+	}
+	return k.IsKeyword()
+}
+
+// span is a stretch of the script.
+type span struct{ start, end int }
+
+func (s *Snapshot) rawSpan(i int) span { return span{int(s.File.Raw[i].Off), int(s.File.Raw[i].End)} }
+
+// path gives the nodes of the expanded view around a token as written, outermost
+// first; several paths when a macro uses an argument more than once, of which the
+// first is given. It is nil for text that the expanded view does not have.
+func (s *Snapshot) path(raw int) []syntax.Node {
+	if raw < 0 {
+		return nil
+	}
+	off := s.File.Raw[raw].Off
+	for i := range s.File.Tokens {
+		t := &s.File.Tokens[i]
+		if t.Src == 0 && t.Off == off && t.Kind != syntax.EOF {
+			return pathTo(s.File, i)
+		}
+	}
+	return nil
+}
+
+// sourcePath is path in the source view.
+func (s *Snapshot) sourcePath(raw int) []syntax.Node {
+	if raw < 0 || raw >= len(s.Source().Tokens) {
+		return nil
+	}
+	return pathTo(s.Source(), raw)
+}
+
+// pathTo gives the nodes that a token lies in, outermost first.
+func pathTo(f *syntax.File, tok int) []syntax.Node {
+	var out []syntax.Node
+	in := func(n syntax.Node) bool { return n.First() <= tok && tok <= n.Last() }
+	for _, d := range f.Decls {
+		if !in(d) {
+			continue
+		}
+		var n syntax.Node = d
+		for n != nil {
+			out = append(out, n)
+			var next syntax.Node
+			syntax.Children(n, func(c syntax.Node) {
+				if next == nil && in(c) {
+					next = c
+				}
+			})
+			// The name of a function is no child: FuncDecl and Call hold it.
+			n = next
+		}
+		break
+	}
+	return out
+}
+
+// innermost gives the last node of a path that is a T.
+func innermost[T syntax.Node](path []syntax.Node) (T, bool) {
+	for i := len(path) - 1; i >= 0; i-- {
+		if n, ok := path[i].(T); ok {
+			return n, true
+		}
+	}
+	var zero T
+	return zero, false
+}
+
+// declOf gives the declaration of a path.
+func declOf(path []syntax.Node) syntax.Decl {
+	if len(path) == 0 {
+		return nil
+	}
+	d, _ := path[0].(syntax.Decl)
+	return d
+}
+
+// probes gives the probes that a declaration's handler was elaborated for.
+func probesOf(p *sema.Program, d syntax.Decl) []*sema.Probe {
+	if p == nil || p.Tools == nil {
+		return nil
+	}
+	var out []*sema.Probe
+	switch d := d.(type) {
+	case *syntax.ProbeDecl:
+		for _, pr := range p.Tools.Probes {
+			if pr.Decl == d {
+				out = append(out, pr)
+			}
+		}
+	case *syntax.AliasDecl:
+		for _, pr := range p.Tools.Probes {
+			for _, c := range pr.Chain {
+				if c.Alias == d {
+					out = append(out, pr)
+					break
+				}
+			}
+		}
+		out = append(out, p.Tools.Aliases[d]...)
+	}
+	return out
+}
+
+// funcOf gives the function of a declaration.
+func funcOf(p *sema.Program, d *syntax.FuncDecl) *sema.Func {
+	if p == nil || p.Tools == nil {
+		return nil
+	}
+	for _, f := range p.Tools.Funcs {
+		if f.Decl == d {
+			return f
+		}
+	}
+	return nil
+}
+
+// bodies gives the bodies that were elaborated for the code at a path: the
+// function's, or one for each place of a probe; conditions of points included.
+func bodies(p *sema.Program, path []syntax.Node) []*sema.Body {
+	if p == nil {
+		return nil
+	}
+	d := declOf(path)
+	var out []*sema.Body
+	add := func(b *sema.Body) {
+		if b == nil {
+			return
+		}
+		for _, o := range out {
+			if o == b {
+				return
+			}
+		}
+		out = append(out, b)
+		for _, e := range b.Entries {
+			if e.Body != nil {
+				out = append(out, e.Body)
+			}
+		}
+	}
+	if fd, ok := d.(*syntax.FuncDecl); ok {
+		if f := funcOf(p, fd); f != nil {
+			add(f.Body)
+		}
+		return out
+	}
+	for _, pr := range probesOf(p, d) {
+		add(pr.Body)
+		for _, c := range pr.Conds {
+			add(c.Body)
+		}
+	}
+	return out
+}
+
+// offsets turns the range of a node of this file into a span; ok is false when it
+// lies elsewhere, such as in a macro's body.
+func (s *Snapshot) offsets(r diag.Range) (span, bool) {
+	if !r.IsValid() || r.Start.File != s.Name {
+		return span{}, false
+	}
+	end := r.End.Offset
+	if !r.End.IsValid() || end < r.Start.Offset {
+		end = r.Start.Offset
+	}
+	return span{r.Start.Offset, end}, true
+}
