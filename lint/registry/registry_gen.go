@@ -4,6 +4,18 @@ package registry
 
 import (
 	"stapkit/lint"
+	"stapkit/lint/st3001"
+	"stapkit/lint/st3002"
+	"stapkit/lint/st3003"
+	"stapkit/lint/st3004"
+	"stapkit/lint/st3005"
+	"stapkit/lint/st3006"
+	"stapkit/lint/st3007"
+	"stapkit/lint/st3008"
+	"stapkit/lint/st3009"
+	"stapkit/lint/st3010"
+	"stapkit/lint/st3011"
+	"stapkit/lint/st3012"
 	"stapkit/lint/st4001"
 	"stapkit/lint/st4002"
 	"stapkit/lint/st4003"
@@ -31,6 +43,18 @@ import (
 
 // rules are all rules in the order of their names.
 var rules = []*lint.Analyzer{
+	st3001.Analyzer,
+	st3002.Analyzer,
+	st3003.Analyzer,
+	st3004.Analyzer,
+	st3005.Analyzer,
+	st3006.Analyzer,
+	st3007.Analyzer,
+	st3008.Analyzer,
+	st3009.Analyzer,
+	st3010.Analyzer,
+	st3011.Analyzer,
+	st3012.Analyzer,
 	st4001.Analyzer,
 	st4002.Analyzer,
 	st4003.Analyzer,

@@ -6,6 +6,18 @@ import (
 	"testing"
 
 	"stapkit/lint/linttest"
+	"stapkit/lint/st3001"
+	"stapkit/lint/st3002"
+	"stapkit/lint/st3003"
+	"stapkit/lint/st3004"
+	"stapkit/lint/st3005"
+	"stapkit/lint/st3006"
+	"stapkit/lint/st3007"
+	"stapkit/lint/st3008"
+	"stapkit/lint/st3009"
+	"stapkit/lint/st3010"
+	"stapkit/lint/st3011"
+	"stapkit/lint/st3012"
 	"stapkit/lint/st4001"
 	"stapkit/lint/st4002"
 	"stapkit/lint/st4003"
@@ -30,6 +42,30 @@ import (
 	"stapkit/lint/st4025"
 	"stapkit/lint/st4026"
 )
+
+func TestST3001(t *testing.T) { linttest.Run(t, st3001.Analyzer, "../st3001") }
+
+func TestST3002(t *testing.T) { linttest.Run(t, st3002.Analyzer, "../st3002") }
+
+func TestST3003(t *testing.T) { linttest.Run(t, st3003.Analyzer, "../st3003") }
+
+func TestST3004(t *testing.T) { linttest.Run(t, st3004.Analyzer, "../st3004") }
+
+func TestST3005(t *testing.T) { linttest.Run(t, st3005.Analyzer, "../st3005") }
+
+func TestST3006(t *testing.T) { linttest.Run(t, st3006.Analyzer, "../st3006") }
+
+func TestST3007(t *testing.T) { linttest.Run(t, st3007.Analyzer, "../st3007") }
+
+func TestST3008(t *testing.T) { linttest.Run(t, st3008.Analyzer, "../st3008") }
+
+func TestST3009(t *testing.T) { linttest.Run(t, st3009.Analyzer, "../st3009") }
+
+func TestST3010(t *testing.T) { linttest.Run(t, st3010.Analyzer, "../st3010") }
+
+func TestST3011(t *testing.T) { linttest.Run(t, st3011.Analyzer, "../st3011") }
+
+func TestST3012(t *testing.T) { linttest.Run(t, st3012.Analyzer, "../st3012") }
 
 func TestST4001(t *testing.T) { linttest.Run(t, st4001.Analyzer, "../st4001") }
 
