@@ -39,6 +39,22 @@ import (
 	"stapkit/lint/st4024"
 	"stapkit/lint/st4025"
 	"stapkit/lint/st4026"
+	"stapkit/lint/st5001"
+	"stapkit/lint/st5002"
+	"stapkit/lint/st5003"
+	"stapkit/lint/st5004"
+	"stapkit/lint/st5005"
+	"stapkit/lint/st5006"
+	"stapkit/lint/st5007"
+	"stapkit/lint/st7001"
+	"stapkit/lint/st7002"
+	"stapkit/lint/st7003"
+	"stapkit/lint/st7004"
+	"stapkit/lint/st7005"
+	"stapkit/lint/st7006"
+	"stapkit/lint/st7009"
+	"stapkit/lint/st7010"
+	"stapkit/lint/st7012"
 )
 
 // rules are all rules in the order of their names.
@@ -78,4 +94,20 @@ var rules = []*lint.Analyzer{
 	st4024.Analyzer,
 	st4025.Analyzer,
 	st4026.Analyzer,
+	st5001.Analyzer,
+	st5002.Analyzer,
+	st5003.Analyzer,
+	st5004.Analyzer,
+	st5005.Analyzer,
+	st5006.Analyzer,
+	st5007.Analyzer,
+	st7001.Analyzer,
+	st7002.Analyzer,
+	st7003.Analyzer,
+	st7004.Analyzer,
+	st7005.Analyzer,
+	st7006.Analyzer,
+	st7009.Analyzer,
+	st7010.Analyzer,
+	st7012.Analyzer,
 }

@@ -41,6 +41,22 @@ import (
 	"stapkit/lint/st4024"
 	"stapkit/lint/st4025"
 	"stapkit/lint/st4026"
+	"stapkit/lint/st5001"
+	"stapkit/lint/st5002"
+	"stapkit/lint/st5003"
+	"stapkit/lint/st5004"
+	"stapkit/lint/st5005"
+	"stapkit/lint/st5006"
+	"stapkit/lint/st5007"
+	"stapkit/lint/st7001"
+	"stapkit/lint/st7002"
+	"stapkit/lint/st7003"
+	"stapkit/lint/st7004"
+	"stapkit/lint/st7005"
+	"stapkit/lint/st7006"
+	"stapkit/lint/st7009"
+	"stapkit/lint/st7010"
+	"stapkit/lint/st7012"
 )
 
 func TestST3001(t *testing.T) { linttest.Run(t, st3001.Analyzer, "../st3001") }
@@ -112,3 +128,35 @@ func TestST4024(t *testing.T) { linttest.Run(t, st4024.Analyzer, "../st4024") }
 func TestST4025(t *testing.T) { linttest.Run(t, st4025.Analyzer, "../st4025") }
 
 func TestST4026(t *testing.T) { linttest.Run(t, st4026.Analyzer, "../st4026") }
+
+func TestST5001(t *testing.T) { linttest.Run(t, st5001.Analyzer, "../st5001") }
+
+func TestST5002(t *testing.T) { linttest.Run(t, st5002.Analyzer, "../st5002") }
+
+func TestST5003(t *testing.T) { linttest.Run(t, st5003.Analyzer, "../st5003") }
+
+func TestST5004(t *testing.T) { linttest.Run(t, st5004.Analyzer, "../st5004") }
+
+func TestST5005(t *testing.T) { linttest.Run(t, st5005.Analyzer, "../st5005") }
+
+func TestST5006(t *testing.T) { linttest.Run(t, st5006.Analyzer, "../st5006") }
+
+func TestST5007(t *testing.T) { linttest.Run(t, st5007.Analyzer, "../st5007") }
+
+func TestST7001(t *testing.T) { linttest.Run(t, st7001.Analyzer, "../st7001") }
+
+func TestST7002(t *testing.T) { linttest.Run(t, st7002.Analyzer, "../st7002") }
+
+func TestST7003(t *testing.T) { linttest.Run(t, st7003.Analyzer, "../st7003") }
+
+func TestST7004(t *testing.T) { linttest.Run(t, st7004.Analyzer, "../st7004") }
+
+func TestST7005(t *testing.T) { linttest.Run(t, st7005.Analyzer, "../st7005") }
+
+func TestST7006(t *testing.T) { linttest.Run(t, st7006.Analyzer, "../st7006") }
+
+func TestST7009(t *testing.T) { linttest.Run(t, st7009.Analyzer, "../st7009") }
+
+func TestST7010(t *testing.T) { linttest.Run(t, st7010.Analyzer, "../st7010") }
+
+func TestST7012(t *testing.T) { linttest.Run(t, st7012.Analyzer, "../st7012") }
