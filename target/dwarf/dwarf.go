@@ -14,6 +14,7 @@ import (
 	"debug/elf"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -24,6 +25,7 @@ import (
 
 	"stapkit/target/ctype"
 	elffile "stapkit/target/elf"
+	"stapkit/target/store"
 )
 
 // ErrNoDebug says that there is no debugging information for a file. It comes
@@ -44,14 +46,8 @@ type Data struct {
 	elf    *elffile.File
 	frames func() (*elffile.Frames, error)
 
-	funcs map[string][]ref // subprograms by name
-	types map[typeKey]ref  // first complete definition of a name
-	vars  map[string][]ref // file-level variables with a location
-	names func() []string  // of funcs, sorted
-
-	// crossUnit: inlined instances refer to functions of other units, as
-	// link-time optimisation has them.
-	crossUnit bool
+	x     *index
+	names func() []string // of functions, sorted
 
 	mu    sync.Mutex
 	cache map[typeRef]converted
@@ -64,6 +60,9 @@ type Data struct {
 
 	enumOnce sync.Once
 	enums    map[string]enumConst
+
+	filesOnce sync.Once
+	filesErr  error
 
 	linesOnce sync.Once
 	unitRange []unitRange
@@ -89,6 +88,10 @@ type typeKey struct {
 
 // maxDebug bounds a section that is read; Linux with everything has 1 GB.
 const maxDebug = 4 << 30
+
+// lazyFrom is the size of .debug_info from which on only the units that are asked
+// for are read.
+const lazyFrom = 1 << 20
 
 // Load reads the debugging information of a program, from the program itself
 // or from the separate file that search finds (nil searches nothing). It fails
@@ -117,14 +120,7 @@ func Load(program *elffile.File, search *elffile.Search) (*Data, error) {
 	}
 	d := &Data{Program: program, Path: path, elf: src, cache: map[typeRef]converted{}, inlines: map[*unit]map[entryKey][]inlinedAt{}}
 	d.frames = sync.OnceValues(d.readFrames)
-	d.names = sync.OnceValue(func() []string {
-		out := make([]string, 0, len(d.funcs))
-		for n := range d.funcs {
-			out = append(out, n)
-		}
-		slices.Sort(out)
-		return out
-	})
+	d.names = sync.OnceValue(func() []string { return d.x.funcs.all() })
 	err := protect(path, func() error {
 		f, err := open(src, path, search, true)
 		if err != nil {
@@ -176,11 +172,9 @@ func hasInfo(f *elffile.File) bool {
 // open reads the debug sections of a file, and with alt those of the
 // supplementary file that it names.
 func open(src *elffile.File, path string, search *elffile.Search, alt bool) (*file, error) {
-	if src.Type == elf.ET_REL {
-		return nil, errors.New("relocatable files are not read yet as debugging information")
-	}
 	f := &file{path: path, bo: src.Order, abbrevs: map[uint64]*abbrevTable{}}
 	var info, types, altLink []byte
+	var infoReader io.ReaderAt
 	for _, s := range src.ELF().Sections {
 		if s.Type == elf.SHT_NOBITS {
 			continue
@@ -216,7 +210,12 @@ func open(src *elffile.File, path string, search *elffile.Search, alt bool) (*fi
 		default:
 			continue
 		}
-		data, err := src.SectionData(s, maxDebug)
+		if r, ok := src.SectionReader(s); ok && to == &info && alt && s.Size > lazyFrom && s.Size <= maxDebug {
+			// The system gives memory only for what is read into it later.
+			infoReader, info = r, make([]byte, s.Size)
+			continue
+		}
+		data, err := src.Relocated(s, maxDebug)
 		if err != nil {
 			return nil, err
 		}
@@ -231,11 +230,11 @@ func open(src *elffile.File, path string, search *elffile.Search, alt bool) (*fi
 		}
 	}
 	var err error
-	if f.info, err = f.parseUnits(info, false); err != nil {
+	if f.info, err = f.parseUnits(info, infoReader, false); err != nil {
 		return nil, err
 	}
 	if types != nil {
-		if f.types, err = f.parseUnits(types, true); err != nil {
+		if f.types, err = f.parseUnits(types, nil, true); err != nil {
 			return nil, err
 		}
 	}
@@ -324,6 +323,10 @@ func (d *Data) index() error {
 	if uint64(len(units)) > 1<<31 {
 		return errors.New("too many units")
 	}
+	key := d.storeKey()
+	if d.x = d.stored(key); d.x != nil {
+		return nil
+	}
 	workers := min(runtime.GOMAXPROCS(0), 8, len(units)/16+1)
 	out := make([]scan, workers)
 	var wg sync.WaitGroup
@@ -349,33 +352,44 @@ func (d *Data) index() error {
 			return out[i].err
 		}
 	}
+	crossUnit := false
 	for _, t := range d.f.abbrevs {
 		for _, a := range t.all {
 			for _, at := range a.attrs {
 				if a.tag == tagInlined && at.at == atAbstractOrigin && at.form != formRef4 && at.form != formRef1 && at.form != formRef2 && at.form != formRefUdata && at.form != formRef8 {
-					d.crossUnit = true
+					crossUnit = true
 				}
 			}
 		}
 	}
-	if workers == 0 {
-		return nil
-	}
-	d.funcs, d.types, d.vars = out[0].funcs, out[0].types, out[0].vars
-	for _, s := range out[1:] {
-		for n, rs := range s.funcs {
-			d.funcs[n] = append(d.funcs[n], rs...)
-		}
-		for n, rs := range s.vars {
-			d.vars[n] = append(d.vars[n], rs...)
-		}
-		for k, r := range s.types {
-			if _, dup := d.types[k]; !dup {
-				d.types[k] = r
+	all := &scan{}
+	if workers > 0 {
+		all = &out[0]
+		for _, s := range out[1:] {
+			for n, rs := range s.funcs {
+				all.funcs[n] = append(all.funcs[n], rs...)
+			}
+			for n, rs := range s.vars {
+				all.vars[n] = append(all.vars[n], rs...)
+			}
+			for k, r := range s.types {
+				if _, dup := all.types[k]; !dup {
+					all.types[k] = r
+				}
 			}
 		}
 	}
-	return nil
+	var b []byte
+	if key == "" {
+		b = all.encode(crossUnit, nil, nil)
+	} else {
+		b = all.encode(crossUnit, d.lineHeaders(), d.codeRanges())
+		// Without it the next one reads everything again.
+		_ = store.Put(storeKind, key, b)
+	}
+	var err error
+	d.x, err = decodeIndex(b)
+	return err
 }
 
 // unit walks the entries of a unit in one pass, entering namespaces, modules
@@ -386,6 +400,10 @@ func (s *scan) unit(u *unit, n uint32) error {
 	}
 	if u.info().split {
 		return errors.New("split debugging information (.dwo files) is not supported; compile without -gsplit-dwarf")
+	}
+	abbrevs, err := u.sec.d.abbrevTable(u.abbrevOff)
+	if err != nil {
+		return fmt.Errorf("unit at %#x: %w", u.off, err)
 	}
 	c := u.cursor(u.first)
 	depth, skip := 0, -1 // skip: depth below which nothing is of interest
@@ -402,7 +420,7 @@ func (s *scan) unit(u *unit, n uint32) error {
 			}
 			continue
 		}
-		ab := u.abbrevs.get(code)
+		ab := abbrevs.get(code)
 		if ab == nil || c.bad {
 			return fmt.Errorf("unit at %#x: entry at %#x is malformed", u.off, off)
 		}
@@ -541,6 +559,9 @@ func originName(e entry) string {
 
 // entry gives the entry of a ref.
 func (d *Data) entry(r ref) entry {
+	if int(r.unit) >= len(d.units) {
+		return entry{} // an index that does not fit
+	}
 	u := d.units[r.unit]
 	return u.entryAt(u.off + uint64(r.off))
 }
@@ -565,8 +586,8 @@ func (d *Data) Type(name string) (ctype.Type, bool) {
 		}
 	}
 	for _, tag := range tags {
-		if r, ok := d.types[typeKey{tag, name}]; ok {
-			return d.typeOf(d.entry(r)), true
+		if rs := d.x.types.find(typeName(typeKey{tag, name})); len(rs) > 0 {
+			return d.typeOf(d.entry(rs[0])), true
 		}
 	}
 	return nil, false

@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -539,8 +540,14 @@ func kernelImage(t testing.TB) string {
 		return p
 	}
 	ms, err := filepath.Glob("/usr/lib/debug/boot/vmlinux-*")
+	if err == nil && len(ms) == 0 {
+		// Where the tests' kernels are kept (internal/guest).
+		if cache, cerr := os.UserCacheDir(); cerr == nil {
+			ms, err = filepath.Glob(filepath.Join(cache, "stapkit/guest/*-debug/root/usr/lib/debug/boot/vmlinux-*"))
+		}
+	}
 	if err != nil || len(ms) == 0 {
-		t.Skip("no kernel with debugging information (a package linux-image-*-dbg, or STAPKIT_VMLINUX)")
+		t.Skip("no kernel with debugging information (make debug-kernel, a package linux-image-*-dbg, or STAPKIT_VMLINUX)")
 	}
 	return ms[0]
 }
@@ -672,10 +679,10 @@ func FuzzInfo(f *testing.F) {
 		}
 		file := &file{bo: program.Order, abbrevs: map[uint64]*abbrevTable{}, abbrev: abbrev, str: str, lineStr: lineStr, line: line, loc: loc, loclists: loc, ranges: ranges, rnglists: ranges, addr: ranges, strOffsets: loc}
 		var err error
-		if file.info, err = file.parseUnits(info, false); err != nil {
+		if file.info, err = file.parseUnits(info, nil, false); err != nil {
 			return
 		}
-		if file.types, err = file.parseUnits(types, true); err != nil {
+		if file.types, err = file.parseUnits(types, nil, true); err != nil {
 			return
 		}
 		d := &Data{Program: program, elf: program, f: file, cache: map[typeRef]converted{}, inlines: map[*unit]map[entryKey][]inlinedAt{}}
@@ -684,7 +691,7 @@ func FuzzInfo(f *testing.F) {
 			return
 		}
 		n := 0
-		for name := range d.funcs {
+		for _, name := range d.x.funcs.all() {
 			for _, i := range append(d.Lookup(name), d.Inlined(name)...) {
 				if n++; n > 20 {
 					return
@@ -701,23 +708,128 @@ func FuzzInfo(f *testing.F) {
 				i.Callees()
 			}
 		}
-		for k := range d.types {
+		for _, k := range d.x.types.all() {
 			if n++; n > 40 {
 				break
 			}
-			typ, _ := d.Type(k.name)
+			typ, _ := d.Type(k[1:])
 			if typ != nil {
 				ctype.Layout(typ)
 				ctype.Encode(typ)
 			}
 		}
-		for name := range d.vars {
+		for _, name := range d.x.vars.all() {
 			for _, v := range d.Globals(name, "") {
 				v.Location(0)
 			}
 		}
 		d.Constant("RED")
 		d.LineOf(0x1140)
+		d.NamesIn(func(string) bool { return true })
 		d.At(0x1140)
+	})
+}
+
+// TestRelocatable reads an object file, as kernel modules are, and the program
+// that it is linked to: what differs is addresses.
+func TestRelocatable(t *testing.T) {
+	for _, v := range [][]string{{"-O2", "-gdwarf-5"}, {"-O2", "-gdwarf-4", "-ffunction-sections"}, {"-O0"}} {
+		object := load(t, compile(t, "args.c", append([]string{"-c"}, v...)...))
+		linked := load(t, compile(t, "args.c", v...))
+		if got, want := object.Names(), linked.Names(); !slices.Equal(got, want) || len(want) < 5 {
+			t.Errorf("%v: object has %v, linked %v", v, got, want)
+		}
+		for _, name := range linked.Names() {
+			a, b := object.Lookup(name), linked.Lookup(name)
+			if len(a) != len(b) {
+				t.Errorf("%v: %s has %d instances, linked %d", v, name, len(a), len(b))
+				continue
+			}
+			for i := range a {
+				la, erra := a[i].Lines()
+				lb, errb := b[i].Lines()
+				if erra != nil || errb != nil || len(la) != len(lb) {
+					t.Errorf("%v: %s: %d lines (%v), linked %d (%v)", v, name, len(la), erra, len(lb), errb)
+					continue
+				}
+				for k := range la {
+					if la[k].Line.Line != lb[k].Line.Line || filepath.Base(la[k].File) != filepath.Base(lb[k].File) || la[k].Addr-a[i].Addr != lb[k].Addr-b[i].Addr {
+						t.Errorf("%v: %s: line %d is %v at +%#x, linked %v at +%#x", v, name, k, la[k].Line, la[k].Addr-a[i].Addr, lb[k].Line, lb[k].Addr-b[i].Addr)
+					}
+				}
+				s, off, ok := object.Program.At(a[i].Addr)
+				if !ok || off != 0 || s.Name != name {
+					t.Errorf("%v: the symbol at %s is %s+%d", v, name, s.Name, off)
+				}
+				// Where variables are inside depends on the frame tables.
+				pc := la[len(la)-1].Addr
+				va, vb := a[i].Locals(pc), b[i].Locals(pc-a[i].Addr+b[i].Addr)
+				for k := range min(len(va), len(vb)) {
+					x, errx := va[k].Location(pc)
+					y, erry := vb[k].Location(pc - a[i].Addr + b[i].Addr)
+					if fmt.Sprint(x, errx) != fmt.Sprint(y, erry) && x.Base != Static {
+						t.Errorf("%v: %s: %s is at %v (%v), linked %v (%v)", v, name, va[k].Name, x, errx, y, erry)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestStored reads an index that was kept, a damaged one and none.
+func TestStored(t *testing.T) {
+	t.Setenv("STAPKIT_CACHE", t.TempDir())
+	path := kernelImage(t)
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	start := time.Now()
+	first := load(t, path)
+	cold := time.Since(start)
+	start = time.Now()
+	second := load(t, path)
+	warm := time.Since(start)
+	t.Logf("first answer after %v, later ones after %v", cold, warm)
+	if cold > 10*time.Second || warm > cold/2 {
+		t.Errorf("first answer after %v, later ones after %v", cold, warm)
+	}
+	if a, b := first.Names(), second.Names(); !slices.Equal(a, b) || len(a) < 10000 {
+		t.Errorf("%d names, then %d", len(a), len(b))
+	}
+	match := func(f string) bool { return MatchFile(f, "fs/read_write.c") }
+	if a, b := first.NamesIn(match), second.NamesIn(match); !slices.Equal(a, b) || !slices.Contains(a, "vfs_read") {
+		t.Errorf("names of a file: %d, then %d", len(a), len(b))
+	}
+	for _, name := range []string{"vfs_read", "get_current"} {
+		a, b := first.Lookup(name), second.Lookup(name)
+		if len(a) != len(b) || len(a) > 0 && (a[0].Addr != b[0].Addr || a[0].Decl != b[0].Decl) {
+			t.Errorf("%s: %v, then %v", name, a, b)
+		}
+		if l, ok := second.LineOf(second.Lookup("vfs_read")[0].Addr); !ok || l.File != "fs/read_write.c" {
+			t.Errorf("line of vfs_read: %v", l)
+		}
+	}
+}
+
+// FuzzIndex decodes damaged indexes: what is taken has to be searchable.
+func FuzzIndex(f *testing.F) {
+	s := &scan{funcs: map[string][]ref{"a": {{0, 1}}, "b": {{1, 2}, {3, 4}}}, types: map[typeKey]ref{{tagStruct, "s"}: {0, 9}}, vars: map[string][]ref{}}
+	f.Add(s.encode(true, nil, nil), "a")
+	f.Add(s.encode(false, map[string][]ref{"x.c": {{0, 0}}}, []unitRange{{1, 2, 0}}), "x.c")
+	f.Fuzz(func(t *testing.T, b []byte, name string) {
+		x, err := decodeIndex(b)
+		if err != nil {
+			return
+		}
+		for _, tab := range []*names{&x.funcs, &x.types, &x.vars, &x.files} {
+			if tab.at == nil {
+				continue
+			}
+			tab.find(name)
+			for i := range tab.n {
+				tab.name(i)
+				tab.refsAt(i)
+			}
+		}
 	})
 }

@@ -54,7 +54,7 @@ type Instance struct {
 func (d *Data) Lookup(name string) []*Instance {
 	var out []*Instance
 	seen := map[entryKey]*Func{}
-	for _, r := range d.funcs[name] {
+	for _, r := range d.x.funcs.find(name) {
 		e := d.entry(r)
 		if !e.valid() {
 			continue
@@ -74,11 +74,10 @@ func (d *Data) Lookup(name string) []*Instance {
 // library's __libc_malloc.
 func (d *Data) At(addr uint64) (*Instance, bool) {
 	d.addrOnce.Do(func() {
-		for _, rs := range d.funcs {
-			for _, r := range rs {
-				if a, ok := d.entry(r).entryPC(); ok {
-					d.byAddr = append(d.byAddr, addrRef{a, r})
-				}
+		for k := range len(d.x.funcs.refs) / 8 {
+			r := d.x.funcs.ref(k)
+			if a, ok := d.entry(r).entryPC(); ok {
+				d.byAddr = append(d.byAddr, addrRef{a, r})
 			}
 		}
 		slices.SortFunc(d.byAddr, func(a, b addrRef) int {
@@ -219,7 +218,7 @@ func (d *Data) Inlined(name string) []*Instance {
 	// unless the file says otherwise.
 	origins := map[entryKey]bool{}
 	units := map[*unit]bool{}
-	for _, r := range d.funcs[name] {
+	for _, r := range d.x.funcs.find(name) {
 		if e := d.entry(r); e.valid() {
 			origins[canonical(e).key()] = true
 			units[e.u] = true
@@ -228,7 +227,7 @@ func (d *Data) Inlined(name string) []*Instance {
 	var out []*Instance
 	seen := map[entryKey]*Func{}
 	for _, u := range d.f.info.units {
-		if !units[u] && !d.crossUnit {
+		if !units[u] && !d.x.crossUnit {
 			continue
 		}
 		m := d.inlinedIn(u)
@@ -272,7 +271,7 @@ func (d *Data) inlinedIn(u *unit) map[entryKey][]inlinedAt {
 	}
 	m := map[entryKey][]inlinedAt{}
 	d.inlines[u] = m
-	c := u.cursor(u.first)
+	c, abbrevs := u.cursor(u.first), u.abbrev()
 	var outer []uint32 // enclosing function of each open list of children
 	in := uint32(0)
 	for c.off < len(c.data) {
@@ -284,7 +283,7 @@ func (d *Data) inlinedIn(u *unit) map[entryKey][]inlinedAt {
 			}
 			continue
 		}
-		ab := u.abbrevs.get(code)
+		ab := abbrevs.get(code)
 		if ab == nil || c.bad {
 			break // index has seen the unit whole; what is left is padding
 		}
@@ -723,7 +722,7 @@ func (i *Instance) Callees() []string {
 // file as MatchFile does ("" is all).
 func (d *Data) Globals(name, file string) []*Variable {
 	var out []*Variable
-	for _, r := range d.vars[name] {
+	for _, r := range d.x.vars.find(name) {
 		e := d.entry(r)
 		if !e.valid() {
 			continue

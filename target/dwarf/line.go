@@ -2,6 +2,7 @@ package dwarf
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"path"
 	"slices"
@@ -68,7 +69,12 @@ const (
 	lnctDir  = 2
 )
 
-func (u *unit) parseLines(r *rootInfo) (*lineTable, error) {
+// lineFiles reads the head of the unit's line table only.
+func (u *unit) lineFiles(r *rootInfo) (*lineTable, error) { return u.readLines(r, false) }
+
+func (u *unit) parseLines(r *rootInfo) (*lineTable, error) { return u.readLines(r, true) }
+
+func (u *unit) readLines(r *rootInfo, rows bool) (*lineTable, error) {
 	f := u.sec.d
 	if r.stmtList >= uint64(len(f.line)) {
 		return nil, errLines
@@ -118,6 +124,9 @@ func (u *unit) parseLines(r *rootInfo) (*lineTable, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	if !rows {
+		return t, nil
 	}
 	c.off = program
 
@@ -293,7 +302,7 @@ func (u *unit) files5(c *cursor, t *lineTable, wide bool) error {
 
 // unitForms is a unit to read forms with that are in another section.
 func unitForms(u *unit, wide bool) *unit {
-	return &unit{sec: u.sec, version: 5, addrSize: u.addrSize, wide: wide, abbrevs: u.abbrevs, off: u.off, first: u.first, end: u.end}
+	return &unit{sec: u.sec, version: 5, addrSize: u.addrSize, wide: wide, off: u.off, first: u.first, end: u.end}
 }
 
 // joinPath names a file as SystemTap does: a directory of compilation that is
@@ -316,7 +325,7 @@ func (r *rootInfo) dir() string {
 // unitRange is a piece of code of a unit.
 type unitRange struct {
 	start, end uint64
-	u          *unit
+	unit       uint32
 }
 
 // ranges calls yield with the address ranges of an entry.
@@ -350,39 +359,53 @@ func (u *unit) highPC(v value, low uint64) (uint64, bool) {
 // unitsByAddress makes, once, the list of the code of all units.
 func (d *Data) unitsByAddress() []unitRange {
 	d.linesOnce.Do(func() {
-		for _, u := range d.f.info.units {
-			root := u.entryAt(u.first)
-			if !root.valid() {
-				continue
-			}
-			n := len(d.unitRange)
-			// A malformed list leaves the unit to its line table below.
-			_ = root.ranges(func(start, end uint64) bool {
-				if start != 0 {
-					d.unitRange = append(d.unitRange, unitRange{start, end, u})
-				}
-				return true
-			})
-			if len(d.unitRange) > n || !u.info().hasStmt {
-				continue
-			}
-			t, err := u.table()
-			if err != nil {
-				continue
-			}
-			start := uint64(0)
-			for i, r := range t.rows {
-				if i == 0 || t.rows[i-1].end {
-					start = r.addr
-				}
-				if r.end {
-					d.unitRange = append(d.unitRange, unitRange{start, r.addr, u})
-				}
-			}
+		if !d.x.complete {
+			d.unitRange = d.codeRanges()
+			return
 		}
-		slices.SortFunc(d.unitRange, func(a, b unitRange) int { return cmp.Compare(a.start, b.start) })
+		le := binary.LittleEndian
+		for b := d.x.ranges; len(b) >= rangeSize; b = b[rangeSize:] {
+			d.unitRange = append(d.unitRange, unitRange{le.Uint64(b), le.Uint64(b[8:]), le.Uint32(b[16:])})
+		}
 	})
 	return d.unitRange
+}
+
+// codeRanges reads which code is of which unit.
+func (d *Data) codeRanges() []unitRange {
+	var out []unitRange
+	for i, u := range d.f.info.units {
+		root := u.entryAt(u.first)
+		if !root.valid() {
+			continue
+		}
+		n := len(out)
+		// A malformed list leaves the unit to its line table below.
+		_ = root.ranges(func(start, end uint64) bool {
+			if start != 0 {
+				out = append(out, unitRange{start, end, uint32(i)})
+			}
+			return true
+		})
+		if len(out) > n || !u.info().hasStmt {
+			continue
+		}
+		t, err := u.table()
+		if err != nil {
+			continue
+		}
+		start := uint64(0)
+		for k, r := range t.rows {
+			if k == 0 || t.rows[k-1].end {
+				start = r.addr
+			}
+			if r.end {
+				out = append(out, unitRange{start, r.addr, uint32(i)})
+			}
+		}
+	}
+	slices.SortStableFunc(out, func(a, b unitRange) int { return cmp.Compare(a.start, b.start) })
+	return out
 }
 
 // unitOf finds the unit that the code at an address is of.
@@ -397,8 +420,8 @@ func (d *Data) unitOf(addr uint64) *unit {
 	// Ranges are disjoint but for hand-written oddities.
 	for n := 0; i > 0 && n < 16; n++ {
 		i--
-		if addr < rs[i].end {
-			return rs[i].u
+		if addr < rs[i].end && int(rs[i].unit) < len(d.f.info.units) {
+			return d.f.info.units[rs[i].unit]
 		}
 	}
 	return nil
@@ -436,8 +459,11 @@ type Statement struct {
 // Statements calls yield with the statements of all files that match, unit by
 // unit and by address. Rows that are no recommended breakpoints are left out.
 func (d *Data) Statements(match func(file string) bool, yield func(Statement) bool) error {
-	for _, u := range d.f.info.units {
-		t, err := u.table()
+	for _, i := range d.unitsWith(match) {
+		if i >= len(d.f.info.units) {
+			continue // an index that does not fit
+		}
+		t, err := d.f.info.units[i].table()
 		if err != nil {
 			return err
 		}

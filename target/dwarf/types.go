@@ -230,7 +230,8 @@ func (d *Data) structType(e entry, name string, size int64) ctype.Type {
 		}
 	}
 	if e.flag(atDeclaration) {
-		if r, ok := d.types[typeKey{tag, name}]; ok && name != "" {
+		if rs := d.x.types.find(typeName(typeKey{tag, name})); len(rs) > 0 && name != "" {
+			r := rs[0]
 			return d.convert(d.entry(r), 1).t
 		}
 		return &ctype.Forward{Name: name, Kind: kind}

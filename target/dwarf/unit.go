@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"slices"
 	"sync"
 )
@@ -355,7 +356,11 @@ type unit struct {
 	typeUnit  bool
 	signature uint64 // of a type unit
 	typeOff   uint64 // of its type, from off
-	abbrevs   *abbrevTable
+	abbrevOff uint64
+
+	abbrevOnce sync.Once
+	abbrevs    *abbrevTable // see abbrev
+	loadOnce   sync.Once
 
 	rootOnce sync.Once
 	root     rootInfo
@@ -382,10 +387,29 @@ type rootInfo struct {
 
 // section is a .debug_info or .debug_types section.
 type section struct {
-	d     *file
-	data  []byte
+	d    *file
+	data []byte
+	// r, when it is set, is where the content comes from: data then holds only what
+	// was asked for, since scripts ask for little of what a kernel has.
+	r     io.ReaderAt
 	units []*unit // by offset
 	types bool    // .debug_types
+}
+
+// fill brings in a part of the content. What cannot be read stays zero, which is no
+// entry.
+func (s *section) fill(off, end uint64) {
+	if end = min(end, uint64(len(s.data))); s.r == nil || off >= end {
+		return
+	}
+	if n, err := s.r.ReadAt(s.data[off:end], int64(off)); err != nil {
+		clear(s.data[off+uint64(n) : end])
+	}
+}
+
+// load brings in the whole unit.
+func (u *unit) load() {
+	u.loadOnce.Do(func() { u.sec.fill(u.off, u.end) })
 }
 
 // file is the debug sections of one file.
@@ -430,10 +454,27 @@ func (f *file) abbrevTable(off uint64) (*abbrevTable, error) {
 	return t, nil
 }
 
+// maxHeader is the size of the largest header of a unit.
+const maxHeader = 40
+
+// abbrev gives the layouts of the unit's entries. A malformed table has none; index
+// says so.
+func (u *unit) abbrev() *abbrevTable {
+	u.abbrevOnce.Do(func() {
+		t, err := u.sec.d.abbrevTable(u.abbrevOff)
+		if err != nil {
+			t = &abbrevTable{}
+		}
+		u.abbrevs = t
+	})
+	return u.abbrevs
+}
+
 // parseUnits reads the headers of all units of a section.
-func (f *file) parseUnits(data []byte, types bool) (*section, error) {
-	s := &section{d: f, data: data, types: types}
+func (f *file) parseUnits(data []byte, r io.ReaderAt, types bool) (*section, error) {
+	s := &section{d: f, data: data, r: r, types: types}
 	for off := uint64(0); off < uint64(len(data)); {
+		s.fill(off, off+maxHeader)
 		c := cursor{data: data, off: int(off), bo: f.bo}
 		u := &unit{sec: s, off: off, typeUnit: types}
 		n, wide := c.length()
@@ -473,10 +514,7 @@ func (f *file) parseUnits(data []byte, types bool) (*section, error) {
 			return nil, fmt.Errorf("unit at %#x: malformed header", off)
 		}
 		u.first = uint64(c.off)
-		var err error
-		if u.abbrevs, err = f.abbrevTable(abbrevOff); err != nil {
-			return nil, fmt.Errorf("unit at %#x: %w", off, err)
-		}
+		u.abbrevOff = abbrevOff
 		s.units = append(s.units, u)
 		off = u.end
 	}
@@ -507,6 +545,7 @@ func (s *section) unitAt(off uint64) *unit {
 }
 
 func (u *unit) cursor(off uint64) cursor {
+	u.load()
 	return cursor{data: u.sec.data[:u.end], off: int(off), bo: u.sec.d.bo}
 }
 
@@ -658,7 +697,7 @@ func (u *unit) entryAt(off uint64) entry {
 	if code == 0 || c.bad {
 		return entry{}
 	}
-	return entry{u, off, u.abbrevs.get(code), c.off}
+	return entry{u, off, u.abbrev().get(code), c.off}
 }
 
 // attr finds an attribute of the entry.

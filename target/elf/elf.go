@@ -43,6 +43,12 @@ type File struct {
 	syms    []Symbol // sorted by address, then as preferred
 	byName  map[string][]int
 	symErr  error
+
+	baseOnce sync.Once
+	base     []uint64 // see layout
+	rawOnce  sync.Once
+	raw      []elf.Symbol // of a relocatable file, for its relocations
+	rawErr   error
 }
 
 // Open opens an ELF file.
@@ -195,6 +201,16 @@ func (f *File) SectionData(s *elf.Section, limit uint64) (data []byte, err error
 	return data, err
 }
 
+// SectionReader gives access to the bytes of a section that the file has as they
+// are: neither compressed nor to be relocated. ok is false for others.
+func (f *File) SectionReader(s *elf.Section) (r *io.SectionReader, ok bool) {
+	if s.Flags&elf.SHF_COMPRESSED != 0 || s.Type == elf.SHT_NOBITS || f.Type == elf.ET_REL || strings.HasPrefix(s.Name, ".z") ||
+		f.size < 0 || s.Offset > uint64(f.size) || s.Size > uint64(f.size)-s.Offset {
+		return nil, false
+	}
+	return io.NewSectionReader(f.r, int64(s.Offset), int64(s.Size)), true
+}
+
 // ELF is the file as the standard library has it, for readers of other
 // sections. Code that uses it has to expect panics on malformed files.
 func (f *File) ELF() *elf.File { return f.f }
@@ -235,6 +251,9 @@ func (f *File) Addr(off uint64) (addr uint64, ok bool) {
 
 // Executable reports whether an address lies in code.
 func (f *File) Executable(addr uint64) bool {
+	if s, _ := f.sectionAt(addr); s != nil {
+		return s.Flags&elf.SHF_EXECINSTR != 0
+	}
 	for _, p := range f.f.Progs {
 		if p.Type == elf.PT_LOAD && p.Flags&elf.PF_X != 0 && addr >= p.Vaddr && addr-p.Vaddr < p.Filesz {
 			return true
@@ -325,6 +344,9 @@ func (f *File) readSymbols() error {
 			}
 			if s.Section == elf.SHN_UNDEF || s.Section == elf.SHN_ABS || s.Section == elf.SHN_COMMON || s.Name == "" {
 				continue
+			}
+			if base := f.layout(); int(s.Section) < len(base) {
+				s.Value += base[s.Section]
 			}
 			sym := Symbol{Name: s.Name, Version: s.Version, Addr: s.Value, Size: s.Size, Kind: kind, Global: elf.ST_BIND(s.Info) != elf.STB_LOCAL}
 			if name, version, ok := strings.Cut(sym.Name, "@"); ok && name != "" {

@@ -90,11 +90,11 @@ func (f *File) Frames() (*Frames, error) {
 			if s.Size > maxFrameSection {
 				return fmt.Errorf("section %s of %d bytes is too large", name, s.Size)
 			}
-			data, err := s.Data()
+			data, err := f.Relocated(s, maxFrameSection)
 			if err != nil {
 				return err
 			}
-			fr = &Frames{f: f, data: data, addr: s.Addr, eh: name == ".eh_frame"}
+			fr = &Frames{f: f, data: data, addr: f.address(s), eh: name == ".eh_frame"}
 			return fr.index()
 		}
 		return ErrNoFrames
