@@ -1,5 +1,6 @@
 # make          the commands, in ./bin
 # make test     all tests; as root it first installs the Debian packages they need
+# make debug-kernel  a kernel's debug package for more of them: 300 MB, kept in the cache
 # make generate what go generate writes: the index of the library, docs/errors, …
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make lint     gofmt, go vet, staticcheck, stapfmt
@@ -14,7 +15,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test debs guests examples generate lint clean
+.PHONY: all build test debs guests debug-kernel examples generate lint clean
 all: build
 
 build:
@@ -50,6 +51,11 @@ guests:
 # build/examples.
 examples: debs guests
 	$(GO) run ./internal/examples/run -out build/examples
+
+# The debug package of the first of them (300 MB), for tests of places that only
+# debugging information tells; they are skipped without it.
+debug-kernel:
+	$(GO) run ./internal/guest/fetch -debug
 
 generate:
 	$(GO) generate ./...

@@ -37,11 +37,6 @@ var famFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fa
 	if in.unknown() {
 		return r.open(FamFunction, in, what), nil
 	}
-	for _, part := range []string{"inline", "label", "callee", "callees"} {
-		if in.has(part) {
-			return nil, needKernelDWARF("."+part, "kernel.function(\"name\")")
-		}
-	}
 	t := r.e.opt.Target
 	if t == nil {
 		return r.open(FamFunction, in, what), nil
@@ -49,17 +44,36 @@ var famFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fa
 	if fn.arg == numArg {
 		return r.functionAt(in, uint64(fn.num))
 	}
-	if _, file, ok := strings.Cut(fn.str, "@"); ok {
-		return nil, needKernelDWARF(fmt.Sprintf("a source file (%q)", file), fmt.Sprintf("kernel.function(%q)", strings.SplitN(fn.str, "@", 2)[0]))
+	spec, f := parseFuncSpec(fn.str)
+	if f != nil {
+		return nil, f
+	}
+	precise := ""
+	for _, part := range []string{"inline", "label", "callee", "callees"} {
+		if in.has(part) {
+			precise = "." + part
+		}
+	}
+	if spec.file != "" {
+		precise = "a source file (" + quoted(spec.file) + ")"
+	}
+	got, ok, f := r.debugKernelFunctions(in, &spec)
+	switch {
+	case f != nil && (ok || precise != ""):
+		if !ok {
+			codes, g := r.kernelCodes(in, precise)
+			if g != nil || len(codes) == 0 {
+				return nil, g
+			}
+		}
+		return nil, f
+	case len(got) > 0:
+		return got, nil
+	case precise != "":
+		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string { return t.SimilarFunctions(modulePattern(in), spec.name, 5) })
 	}
 	return r.kernelFunctions(in, fn.str)
 }}
-
-// needKernelDWARF refuses what BTF cannot tell.
-func needKernelDWARF(what, instead string) *fail {
-	return failf(codeNeedDebuginfo, nil, "%s needs the kernel's DWARF debug information; its BTF tells functions, parameters and types only", what).
-		withHelp("nearest: %s", instead)
-}
 
 // kernelFunctions resolves functions by name or pattern.
 func (r *resolver) kernelFunctions(in *request, name string) ([]*Probe, *fail) {
@@ -371,11 +385,33 @@ var famStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 		return r.open(FamStatement, in, "statement"), nil
 	}
 	st := in.arg("statement")
+	if !in.has("absolute") && r.e.opt.Target == nil {
+		return r.open(FamStatement, in, "statement"), nil
+	}
 	if st.arg == strArg {
-		return nil, needKernelDWARF(in.pattern, `kernel.function("name")`)
+		spec, f := parseFuncSpec(st.str)
+		if f != nil {
+			return nil, f
+		}
+		codes, f := r.kernelCodes(in, "a statement")
+		if f != nil {
+			return nil, f
+		}
+		var out []*Probe
+		for _, c := range codes {
+			got, fl := r.statements(in, c, &spec)
+			if fl != nil {
+				f = fl
+			}
+			out = append(out, got...)
+		}
+		if len(out) == 0 {
+			return nil, f
+		}
+		return out, nil
 	}
 	if !in.has("absolute") {
-		return nil, needKernelDWARF(in.pattern, fmt.Sprintf("kernel.statement(%#x).absolute with stap -g", uint64(st.num)))
+		return r.statementAt(in, uint64(st.num))
 	}
 	if !r.e.opt.Guru {
 		return nil, failf(codeNeedGuru, nil, "absolute statement probe in unprivileged script; need stap -g")
@@ -398,6 +434,35 @@ var famStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 	p.ctx = &context{what: "an address"}
 	return []*Probe{p}, nil
 }}
+
+// statementAt resolves a statement by its address in the image of the kernel, or in a
+// module as its file has it.
+func (r *resolver) statementAt(in *request, addr uint64) ([]*Probe, *fail) {
+	codes, f := r.kernelCodes(in, "the address of a statement")
+	if f != nil {
+		f.help = fmt.Sprintf("kernel.statement(%#x).absolute with stap -g needs none; or ", addr) + f.help
+		return nil, f
+	}
+	for _, c := range codes {
+		s, _, ok := c.elf.At(addr)
+		if !ok || !c.elf.Executable(addr) {
+			continue
+		}
+		p := in.make(FamStatement, fmt.Sprintf("%s.statement(%#x)", c.head, addr))
+		p.Func, p.Module = s.Name, c.module
+		if f := r.kernelPlace(c, p, addr); f != nil {
+			return nil, f
+		}
+		p.makeCtx = func() *context {
+			if i, ok := c.data.Around(addr); ok {
+				return r.instanceContext(p, c, i, addr, false)
+			}
+			return &context{what: fmt.Sprintf("%#x", addr), module: c.module}
+		}
+		return []*Probe{p}, nil
+	}
+	return nil, failf(codeNoMatch, nil, "no match").withHelp("%#x is no address of code", addr)
+}
 
 var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	name, module := in.str("function"), in.str("module")

@@ -12,17 +12,20 @@ import (
 const maxComm = 15
 
 // filter puts a test in front of the handler of a probe on all processes' events
-// that wants those of some only. Tracepoints have no such filter of their own.
+// that wants those of some only, or on all calls of a function that wants those of
+// one place. Tracepoints and breakpoints have no such filter of their own.
 func (e *elab) filter(p *Probe) {
 	switch {
 	case len(p.Carriers) == 0:
 		return
-	case p.Family != FamProcess && p.Family != FamUSyscall && p.Family != FamPerf:
+	case p.Family != FamProcess && p.Family != FamUSyscall && p.Family != FamPerf && p.callers == nil:
 		return
 	}
 	c := &p.Carriers[0]
 	test := ""
 	switch {
+	case p.callers != nil:
+		test = e.calledFrom(p)
 	case c.TargetSet:
 		test = "__below_target()"
 	case c.Process != "" && strings.HasSuffix(p.Point, ".end"):

@@ -33,6 +33,9 @@ func (e *elab) finish(files []*syntax.File) {
 	e.warnings(live)
 	e.collect(live)
 	e.recursion()
+	for _, p := range e.prog.Probes {
+		p.bindLocations()
+	}
 	e.prog.Unresolved = e.unresolved
 	if len(e.prog.Probes) == 0 && !diag.HasErrors(e.prog.Diags) && !e.unresolved {
 		d := diag.New(codeNoProbes, diag.Range{}, "no probes found")

@@ -489,6 +489,12 @@ type Probe struct {
 	// ctx is what the place offers to target variables; makeCtx makes it on demand.
 	ctx     *context
 	makeCtx func() *context
+	// callers: of a callee, the distances from its first instruction to where its
+	// calls return to.
+	callers []int64
+	// location is the build that the places of variables are of which only debug
+	// information tells.
+	location string
 }
 
 // InLoader reports whether the handler has no probed context and so runs in the

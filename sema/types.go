@@ -82,6 +82,11 @@ func (e *elab) findType(b *bodyState, name, module string) (*namedType, []string
 		if t, ok := e.opt.Target.Type(m, name); ok {
 			return &namedType{Type: t, module: m}, nil
 		}
+		if code, err := e.res.kernelCode(m); err == nil {
+			if t, ok := code.data.Type(name); ok {
+				return &namedType{Type: t, module: m}, nil
+			}
+		}
 	}
 	return nil, nil
 }
@@ -99,7 +104,7 @@ func (b *bodyState) symbolAccess(x *syntax.AtOp, name, module string, addr bool)
 	}
 	for _, m := range modules(b, module) {
 		if strings.HasPrefix(m, "/") {
-			acc, f := b.userSymbol(x, m, bare, addr)
+			acc, f := b.userSymbol(x, m, name, addr)
 			if acc != nil || f != nil {
 				return acc, f
 			}
@@ -112,6 +117,16 @@ func (b *bodyState) symbolAccess(x *syntax.AtOp, name, module string, addr bool)
 			base := &Access{Base: BaseSymbol, BaseType: v.Type, BaseAddr: true, Name: "@var", Module: m,
 				Symbol: &Symbol{Name: bare, Module: m, PerCPU: v.Section == ".data..percpu"}}
 			return b.follow(base, x.Access, x, addr)
+		}
+		if code, err := b.e.res.kernelCode(m); err == nil {
+			if v := b.e.res.debugGlobal(code, name); v != nil {
+				if v.why != "" {
+					return nil, failf(codeTargetSymbol, x, "%s", v.why)
+				}
+				base := v.acc
+				base.Name = "@var"
+				return b.follow(&base, x.Access, x, addr)
+			}
 		}
 		syms, err := b.e.opt.Target.Symbols()
 		if err != nil {

@@ -22,8 +22,9 @@ type Binaries struct {
 	// Search says where programs, libraries and debug files are.
 	Search elf.Search
 
-	mu    sync.Mutex
-	files map[string]*userFile
+	mu      sync.Mutex
+	files   map[string]*userFile
+	kernels map[kernelKey]*kernelData
 }
 
 // userFile is one program or library.
@@ -67,6 +68,12 @@ func (b *Binaries) Close() error {
 		}
 	}
 	b.files = nil
+	for _, k := range b.kernels {
+		if k.data != nil {
+			errs = append(errs, k.data.Close(), k.data.Program.Close())
+		}
+	}
+	b.kernels = nil
 	return errors.Join(errs...)
 }
 
@@ -238,12 +245,6 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 	if f != nil {
 		return nil, f
 	}
-	for _, part := range []string{"callee", "callees"} {
-		if in.has(part) {
-			return nil, failf(codeRefused, nil, ".%s is not supported: it needs a check of each call's return address", part).
-				withHelp("nearest: probe the called function itself")
-		}
-	}
 	spec, f := parseFuncSpec(fn.str)
 	if f != nil {
 		return nil, f
@@ -279,19 +280,27 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 // functionsIn resolves functions of one program: with its debug information, and by
 // its symbols those that this does not know.
 func (r *resolver) functionsIn(in *request, w *where, file *userFile, spec *funcSpec) ([]*Probe, *fail) {
-	out, debug, f := r.debugFunctions(in, w, file, spec)
-	if f != nil {
-		return nil, f
-	}
-	for _, part := range []string{"inline", "label"} {
-		if in.has(part) && !debug {
-			return nil, needUserDWARF(file.path, "."+part)
+	code := r.debugCode(w, file)
+	precise := spec.file != ""
+	for _, part := range []string{"inline", "label", "callee", "callees"} {
+		if in.has(part) {
+			precise = true
+			if code == nil {
+				return nil, needUserDWARF(file.path, "."+part)
+			}
 		}
 	}
-	if spec.file != "" && !debug {
+	if spec.file != "" && code == nil {
 		return nil, needUserDWARF(file.path, fmt.Sprintf("a source file (%q)", spec.file))
 	}
-	if spec.file != "" || in.has("inline") || in.has("label") {
+	var out []*Probe
+	if code != nil {
+		var f *fail
+		if out, f = r.debugFunctions(in, code, spec, true); f != nil {
+			return nil, f
+		}
+	}
+	if precise {
 		return out, nil
 	}
 	known := map[string]bool{}
@@ -457,7 +466,11 @@ var famUStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *
 	var out []*Probe
 	for _, file := range w.files {
 		if st.arg == strArg {
-			got, f := r.statements(in, w, file, &spec)
+			code := r.debugCode(w, file)
+			if code == nil {
+				return nil, needUserDWARF(file.path, "a statement")
+			}
+			got, f := r.statements(in, code, &spec)
 			if f != nil {
 				return nil, f
 			}

@@ -26,6 +26,45 @@ func (f *userFile) debug(s *elf.Search) *dwarf.Data {
 	return f.dwarf
 }
 
+// code is a binary with debug information: a program or library, the kernel, or one
+// of its modules.
+type code struct {
+	data   *dwarf.Data
+	elf    *elf.File
+	head   string // of its points: process("/p"), kernel, module("m")
+	space  Space
+	binary string // path of the program
+	module string // kernel module
+	// function and statement are the families of its probes.
+	function, statement Family
+	// whole makes the probe of the entry or return of a function with code of its own,
+	// place that of an instruction.
+	whole func(in *request, i *dwarf.Instance, text string) (*Probe, *fail)
+	place func(p *Probe, i *dwarf.Instance, addr uint64) *fail
+}
+
+// debugCode gives a program's debug information, nil when there is none.
+func (r *resolver) debugCode(w *where, file *userFile) *code {
+	d := file.debug(&r.e.opt.Binaries.Search)
+	if d == nil {
+		return nil
+	}
+	c := &code{data: d, elf: file.elf, head: w.head(file), space: UserSpace, binary: file.path, function: FamUFunction, statement: FamUStatement}
+	c.whole = func(in *request, i *dwarf.Instance, text string) (*Probe, *fail) {
+		return r.debugFunction(in, w, file, c, i, text)
+	}
+	c.place = func(p *Probe, i *dwarf.Instance, addr uint64) *fail {
+		off, ok := file.elf.Offset(addr)
+		if !ok {
+			return failf(codeNoMatch, nil, "no match: %#x has no place in the file", addr)
+		}
+		p.Carriers = []Carrier{w.carrier(Carrier{Kind: "uprobe", Offset: off, BuildID: file.elf.BuildID,
+			Reason: "an instruction binds to one build of the program"}, file)}
+		return nil
+	}
+	return c
+}
+
 // funcSpec is the string argument of .function and .statement:
 // name[@file[:line]], where line is N, +N, *, N-M or a list of these.
 type funcSpec struct {
@@ -110,8 +149,14 @@ func declared(i *dwarf.Instance) string {
 func instances(d *dwarf.Data, spec *funcSpec, inlined, own bool) []*dwarf.Instance {
 	names := []string{spec.name}
 	if target.IsPattern(spec.name) {
-		names = names[:0]
-		for _, n := range d.Names() {
+		all := names
+		if spec.file != "" {
+			all = d.NamesIn(func(f string) bool { return matchFile(f, spec.file) })
+		} else {
+			all = d.Names()
+		}
+		names = names[:0:0]
+		for _, n := range all {
 			if target.Match(spec.name, n) {
 				names = append(names, n)
 			}
@@ -144,15 +189,11 @@ func matchFile(file, pattern string) bool {
 	return dwarf.MatchFile(file, pattern)
 }
 
-// debugFunctions resolves functions with debug information. The second result is
-// false when the program has none, or it does not know the function.
-func (r *resolver) debugFunctions(in *request, w *where, file *userFile, spec *funcSpec) ([]*Probe, bool, *fail) {
-	d := file.debug(&r.e.opt.Binaries.Search)
-	if d == nil {
-		return nil, false, nil
-	}
+// debugFunctions resolves functions with debug information.
+func (r *resolver) debugFunctions(in *request, c *code, spec *funcSpec, inlined bool) ([]*Probe, *fail) {
 	var out []*Probe
-	for _, i := range instances(d, spec, !in.has("call") && !in.has("return") && !in.has("exported"), !in.has("inline")) {
+	var failed *fail
+	for _, i := range instances(c.data, spec, inlined && !in.has("call") && !in.has("return") && !in.has("exported"), !in.has("inline")) {
 		if in.has("exported") && !i.External {
 			continue
 		}
@@ -163,35 +204,52 @@ func (r *resolver) debugFunctions(in *request, w *where, file *userFile, spec *f
 				continue
 			}
 		}
+		where := c.head + ".function(" + quoted(i.Name+declared(i)) + ")"
 		if label := in.arg("label"); label != nil {
 			for _, l := range i.Labels() {
-				if target.Match(label.str, l.Name) {
-					p, f := r.debugPlace(in, w, file, i, l.Addr, FamUStatement,
-						fmt.Sprintf("%s.function(%q).label(%q)", w.head(file), i.Name+declared(i), l.Name))
-					if f != nil {
-						return nil, true, f
-					}
-					out = append(out, p)
+				if !target.Match(label.str, l.Name) {
+					continue
 				}
+				p, f := r.debugPlace(in, c, i, l.Addr, c.statement, where+".label("+quoted(l.Name)+")")
+				if f != nil {
+					return nil, f
+				}
+				out = append(out, p)
 			}
 			continue
 		}
-		p, f := r.debugFunction(in, w, file, i)
-		if f != nil {
-			return nil, true, f
+		if in.has("callee") || in.has("callees") {
+			got, f := r.callees(in, c, i, where)
+			if f != nil {
+				return nil, f
+			}
+			out = append(out, got...)
+			continue
 		}
-		out = append(out, p)
+		text := where + tail(in, "function")
+		var p *Probe
+		var f *fail
+		if i.Inlined {
+			p, f = r.debugPlace(in, c, i, i.Addr, c.function, text)
+		} else {
+			p, f = c.whole(in, i, text)
+		}
+		if f != nil {
+			failed = f
+			continue
+		}
+		if p != nil {
+			out = append(out, p)
+		}
 	}
-	return out, true, nil
+	if len(out) == 0 {
+		return nil, failed // of several places, some may be out of reach
+	}
+	return out, nil
 }
 
-// debugFunction makes the probe of one function, or of one place that it is inlined
-// at.
-func (r *resolver) debugFunction(in *request, w *where, file *userFile, i *dwarf.Instance) (*Probe, *fail) {
-	text := fmt.Sprintf("%s.function(%q)%s", w.head(file), i.Name+declared(i), tail(in, "function"))
-	if i.Inlined {
-		return r.debugPlace(in, w, file, i, i.Addr, FamUFunction, text)
-	}
+// debugFunction makes the probe of one function of a program.
+func (r *resolver) debugFunction(in *request, w *where, file *userFile, code *code, i *dwarf.Instance, text string) (*Probe, *fail) {
 	p := in.make(FamUFunction, text)
 	p.Func, p.Binary, p.Return = i.Name, file.path, in.has("return")
 	off, ok := file.elf.Offset(i.Addr)
@@ -210,7 +268,7 @@ func (r *resolver) debugFunction(in *request, w *where, file *userFile, i *dwarf
 		c.Reason = "no symbol names it alone, so it is bound by its place in this build"
 	}
 	p.Carriers = []Carrier{w.carrier(c, file)}
-	p.makeCtx = func() *context { return r.instanceContext(p, file, i, i.Addr, true) }
+	p.makeCtx = func() *context { return r.instanceContext(p, code, i, i.Addr, true) }
 	return p, nil
 }
 
@@ -220,81 +278,100 @@ func goReturn(file *userFile) *fail {
 }
 
 // debugPlace makes the probe of an instruction within a function.
-func (r *resolver) debugPlace(in *request, w *where, file *userFile, i *dwarf.Instance, addr uint64, fam Family, text string) (*Probe, *fail) {
-	off, ok := file.elf.Offset(addr)
-	if !ok {
-		return nil, failf(codeNoMatch, nil, "no match: %#x has no place in the file", addr)
-	}
+func (r *resolver) debugPlace(in *request, c *code, i *dwarf.Instance, addr uint64, fam Family, text string) (*Probe, *fail) {
 	p := in.make(fam, text)
-	p.Func, p.Binary = i.Name, file.path
-	p.Carriers = []Carrier{w.carrier(Carrier{Kind: "uprobe", Offset: off, BuildID: file.elf.BuildID,
-		Reason: "an instruction binds to one build of the program"}, file)}
-	p.makeCtx = func() *context { return r.instanceContext(p, file, i, addr, false) }
+	p.Func, p.Binary, p.Module = i.Name, c.binary, c.module
+	if f := c.place(p, i, addr); f != nil {
+		return nil, f
+	}
+	p.makeCtx = func() *context { return r.instanceContext(p, c, i, addr, false) }
 	return p, nil
 }
 
+// line is a place that a statement may mean.
+type lineOf struct {
+	dwarf.Statement
+	i *dwarf.Instance
+}
+
 // statements resolves .statement("func@file:line").
-func (r *resolver) statements(in *request, w *where, file *userFile, spec *funcSpec) ([]*Probe, *fail) {
-	d := file.debug(&r.e.opt.Binaries.Search)
-	if d == nil {
-		return nil, needUserDWARF(file.path, "a statement")
-	}
-	var out []*Probe
-	seen := map[string]bool{}
-	for _, i := range instances(d, spec, true, true) {
-		lines, err := i.Lines()
+func (r *resolver) statements(in *request, c *code, spec *funcSpec) ([]*Probe, *fail) {
+	all := instances(c.data, spec, true, true)
+	var lines []lineOf
+	for _, i := range all {
+		list, err := i.Lines()
 		if err != nil {
 			return nil, failf(codeNoMatch, nil, "no match: the lines of %s cannot be read: %v", i.Name, err)
 		}
-		if !spec.hasLine && len(lines) > 0 {
-			lines = lines[:1]
+		if !spec.hasLine && len(list) > 0 {
+			list = list[:1]
 		}
-		pick := *spec
-		if in.has("nearest") && spec.hasLine && !spec.all {
-			pick = nearest(spec, lines, i.Decl.Line)
-		}
-		for _, s := range lines {
-			if spec.file != "" && !matchFile(s.File, spec.file) || spec.hasLine && !pick.wants(s.Line.Line, i.Decl.Line) {
+		for _, s := range list {
+			// What is inlined into a function is found as an instance of its own.
+			if spec.file != "" && !matchFile(s.File, spec.file) || spec.hasLine && !i.Own(s) {
 				continue
 			}
-			text := fmt.Sprintf("%s.statement(%q)", w.head(file), i.Name+"@"+s.File+":"+strconv.Itoa(s.Line.Line))
-			k := text + strconv.FormatUint(i.Addr, 16)
-			if seen[k] {
-				continue // the first address of a line in each copy of a function
-			}
-			seen[k] = true
-			p, f := r.debugPlace(in, w, file, i, s.Addr, FamUStatement, text)
-			if f != nil {
-				return nil, f
-			}
-			out = append(out, p)
+			lines = append(lines, lineOf{s, i})
 		}
 	}
-	if len(out) == 0 {
-		if spec.hasLine && len(instances(d, spec, true, true)) > 0 {
-			_, where, _ := strings.Cut(in.str("statement"), "@")
-			return nil, failf(codeNoMatch, nil, "no match: no line records for %s", where).withHelp("use .nearest, or :* for all lines")
-		}
-		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string { return ctype.Similar(spec.name, d.Names(), 5) })
+	pick := *spec
+	if in.has("nearest") && spec.hasLine && !spec.all {
+		pick = nearest(spec, lines)
 	}
-	return out, nil
+	var out []*Probe
+	seen := map[string]bool{}
+	for _, s := range lines {
+		if spec.hasLine && !pick.wants(s.Line.Line, s.i.Decl.Line) {
+			continue
+		}
+		text := c.head + ".statement(" + quoted(s.i.Name+"@"+s.File+":"+strconv.Itoa(s.Line.Line)) + ")"
+		k := text + strconv.FormatUint(s.i.Addr, 16)
+		if seen[k] {
+			continue // the first address of a line in each copy of a function
+		}
+		seen[k] = true
+		p, f := r.debugPlace(in, c, s.i, s.Addr, c.statement, text)
+		if f != nil {
+			if len(all) > 1 {
+				continue
+			}
+			return nil, f
+		}
+		out = append(out, p)
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	if spec.hasLine && len(all) > 0 {
+		_, where, _ := strings.Cut(in.str("statement"), "@")
+		f := failf(codeNoMatch, nil, "no match: no line records for %s", where)
+		if near := nearest(spec, lines); len(lines) > 0 && !spec.all && len(near.lines) > 0 {
+			n := near.lines[0].lo
+			_, file, _ := strings.Cut(in.str("statement"), "@")
+			if at := strings.LastIndexAny(file, ":+"); at > 0 {
+				f.message += fmt.Sprintf(" (nearest: %s:%d)", file[:at], n)
+			}
+		}
+		return nil, f.withHelp("use .nearest, or :* for all lines")
+	}
+	return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string { return ctype.Similar(spec.name, c.data.Names(), 5) })
 }
 
 // nearest makes a specification of the line that is nearest to the one asked for.
-func nearest(spec *funcSpec, lines []dwarf.Statement, decl int) funcSpec {
+func nearest(spec *funcSpec, lines []lineOf) funcSpec {
 	out := *spec
 	if len(lines) == 0 || len(spec.lines) == 0 {
 		return out
 	}
-	want := spec.lines[0].lo
-	if spec.relative {
-		want += decl
-	}
-	best := lines[0].Line.Line
+	best, distance := 0, -1
 	for _, s := range lines {
-		a, b := s.Line.Line-want, best-want
-		if max(a, -a) < max(b, -b) {
-			best = s.Line.Line
+		want := spec.lines[0].lo
+		if spec.relative {
+			want += s.i.Decl.Line
+		}
+		d := s.Line.Line - want
+		if d = max(d, -d); distance < 0 || d < distance {
+			best, distance = s.Line.Line, d
 		}
 	}
 	out.lines, out.relative, out.all = []lineRange{{best, best}}, false, false
@@ -303,9 +380,10 @@ func nearest(spec *funcSpec, lines []dwarf.Statement, decl int) funcSpec {
 
 // instanceContext offers the variables of a function at an address; entry tells that
 // it is the function's first instruction.
-func (r *resolver) instanceContext(p *Probe, file *userFile, i *dwarf.Instance, addr uint64, entry bool) *context {
-	c := &context{what: i.Name, space: UserSpace, binary: file.path}
-	places := abiOf(file).Parameters(i.Type())
+func (r *resolver) instanceContext(p *Probe, code *code, i *dwarf.Instance, addr uint64, entry bool) *context {
+	c := &context{what: i.Name, space: code.space, binary: code.binary, module: code.module}
+	abi := abiOf(code.elf)
+	places := abi.Parameters(i.Type())
 	for n, v := range i.Params() {
 		if v.Name == "" {
 			continue
@@ -317,40 +395,47 @@ func (r *resolver) instanceContext(p *Probe, file *userFile, i *dwarf.Instance, 
 		} else {
 			loc, err = v.Location(addr)
 		}
-		cv := r.debugVar(file, v, loc, err)
+		cv := r.debugVar(code, v, loc, err)
 		if entry && cv.why == "" && n < len(places) && ctype.IsScalar(v.Type) {
 			// By the calling convention it is found on other builds, too.
 			regs := places[n].Regs
 			if l := cv.acc.Location; l != nil && l.Kind == "reg" && len(regs) == 1 && regs[0] == l.Reg {
-				if slot := slices.Index(argRegisters[abiOf(file)], l.Reg); slot >= 0 {
-					cv.acc = Access{Base: BaseArg, N: slot, BaseType: v.Type, Space: UserSpace, Binary: file.path}
+				if slot := slices.Index(argRegisters[abi], l.Reg); slot >= 0 {
+					cv.acc = Access{Base: BaseArg, N: slot, BaseType: v.Type, Space: code.space, Binary: code.binary, Module: code.module}
 				}
 			}
 		}
 		c.vars = append(c.vars, cv)
 	}
-	for _, v := range i.Locals(addr) {
-		if v.Name == "" || c.lookup(v.Name) != nil {
-			continue
-		}
-		loc, err := v.Location(addr)
-		cv := r.debugVar(file, v, loc, err)
-		cv.local = true
-		c.vars = append(c.vars, cv)
-	}
-	c.globals = func(name string) *ctxVar { return r.debugGlobal(file, name) }
+	c.vars = append(c.vars, r.debugLocals(c, code, i, addr)...)
+	c.globals = func(name string) *ctxVar { return r.debugGlobal(code, name) }
 	if !p.Return {
 		return c
 	}
-	rc := &context{what: i.Name, space: UserSpace, binary: file.path, entry: c}
+	rc := &context{what: i.Name, space: code.space, binary: code.binary, module: code.module, entry: c}
 	result := i.Type().Result
 	if _, void := ctype.Strip(result).(*ctype.Void); result != nil && !void {
-		rc.ret = &ctxVar{name: "return", typ: result, acc: Access{Base: BaseReturn, BaseType: result, Space: UserSpace, Binary: file.path}}
+		rc.ret = &ctxVar{name: "return", typ: result, acc: Access{Base: BaseReturn, BaseType: result, Space: code.space, Binary: code.binary, Module: code.module}}
 		if result.Size() > 8 {
 			rc.ret.why = "the function returns a structure, which cannot be read"
 		}
 	}
 	return rc
+}
+
+// debugLocals gives the local variables at an address that c does not have yet.
+func (r *resolver) debugLocals(c *context, code *code, i *dwarf.Instance, addr uint64) []ctxVar {
+	var out []ctxVar
+	for _, v := range i.Locals(addr) {
+		if v.Name == "" || c.lookup(v.Name) != nil || slices.ContainsFunc(out, func(o ctxVar) bool { return o.name == v.Name }) {
+			continue
+		}
+		loc, err := v.Location(addr)
+		cv := r.debugVar(code, v, loc, err)
+		cv.local = true
+		out = append(out, cv)
+	}
+	return out
 }
 
 // argRegisters are the DWARF numbers of the registers that hold integer arguments, in
@@ -361,8 +446,8 @@ var argRegisters = map[ctype.ABI][]int{
 }
 
 // abiOf is the calling convention of a program.
-func abiOf(file *userFile) ctype.ABI {
-	switch file.elf.Machine {
+func abiOf(file *elf.File) ctype.ABI {
+	switch file.Machine {
 	case delf.EM_X86_64:
 		return ctype.SysV
 	case delf.EM_AARCH64:
@@ -372,8 +457,20 @@ func abiOf(file *userFile) ctype.ABI {
 }
 
 // debugVar makes a variable of one that DWARF describes.
-func (r *resolver) debugVar(file *userFile, v *dwarf.Variable, loc dwarf.Location, err error) ctxVar {
-	out := ctxVar{name: v.Name, typ: v.Type, acc: Access{Base: BaseLocation, BaseType: v.Type, Space: UserSpace, Binary: file.path}}
+func (r *resolver) debugVar(code *code, v *dwarf.Variable, loc dwarf.Location, err error) ctxVar {
+	out := ctxVar{name: v.Name, typ: v.Type, acc: Access{Base: BaseLocation, BaseType: v.Type, Space: code.space, Binary: code.binary, Module: code.module}}
+	if err == nil && code.space == KernelSpace && loc.Base == dwarf.Static && len(loc.Offs) == 1 {
+		// The kernel and its modules lie elsewhere after each boot; their symbols
+		// are known then.
+		s, off, ok := code.elf.At(uint64(loc.Offs[0]))
+		if list, lerr := code.elf.Lookup(s.Name); !ok || off != 0 || lerr != nil || len(list) != 1 {
+			out.why = fmt.Sprintf("'$%s' cannot be read here: no symbol names it alone", v.Name)
+			return out
+		}
+		out.acc = Access{Base: BaseSymbol, BaseAddr: true, BaseType: v.Type, Space: KernelSpace, Module: code.module,
+			Symbol: &Symbol{Name: s.Name, Module: code.module}}
+		return out
+	}
 	if err == nil {
 		out.acc.Location, out.acc.BaseAddr, err = location(loc)
 	}
@@ -428,15 +525,11 @@ func location(l dwarf.Location) (out *Location, addr bool, err error) {
 }
 
 // debugGlobal finds a file-level variable of a program.
-func (r *resolver) debugGlobal(file *userFile, name string) *ctxVar {
-	d := file.debug(&r.e.opt.Binaries.Search)
-	if d == nil {
-		return nil
-	}
+func (r *resolver) debugGlobal(code *code, name string) *ctxVar {
 	name, in, _ := strings.Cut(name, "@")
-	for _, v := range d.Globals(name, in) {
+	for _, v := range code.data.Globals(name, in) {
 		loc, err := v.Location(0)
-		cv := r.debugVar(file, v, loc, err)
+		cv := r.debugVar(code, v, loc, err)
 		return &cv
 	}
 	return nil
@@ -473,7 +566,11 @@ func (b *bodyState) userSymbol(x *syntax.AtOp, path, name string, addr bool) (*A
 	if f == nil {
 		return nil, nil
 	}
-	v := b.e.res.debugGlobal(f, name)
+	d := f.debug(&b.e.opt.Binaries.Search)
+	if d == nil {
+		return nil, nil
+	}
+	v := b.e.res.debugGlobal(&code{data: d, elf: f.elf, space: UserSpace, binary: f.path}, name)
 	if v == nil {
 		return nil, nil
 	}

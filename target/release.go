@@ -8,9 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"stapkit/target/btf"
 	"stapkit/target/desc"
+	"stapkit/target/elf"
 	"stapkit/target/sym"
 )
 
@@ -50,7 +52,9 @@ func FromRelease(root, release string) (*Target, error) {
 		if err != nil {
 			return nil, err
 		}
-		return New("kernel", &releaseSource{btfSource{path: path, raw: raw}, root, release})
+		src := &releaseSource{btfSource: btfSource{path: path, raw: raw}, root: root, release: release}
+		src.files = sync.OnceValue(func() map[string][]string { return ModuleFiles(&elf.Search{Root: root}, release) })
+		return New("kernel", src)
 	}
 	return nil, fmt.Errorf("no types of kernel %s: neither is it running nor is there one of %s; "+
 		"a description made by \"staprun --describe FILE\" on a host that runs it serves as well: %w", release, strings.Join(tried, ", "), fs.ErrNotExist)
@@ -61,9 +65,40 @@ func FromRelease(root, release string) (*Target, error) {
 type releaseSource struct {
 	btfSource
 	root, release string
+	files         func() map[string][]string // of modules
 }
 
-func (r *releaseSource) Info() (desc.Info, error) { return desc.Info{Release: r.release}, nil }
+func (r *releaseSource) Info() (desc.Info, error) {
+	info := desc.Info{Release: r.release}
+	if f := r.image(); f != nil {
+		info.BuildID = f.BuildID
+	}
+	return info, nil
+}
+
+// Objects implements desc.Source: the modules are those that have files.
+func (r *releaseSource) Objects() ([]string, error) {
+	return append([]string{Kernel}, btfModules(r.files())...), nil
+}
+
+// BTF implements desc.Source.
+func (r *releaseSource) BTF(object string) ([]byte, error) {
+	if object == Kernel {
+		return r.raw, nil
+	}
+	var errs []error
+	for _, p := range r.files()[ModuleName(object)] {
+		raw, err := btf.ReadFile(p)
+		if err == nil {
+			return raw, nil
+		}
+		errs = append(errs, err)
+	}
+	if len(errs) == 0 {
+		return nil, fmt.Errorf("kernel %s has no module %s: %w", r.release, object, desc.ErrUnknown)
+	}
+	return nil, errors.Join(errs...)
+}
 
 func (r *releaseSource) read(what string, paths ...string) ([]byte, error) {
 	for _, p := range paths {
@@ -81,11 +116,17 @@ func (r *releaseSource) Config() ([]byte, error) {
 
 func (r *releaseSource) Symbols() (*sym.Table, error) {
 	data, err := r.read("symbols", "/usr/lib/debug/boot/System.map-"+r.release, "/boot/System.map-"+r.release, "/lib/modules/"+r.release+"/System.map")
+	if f := r.image(); err != nil && f != nil {
+		return f.symbols()
+	}
 	if err != nil {
 		return nil, err
 	}
 	// Debian's image packages have a notice in its place.
 	if !bytes.HasPrefix(data, []byte("0")) && !bytes.HasPrefix(data, []byte("f")) {
+		if f := r.image(); f != nil {
+			return f.symbols()
+		}
 		return nil, fmt.Errorf("symbols of kernel %s: its System.map has none: %w", r.release, desc.ErrUnknown)
 	}
 	return sym.Parse(data)

@@ -472,13 +472,40 @@ type btfSource struct {
 	path string
 	raw  []byte
 	dir  string // with BTF files of modules beside vmlinux, or ""
+
+	once sync.Once
+	elf  *elfImage // the file, if it is an image and not BTF alone
 }
 
 func (b *btfSource) unknown(what string) error {
 	return fmt.Errorf("%s tells types only, not %s: %w", b.path, what, desc.ErrUnknown)
 }
 
-func (b *btfSource) Info() (desc.Info, error) { return desc.Info{}, nil }
+func (b *btfSource) image() *elfImage {
+	b.once.Do(func() {
+		if isELF(b.path) {
+			b.elf = openImage(b.path)
+		}
+	})
+	return b.elf
+}
+
+// File gives the ELF file of an object, see fileOf.
+func (b *btfSource) File(object string) string {
+	if object == Kernel && b.image() != nil {
+		return b.path
+	}
+	return ""
+}
+
+func (b *btfSource) Info() (desc.Info, error) {
+	f := b.image()
+	if f == nil {
+		return desc.Info{}, nil
+	}
+	return desc.Info{Release: f.release(), BuildID: f.BuildID}, nil
+}
+
 func (b *btfSource) Config() ([]byte, error) {
 	return nil, b.unknown("the kernel's configuration")
 }
@@ -511,8 +538,14 @@ func (b *btfSource) BTF(object string) ([]byte, error) {
 	return btf.ReadFile(filepath.Join(b.dir, object))
 }
 
-func (b *btfSource) Modules() ([]sym.Module, error)  { return nil, b.unknown("the loaded modules") }
-func (b *btfSource) Symbols() (*sym.Table, error)    { return nil, b.unknown("the kernel's symbols") }
+func (b *btfSource) Modules() ([]sym.Module, error) { return nil, b.unknown("the loaded modules") }
+func (b *btfSource) Symbols() (*sym.Table, error) {
+	if f := b.image(); f != nil {
+		return f.symbols()
+	}
+	return nil, b.unknown("the kernel's symbols")
+}
+
 func (b *btfSource) Events() ([]tracefs.Name, error) { return nil, b.unknown("its trace events") }
 func (b *btfSource) Format(tracefs.Name) (*tracefs.Event, error) {
 	return nil, b.unknown("its trace events")
@@ -527,4 +560,10 @@ func (b *btfSource) Traceable() ([]string, error) {
 func (b *btfSource) Features() (map[string]bool, error) {
 	return nil, b.unknown("the features of its BPF")
 }
-func (b *btfSource) Close() error { return nil }
+func (b *btfSource) Close() error {
+	b.once.Do(func() {})
+	if b.elf != nil {
+		return b.elf.Close()
+	}
+	return nil
+}

@@ -91,6 +91,18 @@ func buildID(notes []byte) string {
 	return ""
 }
 
+// ModuleBuildID is the build-id of a loaded module, "" if it is not known.
+func (l *Live) ModuleBuildID(module string) string {
+	if strings.ContainsAny(module, "/\x00") {
+		return ""
+	}
+	notes, err := l.read(filepath.Join("/sys/module", module, "notes/.note.gnu.build-id"))
+	if err != nil {
+		return ""
+	}
+	return buildID(notes)
+}
+
 const maxConfig = 4 << 20
 
 // Config implements Source.

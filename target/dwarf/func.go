@@ -92,6 +92,50 @@ func (d *Data) At(addr uint64) (*Instance, bool) {
 	return &Instance{Func: d.function(e, map[entryKey]*Func{}), Addr: addr, e: e, outer: e}, true
 }
 
+// Around gives the function that the code at an address is of: the innermost, where
+// functions are inlined into one another.
+func (d *Data) Around(addr uint64) (*Instance, bool) {
+	u := d.unitOf(addr)
+	if u == nil {
+		return nil, false
+	}
+	var outer, inner entry
+	var walk func(e entry, depth int)
+	walk = func(e entry, depth int) {
+		if depth > maxTree {
+			return
+		}
+		for c := range e.children {
+			switch c.ab.tag {
+			case tagSubprogram:
+				if !outer.valid() && c.contains(addr) {
+					outer, inner = c, c
+					walk(c, depth+1)
+					return
+				}
+			case tagInlined:
+				if outer.valid() && c.contains(addr) {
+					inner = c
+					walk(c, depth+1)
+					return
+				}
+			case tagLexicalBlock, tagNamespace, tagModule, tagStruct, tagClass:
+				walk(c, depth+1)
+			}
+		}
+	}
+	walk(u.entryAt(u.first), 0)
+	if !outer.valid() {
+		return nil, false
+	}
+	i := &Instance{Func: d.function(inner, map[entryKey]*Func{}), Addr: addr, Inlined: inner.key() != outer.key(), e: inner, outer: outer}
+	if a, ok := inner.entryPC(); ok {
+		i.Addr = a
+	}
+	i.Caller = originName(outer)
+	return i, true
+}
+
 // function gives what an instance is an instance of.
 func (d *Data) function(e entry, seen map[entryKey]*Func) *Func {
 	canon := canonical(e)
@@ -653,6 +697,65 @@ func (i *Instance) Lines() ([]Statement, error) {
 	return out, nil
 }
 
+// Own reports whether a statement is of the instance's function, and not of one that
+// is inlined into it. Compilers mix the instructions of both; in C the lines from the
+// declaration of a function to the next are its own.
+func (i *Instance) Own(s Statement) bool {
+	own := true
+	var walk func(e entry, depth int)
+	walk = func(e entry, depth int) {
+		if depth > maxTree {
+			return
+		}
+		for c := range e.children {
+			switch c.ab.tag {
+			case tagInlined:
+				own = own && !c.contains(s.Addr)
+			case tagLexicalBlock:
+				walk(c, depth+1)
+			}
+			if !own {
+				return
+			}
+		}
+	}
+	walk(i.e, 0)
+	if !own || s.File != i.Decl.File {
+		return own
+	}
+	if s.Line.Line < i.Decl.Line {
+		return false
+	}
+	switch i.e.u.info().language {
+	case 0x01, 0x02, 0x0c, 0x1d, 0x2c, 0x3e: // C, whose functions do not nest
+	default:
+		return true
+	}
+	lines := i.e.u.declared()[s.File]
+	k, found := slices.BinarySearch(lines, s.Line.Line)
+	if !found {
+		k--
+	}
+	return k < 0 || lines[k] == i.Decl.Line
+}
+
+// declared lists the lines of the unit's functions by file, sorted.
+func (u *unit) declared() map[string][]int {
+	u.declOnce.Do(func() {
+		u.decls = map[string][]int{}
+		for c := range u.entryAt(u.first).children {
+			if c.ab.tag == tagSubprogram && !c.flag(atDeclaration) {
+				l := declLine(c)
+				u.decls[l.File] = append(u.decls[l.File], l.Line)
+			}
+		}
+		for _, l := range u.decls {
+			slices.Sort(l)
+		}
+	})
+	return u.decls
+}
+
 // Label is a label of a function.
 type Label struct {
 	Name string
@@ -674,6 +777,53 @@ func (i *Instance) Labels() []Label {
 				if a, ok := c.u.address(c.attr(atLowPC)); ok && a != 0 {
 					out = append(out, Label{originName(c), a, declLine(c)})
 				}
+			case tagLexicalBlock:
+				walk(c, depth+1)
+			}
+		}
+	}
+	walk(i.e, 0)
+	return out
+}
+
+// Call is a call of a function, as far as the compiler recorded it (at -O1 and
+// above), or a function that was inlined in its place.
+type Call struct {
+	Name    string
+	Inlined bool
+	// Return is the address that a call returns to, Addr where the code of an
+	// inlined function begins.
+	Return, Addr uint64
+}
+
+// Calls lists the calls of the instance, in the order of the file. Calls that do not
+// return to it, at its very end, are left out, as are those through pointers.
+func (i *Instance) Calls() []Call {
+	var out []Call
+	var walk func(e entry, depth int)
+	walk = func(e entry, depth int) {
+		if depth > maxTree {
+			return
+		}
+		for c := range e.children {
+			switch c.ab.tag {
+			case tagCallSite, tagGNUCallSite:
+				o, at := c.ref(atCallOrigin), uint32(atCallReturnPC)
+				if !o.valid() {
+					o = c.ref(atAbstractOrigin)
+				}
+				if c.ab.tag == tagGNUCallSite {
+					at = atLowPC
+				}
+				ret, ok := c.u.address(c.attr(at))
+				if ok && ret != 0 && !c.flag(atCallTailCall) && !c.flag(atGNUTailCall) && originName(o) != "" {
+					out = append(out, Call{Name: originName(o), Return: ret})
+				}
+			case tagInlined:
+				if a, ok := c.entryPC(); ok {
+					out = append(out, Call{Name: originName(c), Inlined: true, Addr: a})
+				}
+				walk(c, depth+1)
 			case tagLexicalBlock:
 				walk(c, depth+1)
 			}

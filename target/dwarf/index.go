@@ -300,8 +300,8 @@ func (d *Data) unitsWith(match func(file string) bool) []int {
 	return slices.Compact(out)
 }
 
-// NamesIn lists the functions of the units that have code of a source file that
-// matches, sorted: those of the file, and others.
+// NamesIn lists the functions that are declared in a source file that matches,
+// sorted.
 func (d *Data) NamesIn(match func(file string) bool) []string {
 	units := map[uint32]bool{}
 	for _, u := range d.unitsWith(match) {
@@ -311,7 +311,7 @@ func (d *Data) NamesIn(match func(file string) bool) []string {
 	for i := range d.x.funcs.n {
 		from, to := binary.LittleEndian.Uint32(d.x.funcs.first[4*i:]), binary.LittleEndian.Uint32(d.x.funcs.first[4*i+4:])
 		for k := from; k < to; k++ {
-			if units[binary.LittleEndian.Uint32(d.x.funcs.refs[8*k:])] {
+			if r := d.x.funcs.ref(int(k)); units[r.unit] && match(declLine(d.entry(r)).File) {
 				out = append(out, string(d.x.funcs.name(i)))
 				break
 			}

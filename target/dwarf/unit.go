@@ -52,11 +52,13 @@ const (
 	atCallOrigin      = 0x7f
 	atCallReturnPC    = 0x7d
 	atCallPC          = 0x81
+	atCallTailCall    = 0x82
 	atLoclistsBase    = 0x8c
 	atMIPSLinkageName = 0x2007
 	atGNUDWOName      = 0x2130
 	atGNURangesBase   = 0x2132
 	atGNUAddrBase     = 0x2133
+	atGNUTailCall     = 0x2115
 )
 
 // Tags that are looked at.
@@ -364,6 +366,9 @@ type unit struct {
 
 	rootOnce sync.Once
 	root     rootInfo
+
+	declOnce sync.Once
+	decls    map[string][]int // see declared
 
 	lineOnce sync.Once
 	lines    *lineTable

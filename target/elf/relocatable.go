@@ -3,6 +3,7 @@ package elf
 import (
 	"debug/elf"
 	"fmt"
+	"strings"
 )
 
 // Relocatable files, such as kernel modules, have no addresses yet: all their
@@ -43,6 +44,39 @@ func (f *File) sectionAt(addr uint64) (s *elf.Section, base uint64) {
 		}
 	}
 	return nil, 0
+}
+
+// InSection reports whether an address is in a section whose name begins with one of
+// the prefixes.
+func (f *File) InSection(addr uint64, prefixes ...string) bool {
+	s := f.sectionOf(addr)
+	if s == nil {
+		return false
+	}
+	for _, p := range prefixes {
+		if strings.HasPrefix(s.Name, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// SameSection reports whether two addresses are in one section.
+func (f *File) SameSection(a, b uint64) bool {
+	s := f.sectionOf(a)
+	return s != nil && s == f.sectionOf(b)
+}
+
+func (f *File) sectionOf(addr uint64) *elf.Section {
+	if s, _ := f.sectionAt(addr); s != nil {
+		return s
+	}
+	for _, s := range f.f.Sections {
+		if s.Flags&elf.SHF_ALLOC != 0 && addr >= s.Addr && addr-s.Addr < s.Size {
+			return s
+		}
+	}
+	return nil
 }
 
 // Relocated is SectionData with the section's relocations applied, if the file is

@@ -27,6 +27,9 @@ type Search struct {
 	// Debug are the directories with separate debug files; nil means
 	// /usr/lib/debug.
 	Debug []string
+	// Fetch, when set, gets the debug file of a build-id from somewhere else, such as
+	// a debuginfod server, and gives its path. It is asked last.
+	Fetch func(buildID string) (path string, err error)
 	// Machine and Class, when set, are those that a library must have.
 	Machine elf.Machine
 	Class   elf.Class
@@ -306,14 +309,24 @@ func (s *Search) Needed(f *File) (paths, missing []string, err error) {
 	return paths, missing, nil
 }
 
-// DebugFile finds the separate debug file of a program, by build-id and by
-// .gnu_debuglink (whose CRC must agree). The error wraps fs.ErrNotExist and
-// lists where it was looked for.
-func (s *Search) DebugFile(f *File) (string, error) {
+// DebugRoots are the directories with separate debug files, below Root.
+func (s *Search) DebugRoots() []string {
 	roots := s.Debug
 	if roots == nil {
 		roots = []string{"/usr/lib/debug"}
 	}
+	out := make([]string, len(roots))
+	for i, r := range roots {
+		out[i] = s.path(r)
+	}
+	return out
+}
+
+// DebugFile finds the separate debug file of a program, by build-id and by
+// .gnu_debuglink (whose CRC must agree). The error wraps fs.ErrNotExist and
+// lists where it was looked for.
+func (s *Search) DebugFile(f *File) (string, error) {
+	roots := s.DebugRoots()
 	var tried []string
 	try := func(p string, good func(string) bool) bool {
 		tried = append(tried, p)
@@ -322,7 +335,7 @@ func (s *Search) DebugFile(f *File) (string, error) {
 	}
 	if len(f.BuildID) > 2 {
 		for _, r := range roots {
-			p := s.path(filepath.Join(r, ".build-id", f.BuildID[:2], f.BuildID[2:]+".debug"))
+			p := filepath.Join(r, ".build-id", f.BuildID[:2], f.BuildID[2:]+".debug")
 			if try(p, func(p string) bool { return sameBuildID(p, f.BuildID) }) {
 				return p, nil
 			}
@@ -335,7 +348,7 @@ func (s *Search) DebugFile(f *File) (string, error) {
 		}
 		dirs := []string{dir, filepath.Join(dir, ".debug")}
 		for _, r := range roots {
-			dirs = append(dirs, s.path(filepath.Join(r, strings.TrimPrefix(dir, s.Root))))
+			dirs = append(dirs, filepath.Join(r, strings.TrimPrefix(dir, s.Root)))
 		}
 		for _, d := range dirs {
 			p := filepath.Join(d, name)
@@ -343,6 +356,13 @@ func (s *Search) DebugFile(f *File) (string, error) {
 				return p, nil
 			}
 		}
+	}
+	if s.Fetch != nil && f.BuildID != "" {
+		p, err := s.Fetch(f.BuildID)
+		if err == nil {
+			return p, nil
+		}
+		tried = append(tried, err.Error())
 	}
 	if len(tried) == 0 {
 		return "", fmt.Errorf("%s: neither a build-id nor a debug link tells its debug file: %w", f.Path, fs.ErrNotExist)
