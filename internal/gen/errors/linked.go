@@ -6,6 +6,7 @@ import (
 	_ "stapkit/bundle/trust"
 	_ "stapkit/compile/ebpf"
 	_ "stapkit/compile/lower"
+	_ "stapkit/config"
 	_ "stapkit/lint"
 	_ "stapkit/lint/st3001"
 	_ "stapkit/lint/st3002"
