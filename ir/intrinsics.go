@@ -97,6 +97,7 @@ const (
 	ISetResult
 	IValue
 	ISetValue
+	IAddValue
 	// others
 	ITraceText
 	IPerfCount
@@ -156,6 +157,7 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	ISetResult:  {Name: "set_result", Args: []Kind{Int}, Result: Void, Where: InKernel, Fails: true, Doc: "sets what the program gives to the kernel; a value that the kernel does not take there raises ErrResult"},
 	IValue:      {Name: "value", Result: Str, Where: InLoader, Doc: "the text of a procfs probe: what was written to the file, or what is to be read from it"},
 	ISetValue:   {Name: "set_value", Args: []Kind{Str}, Result: Void, Where: InLoader, Doc: "sets what is to be read from the file of a procfs probe"},
+	IAddValue:   {Name: "add_value", Args: []Kind{Str}, Result: Void, Where: InLoader, Doc: "appends to what is to be read from the file of a procfs probe"},
 	IPerfCount:  {Name: "perf_count", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "what counter n (literal) of the program has counted on this CPU"},
 	ITraceText:  {Name: "trace_text", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "writes a line to the kernel's trace buffer"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},

@@ -33,6 +33,13 @@ kernel stopped; a simpler handler may do meanwhile.
 		Doc: `Every way to attach the probe was tried, and the message says what each one failed for. A probe that may be missing
 is marked with "?" behind its point.
 `})
+	codeFiles = diag.Register(diag.Info{Code: "R300", Title: "the files of procfs probes cannot be made",
+		Doc: `procfs probes are files whose content a handler makes or takes. They appear below /run/stapkit/NAME, NAME being the
+script's; the loader serves them as a FUSE file system, for which the kernel needs FUSE (CONFIG_FUSE_FS, the module
+fuse) and the process the right to mount (root). In a container /dev/fuse has to be given to it.
+
+A path is relative to that directory, and one path cannot be a file and a directory.
+`})
 	codeCompiled = diag.Register(diag.Info{Code: "R205", Title: "the object does not fit the program",
 		Doc: `The maps or programs in the object file are not those that the handlers in it were compiled for. It is damaged, or
 made by a defective compiler.

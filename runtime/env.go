@@ -28,6 +28,7 @@ type env struct {
 	buf     []byte // what the handler has printed
 	start   uint64 // ring position when it began
 	shared  bool   // RUNNING: shared globals are in the kernel
+	value   string // of a procfs probe
 	systems []string
 	region  []byte
 }
@@ -280,6 +281,21 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		return interp.IntValue(int64(e.blk.word(e.p.KsymOff(int(args[0].I))).Load())), nil
 	case ir.IHz:
 		return interp.IntValue(e.hz), nil
+	case ir.IValue:
+		return interp.StrValue(e.value), nil
+	case ir.ISetValue, ir.IAddValue:
+		if id == ir.ISetValue {
+			e.value = ""
+		}
+		e.value += args[0].S
+		if limit := e.valueLimit(e.probe); len(e.value) > limit {
+			e.value = e.value[:limit]
+		}
+		return interp.Value{}, nil
+	case ir.ITraceText:
+		// Where tracing is not mounted nobody reads the text.
+		_ = os.WriteFile("/sys/kernel/tracing/trace_marker", []byte(args[0].S+"\n"), 0)
+		return interp.Value{}, nil
 	case ir.IHasRegs, ir.IUserMode, ir.IFuncIP, ir.IIsReturn:
 		return interp.IntValue(0), nil
 	}

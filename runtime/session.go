@@ -57,6 +57,7 @@ type session struct {
 	regions  []*ebpf.Program
 	writes   []map[int]bool // by handler: generation arrays that it writes
 	attached []attached
+	files    files   // of procfs probes
 	counters closers // events that handlers read
 	spots    spots   // until all is attached
 	ringMu   sync.Mutex
@@ -245,7 +246,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 			return err
 		}
 	}
-	return nil
+	return s.openFiles()
 }
 
 // usesUserText reports whether symbols or stacks of user programs may have to be
@@ -588,6 +589,10 @@ func (s *session) running() error {
 				s.out.warn(text)
 			}
 			s.requestExit()
+		case call := <-s.files.calls:
+			if err := s.serve(call); err != nil {
+				return err
+			}
 		case <-house.C:
 			s.housekeep()
 		}
@@ -633,6 +638,7 @@ func (s *session) checkSkipped() {
 func (s *session) finish() error {
 	s.blk.setState(ir.SessStarting, ir.SessStopping)
 	s.blk.setState(ir.SessRunning, ir.SessStopping)
+	s.files.close()
 	if s.coll != nil {
 		if err := s.detach(); err != nil {
 			return err
@@ -682,6 +688,7 @@ func (s *session) close() {
 		s.child.stop(s.childStarted)
 		s.child = nil
 	}
+	s.files.close()
 	closeAll(s.attached)
 	s.attached = nil
 	// Events of counters have no failure that anything could be done about.

@@ -549,7 +549,7 @@ func (p *prog) extend(r asm.Register, size int, signed, dirty bool) {
 // ctxArg loads a word of the context.
 func (p *prog) ctxArg(e *ir.CtxArg, dst asm.Register) {
 	switch p.h.Ctx {
-	case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxFentry, ir.CtxFexit, ir.CtxLSM:
+	case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxFentry, ir.CtxFexit, ir.CtxLSM, ir.CtxNetfilter:
 	default:
 		p.g.errorf(p.site, eContext, "arguments of the probe in a context without any (%d)", p.h.Ctx)
 		return

@@ -106,6 +106,10 @@ func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 			}
 			return b.intrinsic(ir.IReg, ir.TInt, site, &ir.IntConst{V: int64(r.dwarf[acc.N])}), true
 		}
+	case sema.BaseSymbol:
+		if e, ok := b.symbol(acc, site); ok {
+			return e, true
+		}
 	case sema.BaseLocation:
 		return b.location(x, acc, site)
 	case sema.BaseEntry:
@@ -119,6 +123,27 @@ func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 	}
 	b.errorf(x, "E2018", "%s cannot be read from a handler here", what)
 	return nil, false
+}
+
+// symbol gives the address of a variable of the kernel; of one that each CPU has,
+// this CPU's.
+func (b *body) symbol(acc *sema.Access, site int) (ir.Expr, bool) {
+	y := acc.Symbol
+	if y == nil || y.Binary != "" {
+		return nil, false
+	}
+	name := y.Name
+	if y.Module != "" && y.Module != "vmlinux" && y.Module != "kernel" {
+		name = y.Module + ":" + name
+	}
+	addr := b.ksym(name, site)
+	if !y.PerCPU {
+		return addr, true
+	}
+	add := func(x, y ir.Expr) ir.Expr { return &ir.Binary{Op: ir.OpAdd, X: x, Y: y, T: ir.TInt, Site: site} }
+	cpu := b.intrinsic(ir.ICpu, ir.TInt, site)
+	slot := add(b.ksym("__per_cpu_offset", site), &ir.Binary{Op: ir.OpMul, X: cpu, Y: &ir.IntConst{V: 8}, T: ir.TInt, Site: site})
+	return add(addr, &ir.Load{Addr: slot, Size: 8, Space: ir.KernelSpace, Site: site}), true
 }
 
 // counter gives the number of a perf counter.

@@ -259,6 +259,17 @@ func (b *body) assignContext(x *syntax.AssignExpr, acc *sema.Access, set ir.Intr
 		b.errorf(x, "E2011", "this is not something that can be assigned to")
 		return r
 	}
+	if acc.Base == sema.BaseValue && op == ir.OpConcat {
+		// The text may become longer than a string can.
+		v := b.temp(r.Type())
+		return &ir.Seq{
+			Body: []ir.Stmt{
+				&ir.Eval{X: &ir.Update{L: ir.LValue{ID: v, T: r.Type()}, Op: ir.OpSet, R: r, Site: b.site(x)}},
+				&ir.Eval{X: b.intrinsic(ir.IAddValue, ir.TVoid, b.site(x), &ir.Local{ID: v, T: r.Type()})},
+			},
+			R: b.access(x.L, acc),
+		}
+	}
 	t := r.Type()
 	if op != ir.OpSet {
 		if op == ir.OpConcat {

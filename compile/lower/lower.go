@@ -258,7 +258,15 @@ func (l *lowerer) probe(p *sema.Probe) {
 	index := len(l.out.Probes)
 	if p.InLoader() {
 		h := l.handler(p, index, false, ir.CtxNone, nil)
-		row.Attach = []ir.Attach{{Carrier: "loader", Handler: h}}
+		a := ir.Attach{Carrier: "loader", Handler: h}
+		if p.Family == sema.FamProcfs {
+			a.Target, a.Write, a.Length = p.Path, p.Write, uint64(p.MaxSize)
+			a.Config = procfsUmask
+			if p.Umask >= 0 {
+				a.Config = uint64(p.Umask)
+			}
+		}
+		row.Attach = []ir.Attach{a}
 		l.out.Probes = append(l.out.Probes, row)
 		return
 	}
@@ -276,10 +284,21 @@ func (l *lowerer) probe(p *sema.Probe) {
 		h, ok := byContext[ctx]
 		if !ok {
 			h = l.handler(p, index, true, ctx, entries)
+			if (ctx == ir.CtxFentry || ctx == ir.CtxFexit) && l.asksRegisters(h) && hasContext(l.carriers(p), ir.CtxKprobe) {
+				l.out.Handlers = l.out.Handlers[:h] // nothing refers to it
+				h = -1
+			}
 			byContext[ctx] = h
 		}
+		if h < 0 {
+			continue
+		}
 		l.layer(&c)
-		row.Attach = append(row.Attach, attach(c, h))
+		a := attach(c, h)
+		if c.Kind == "kretprobe" {
+			a.MaxActive = int(p.MaxActive)
+		}
+		row.Attach = append(row.Attach, a)
 	}
 	if len(row.Attach) == 0 && p.Written != nil && !diag.HasErrors(l.diags) {
 		l.errorf(p.Written, "E2001", "no carrier of %s can keep values from the entry", p.Point)
@@ -288,6 +307,42 @@ func (l *lowerer) probe(p *sema.Probe) {
 	if len(entries) > 0 {
 		l.entryProbe(p, &row, entries)
 	}
+}
+
+// procfsUmask takes the files of procfs probes from all but their owner, as
+// SystemTap does.
+const procfsUmask = 0o066
+
+// asksRegisters reports whether a handler wants the registers of the probed place,
+// which programs on the entry and return of functions are not given.
+func (l *lowerer) asksRegisters(h int) bool {
+	found := false
+	seen := map[int]bool{}
+	var expr func(x ir.Expr)
+	expr = func(x ir.Expr) {
+		switch x := x.(type) {
+		case *ir.Intrinsic:
+			found = found || x.ID == ir.IReg || x.ID == ir.IHasRegs
+		case *ir.Call:
+			for _, f := range x.Chain {
+				if !seen[f] {
+					seen[f] = true
+					ir.Walk(l.out.Funcs[f].Body, nil, expr)
+				}
+			}
+		}
+	}
+	l.out.Handlers[h].Walk(nil, expr)
+	return found
+}
+
+func hasContext(list []sema.Carrier, ctx ir.Context) bool {
+	for i := range list {
+		if contexts[list[i].Kind] == ctx {
+			return true
+		}
+	}
+	return false
 }
 
 func attach(c sema.Carrier, handler int) ir.Attach {

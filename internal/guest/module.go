@@ -29,8 +29,17 @@ func moduleFiles(dir string, names []string) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
+	// What is built in need not be loaded.
+	builtin, err := os.ReadFile(filepath.Join(dir, "modules.builtin"))
+	if err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
 	var out []File
 	done := map[string]bool{}
+	for line := range strings.Lines(string(builtin)) {
+		name, _, _ := strings.Cut(filepath.Base(strings.TrimSpace(line)), ".ko")
+		done[strings.ReplaceAll(name, "-", "_")] = true
+	}
 	var add func(string) error
 	add = func(name string) error {
 		name = strings.ReplaceAll(name, "-", "_")

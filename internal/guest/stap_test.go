@@ -27,6 +27,7 @@ type script struct {
 	err     string // regular expression for standard error, "": there must be none
 	code    int
 	only    string // kernel
+	guru    bool
 }
 
 var scripts = []script{
@@ -154,7 +155,7 @@ func newSystem(t *testing.T, kernel string, more ...File) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Modules: []string{"overlay"}, Files: more}
+	o := Options{Modules: []string{"overlay", "fuse"}, Files: more}
 	for name, data := range progs {
 		o.Files = append(o.Files, File{Path: "/bin/" + name, Mode: 0o755, Data: data})
 	}
@@ -201,9 +202,9 @@ func (s *system) describe(t *testing.T) {
 
 // compile compiles a script for the guest here, where it takes a tenth of the
 // time, and brings the bundle there.
-func (s *system) compile(t *testing.T, name, text string) (there string) {
+func (s *system) compile(t *testing.T, name, text string, more ...string) (there string) {
 	t.Helper()
-	cmd := exec.Command(filepath.Join(s.dir, "stap"), "-r", s.desc, "-p4", "-m", name, "-e", text)
+	cmd := exec.Command(filepath.Join(s.dir, "stap"), append([]string{"-r", s.desc, "-p4", "-m", name, "-e", text}, more...)...)
 	cmd.Dir = s.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("stap -p4: %v\n%s", err, out)
@@ -234,7 +235,11 @@ func TestScripts(t *testing.T) {
 					if c.command != "" {
 						args = append(args, "-c", "trigger "+c.command)
 					}
-					c.check(t, s.run(t, append(args, s.compile(t, c.name, c.text))...))
+					var flags []string
+					if c.guru {
+						flags = append(flags, "-g")
+					}
+					c.check(t, s.run(t, append(args, s.compile(t, c.name, c.text, flags...))...))
 				})
 			}
 		})
