@@ -15,7 +15,10 @@ import (
 	protocol "github.com/tliron/glsp/protocol_3_16"
 
 	"stapkit/diag"
+	"stapkit/lint"
+	"stapkit/lint/registry"
 	"stapkit/query"
+	"stapkit/syntax"
 )
 
 // settle is how long the server waits for the next key before it looks for mistakes.
@@ -79,7 +82,7 @@ func (s *server) closed(uri string) {
 func (c *call) findings(q *query.Snapshot) []diag.Diagnostic {
 	var out []diag.Diagnostic
 	noted := false
-	for _, d := range q.Diagnostics() {
+	for _, d := range c.s.lint(q) {
 		if d.Code == codeNeedTarget && q.Env.Target == nil { // one clear note is enough
 			if noted {
 				continue
@@ -90,6 +93,22 @@ func (c *call) findings(q *query.Snapshot) []diag.Diagnostic {
 		out = append(out, d)
 	}
 	return out
+}
+
+// lint runs the linter, whose findings include those of parser and elaboration.
+func (s *server) lint(q *query.Snapshot) []diag.Diagnostic {
+	prog := q.Program()
+	if q.IsMacros() || !on(s.envs.current().Lint) {
+		return prog.Diags
+	}
+	script := &lint.Script{Program: prog, Files: []*syntax.File{q.File}, Target: q.Env.Target, Tapset: q.Env.IsLibrary(q.Name)}
+	script.Explicit = q.Env.Target != nil && !q.Env.Target.IsRunning()
+	res, err := lint.Run(script, registry.All(), lint.Settings{})
+	if err != nil {
+		s.logf("lint: %v", err)
+		return prog.Diags
+	}
+	return res.Diags
 }
 
 // diagnostics converts the findings that lie in the script itself.

@@ -50,11 +50,20 @@ func (s *server) register() {
 		WindowWorkDoneProgressCancel:       func(*glsp.Context, *protocol.WorkDoneProgressCancelParams) error { return nil },
 		TextDocumentHover:                  s.hover, TextDocumentCompletion: s.completion, CompletionItemResolve: s.completionResolve,
 		TextDocumentFormatting: s.formatting, TextDocumentRangeFormatting: s.rangeFormatting, TextDocumentOnTypeFormatting: s.onTypeFormatting,
+		TextDocumentDefinition: s.definition, TextDocumentDeclaration: s.declaration, TextDocumentTypeDefinition: s.typeDefinition,
+		TextDocumentReferences: s.references, TextDocumentDocumentHighlight: s.highlight,
+		TextDocumentRename: s.rename, TextDocumentPrepareRename: s.prepareRename,
+		TextDocumentPrepareCallHierarchy: s.prepareCallHierarchy, CallHierarchyIncomingCalls: s.incomingCalls, CallHierarchyOutgoingCalls: s.outgoingCalls,
+		TextDocumentDocumentSymbol: s.documentSymbol, WorkspaceSymbol: s.workspaceSymbol,
+		TextDocumentFoldingRange: s.folding, TextDocumentSelectionRange: s.selection, TextDocumentSignatureHelp: s.signatureHelp,
+		TextDocumentSemanticTokensFull: s.semanticTokens, TextDocumentSemanticTokensFullDelta: s.semanticTokensDelta, TextDocumentSemanticTokensRange: s.semanticTokensRange,
+		TextDocumentCodeAction: s.codeAction, TextDocumentCodeLens: s.codeLens, TextDocumentDocumentLink: s.documentLink,
+		WorkspaceExecuteCommand: s.executeCommand,
 	}
 	s.extra = map[string]func(*call, json.RawMessage) (any, error){
 		methodDiagnostic: s.pullDiagnostics, methodWorkspaceDiagnostic: s.pullWorkspaceDiagnostics,
-		methodTextDocumentContent: s.textDocumentContent,
-		"$/setTrace":              func(*call, json.RawMessage) (any, error) { return nil, nil },
+		methodTextDocumentContent: s.textDocumentContent, methodInlayHint: s.inlayHints,
+		"$/setTrace": func(*call, json.RawMessage) (any, error) { return nil, nil },
 	}
 }
 
@@ -314,8 +323,22 @@ func (s *server) refresh() {
 // errorPages is where the pages of diagnostic codes are among the virtual documents.
 const errorPages = "errors/"
 
-// virtualText gives a document that is in no file: of the embedded library, or the
-// page of a diagnostic code.
+// typePages is where C types are.
+const typePages = "types/"
+
+// virtualText gives a document that is in no file.
+func (s *server) virtualText(name string) (string, bool) {
+	if strings.HasPrefix(name, typePages) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		text, ok := s.types[name]
+		return text, ok
+	}
+	return virtualText(name)
+}
+
+// virtualText gives a document of the embedded library, or the page of a diagnostic
+// code.
 func virtualText(name string) (string, bool) {
 	if code, ok := strings.CutPrefix(name, errorPages); ok {
 		info, ok := diag.Lookup(diag.Code(strings.TrimSuffix(code, ".md")))
@@ -334,7 +357,7 @@ func (s *server) textDocumentContent(c *call, params json.RawMessage) (any, erro
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, err
 	}
-	text, ok := virtualText(nameOf(p.URI))
+	text, ok := s.virtualText(nameOf(p.URI))
 	if !ok {
 		return nil, errors.New("there is no document " + p.URI)
 	}
@@ -348,16 +371,19 @@ func (s *server) virtualURI(name string) string {
 		return libraryScheme + ":/" + name
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if uri, ok := s.written[name]; ok {
+	uri, ok := s.written[name]
+	s.mu.Unlock()
+	if ok {
 		return uri
 	}
-	uri := libraryScheme + ":/" + name
+	uri = libraryScheme + ":/" + name
 	if path, err := s.writeVirtual(name); err == nil {
 		uri = uriOf(path)
 	} else {
 		s.logf("virtual document %s: %v", name, err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.written == nil {
 		s.written = map[string]string{}
 	}
@@ -367,7 +393,7 @@ func (s *server) virtualURI(name string) string {
 
 // writeVirtual puts a virtual document into the cache.
 func (s *server) writeVirtual(name string) (string, error) {
-	text, ok := virtualText(name)
+	text, ok := s.virtualText(name)
 	if !ok {
 		return "", os.ErrNotExist
 	}

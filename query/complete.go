@@ -189,6 +189,12 @@ func (c *completer) finish() *Completion {
 	return c.out
 }
 
+// Matches reports whether what is typed fits a name, as in completion.
+func Matches(typed, name string) bool {
+	_, ok := match(typed, name)
+	return ok
+}
+
 // match scores how well what is typed fits a name: as its beginning, the beginnings
 // of its words, or letters in order.
 func match(typed, name string) (score int, ok bool) {
@@ -250,6 +256,11 @@ func (s *Snapshot) where(i int) place {
 		prev--
 	}
 	for ; i >= 0; i-- {
+		if raw[i].Kind.IsKeyword() {
+			if k := s.before(i); k >= 0 && raw[k].Kind == syntax.Dot {
+				continue // kernel.function
+			}
+		}
 		switch raw[i].Kind {
 		case syntax.RParen, syntax.RBrack:
 			depth++
@@ -997,7 +1008,15 @@ func (c *completer) enumerators(typed string) {
 // comment completes rule ids in suppressions.
 func (c *completer) comment(in int) {
 	text := c.s.File.RawText(in)
-	if !strings.Contains(text, "lint:") && !strings.Contains(text, "stapkit:") && !strings.Contains(text, "staplint:") {
+	if !strings.Contains(text, "staplint:") {
+		if i := strings.LastIndexAny(text[:min(len(text), c.off-int(c.s.File.Raw[in].Off))], " /*#"); i >= 0 {
+			c.setWord(int(c.s.File.Raw[in].Off)+i+1, isWordByte)
+			for _, w := range []string{"staplint:ignore", "staplint:ignore-file", "stapfmt:off", "stapfmt:on"} {
+				if len(c.word) > 2 {
+					c.add(0, Item{Label: w, Kind: KeywordItem})
+				}
+			}
+		}
 		return
 	}
 	start := c.off

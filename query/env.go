@@ -138,12 +138,26 @@ func (e *Env) docOf(d syntax.Decl) *doc.Comment {
 	return nil
 }
 
+// IsLibrary reports whether a file belongs to the library, by the name that
+// diagnostics have.
+func (e *Env) IsLibrary(name string) bool { return e.isLibrary(name) }
+
+// LibraryFiles are the texts of the library's directories and macro files, by name.
+func (e *Env) LibraryFiles() map[string][]byte { return e.lib.Texts }
+
 func (e *Env) isLibrary(name string) bool {
-	if strings.HasPrefix(name, tapsets.Prefix) {
-		return true
-	}
-	_, ok := e.lib.Texts[name]
+	_, ok := e.Source(name)
 	return ok
+}
+
+// embedded reports whether a file is of stapkit's own library.
+func (e *Env) embedded(name string) bool {
+	_, own := tapsets.Read(name)
+	if !own || !strings.HasSuffix(name, ".stp") {
+		return own
+	}
+	_, file := e.lib.Texts[name]
+	return !file
 }
 
 // libraryIndex holds what the library declares.

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/tools/txtar"
 
+	"stapkit/diag"
 	"stapkit/internal/minikernel"
 	"stapkit/target"
 )
@@ -69,6 +70,177 @@ var kinds = map[string]func(s *Snapshot, off int, arg string) string{
 		}
 		return b.String()
 	},
+	"sig": func(s *Snapshot, off int, _ string) string {
+		g := s.Signatures(off)
+		if g == nil {
+			return "nothing\n"
+		}
+		var b strings.Builder
+		for i, sig := range g.List {
+			mark := " "
+			if i == g.Active {
+				mark = "*"
+			}
+			label := sig.Label
+			if g.Param < len(sig.Params) && i == g.Active {
+				p := sig.Params[g.Param]
+				label = label[:p[0]] + ">" + label[p[0]:p[1]] + "<" + label[p[1]:]
+			}
+			fmt.Fprintf(&b, "%s %s\n", mark, label)
+			if sig.Doc != "" {
+				first, _, _ := strings.Cut(sig.Doc, "\n")
+				b.WriteString("  " + first + "\n")
+			}
+		}
+		return b.String()
+	},
+	"def": func(s *Snapshot, off int, _ string) string {
+		var b strings.Builder
+		for _, r := range s.Definitions(off) {
+			fmt.Fprintf(&b, "%s\n", r.Start)
+		}
+		return b.String()
+	},
+	"typedef": func(s *Snapshot, off int, _ string) string {
+		t, ok := s.TypeDefinition(off)
+		if !ok {
+			return ""
+		}
+		return t.Name + "\n" + t.Text
+	},
+	"refs": func(s *Snapshot, off int, _ string) string {
+		y := s.SymbolAt(off)
+		if y == nil {
+			return ""
+		}
+		var b strings.Builder
+		fmt.Fprintf(&b, "%s shared=%v embedded=%v\n", y.Name, y.Shared, y.Embedded)
+		for _, o := range s.Occurrences(y) {
+			p := s.Mapper.Pos(o.Start)
+			fmt.Fprintf(&b, "%d:%d %q", p.Line, p.Col, s.Text[o.Start:o.End])
+			if o.Decl {
+				b.WriteString(" declares")
+			}
+			if o.Write {
+				b.WriteString(" writes")
+			}
+			b.WriteByte('\n')
+		}
+		return b.String()
+	},
+	"rename": func(s *Snapshot, off int, to string) string {
+		y := s.SymbolAt(off)
+		if err := s.CheckRename(y, to); err != nil {
+			return "refused: " + err.Error() + "\n"
+		}
+		var edits []Edit
+		for _, o := range s.Occurrences(y) {
+			edits = append(edits, Edit{o.Start, o.End, to})
+		}
+		return s.changes(edits)
+	},
+	"symbols": func(s *Snapshot, _ int, _ string) string {
+		var b strings.Builder
+		for _, o := range s.Outlines() {
+			a, z := s.Mapper.Pos(o.Start), s.Mapper.Pos(o.End)
+			fmt.Fprintf(&b, "%d %s %s | %d:%d-%d:%d name %q\n", o.Kind, o.Name, o.Detail, a.Line, a.Col, z.Line, z.Col, s.Text[o.NameStart:o.NameEnd])
+		}
+		return b.String()
+	},
+	"fold": func(s *Snapshot, _ int, _ string) string {
+		var b strings.Builder
+		for _, f := range s.Folds() {
+			a, z := s.Mapper.Pos(f.Start), s.Mapper.Pos(f.End)
+			fmt.Fprintf(&b, "%d %d:%d-%d:%d\n", f.Kind, a.Line, a.Col, z.Line, z.Col)
+		}
+		return b.String()
+	},
+	"select": func(s *Snapshot, off int, _ string) string {
+		var b strings.Builder
+		for _, o := range s.Selections(off) {
+			fmt.Fprintf(&b, "%q\n", s.Text[o.Start:o.End])
+		}
+		return b.String()
+	},
+	"tokens": func(s *Snapshot, off int, _ string) string {
+		end := off + strings.IndexByte(string(s.Text[off:])+"\n", '\n')
+		var b strings.Builder
+		for _, t := range s.Tokens(off, end) {
+			fmt.Fprintf(&b, "%q %s", s.Text[t.Start:t.End], TokenTypes[t.Type])
+			for i, m := range TokenModifiers {
+				if t.Mods>>i&1 != 0 {
+					b.WriteString(" " + m)
+				}
+			}
+			b.WriteByte('\n')
+		}
+		return b.String()
+	},
+	"hints": func(s *Snapshot, _ int, _ string) string {
+		list := s.Hints(0, len(s.Text))
+		slices.SortStableFunc(list, func(a, b Hint) int { return a.Off - b.Off })
+		text := string(s.Text)
+		for i := len(list) - 1; i >= 0; i-- {
+			h := list[i]
+			text = text[:h.Off] + "«" + h.Label + "»" + text[h.Off:]
+		}
+		var b strings.Builder
+		for _, l := range strings.SplitAfter(text, "\n") {
+			if strings.Contains(l, "«") {
+				b.WriteString(l)
+			}
+		}
+		return b.String()
+	},
+	"lens": func(s *Snapshot, _ int, _ string) string {
+		var b strings.Builder
+		for _, l := range s.Lenses() {
+			fmt.Fprintf(&b, "%d: %s matches %d\n", s.Mapper.Pos(l.Start).Line, l.Points, l.Matches)
+		}
+		return b.String()
+	},
+	"links": func(s *Snapshot, _ int, _ string) string {
+		var b strings.Builder
+		for _, l := range s.Links() {
+			fmt.Fprintf(&b, "%q -> %s%s\n", s.Text[l.Start:l.End], l.URL, l.Code)
+		}
+		return b.String()
+	},
+	"calls": func(s *Snapshot, off int, _ string) string {
+		var b strings.Builder
+		if y := s.SymbolAt(off); y != nil && y.Kind == FunctionSymbol {
+			for _, c := range s.Incoming(y.Name) {
+				fmt.Fprintf(&b, "from %s, %d calls\n", c.Item.Name, len(c.Calls))
+			}
+		}
+		out := s.Outgoing(off)
+		for _, n := range sortedNames(out) {
+			fmt.Fprintf(&b, "to %s, %d calls\n", n, len(out[n]))
+		}
+		return b.String()
+	},
+	// The argument is the last text of the selection; without one it is the cursor.
+	"action": func(s *Snapshot, off int, to string) string {
+		end := off
+		if to != "" {
+			i := strings.Index(string(s.Text[off:]), to)
+			if i < 0 {
+				return "no " + to
+			}
+			end = off + i + len(to)
+		}
+		var here []diag.Diagnostic
+		for _, d := range s.Diagnostics() {
+			if sp, ok := s.offsets(d.Range); ok && sp.start <= end && sp.end >= off {
+				here = append(here, d)
+			}
+		}
+		var b strings.Builder
+		for _, a := range s.Actions(off, end, here) {
+			fmt.Fprintf(&b, "%s [%s]\n%s", a.Title, a.Kind, s.changes(a.Edits))
+		}
+		return b.String()
+	},
 	"diag": func(s *Snapshot, _ int, _ string) string {
 		var b strings.Builder
 		for _, d := range s.Diagnostics() {
@@ -76,6 +248,28 @@ var kinds = map[string]func(s *Snapshot, off int, arg string) string{
 		}
 		return b.String()
 	},
+}
+
+// changes shows the lines that edits change, as they become.
+func (s *Snapshot) changes(edits []Edit) string {
+	slices.SortStableFunc(edits, func(a, b Edit) int { return a.Start - b.Start })
+	text := string(s.Text)
+	for i := len(edits) - 1; i >= 0; i-- {
+		text = text[:edits[i].Start] + edits[i].Text + text[edits[i].End:]
+	}
+	old := map[string]int{}
+	for _, l := range strings.SplitAfter(string(s.Text), "\n") {
+		old[l]++
+	}
+	var b strings.Builder
+	for _, l := range strings.SplitAfter(text, "\n") {
+		if old[l] > 0 {
+			old[l]--
+			continue
+		}
+		b.WriteString("+" + l)
+	}
+	return b.String()
 }
 
 func testEnv(t testing.TB, files map[string]string) *Env {
@@ -91,15 +285,15 @@ func testEnv(t testing.TB, files map[string]string) *Env {
 	}
 	t.Cleanup(func() { tg.Close() })
 	c := Config{Target: tg}
-	for name, text := range files { // those below tapset/ are a library
-		if strings.HasPrefix(name, "tapset/") {
-			if err := os.MkdirAll("tapset", 0o755); err != nil {
+	for name, text := range files { // those below library/ are a library
+		if strings.HasPrefix(name, "library/") {
+			if err := os.MkdirAll("library", 0o755); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			c.Includes = []string{"tapset"}
+			c.Includes = []string{"library"}
 		}
 	}
 	e, err := Open(c)

@@ -40,7 +40,7 @@ type Section struct{ Title, Text string }
 
 var (
 	head    = regexp.MustCompile(`^(?:(s?function|s?probe)\s+)(\S+?)(?:\(\))?\s*(?:-+\s*(.*))?$`)
-	call    = regexp.MustCompile(`^(\w+)\(\)\s+-+\s+(.*)$`)
+	call    = regexp.MustCompile(`^(\w+)\([^()]*\)\s+-+\s+(.*)$`)
 	param   = regexp.MustCompile(`^@(\w+|\.\.\.)\s*:\s*(.*)$`)
 	section = regexp.MustCompile(`^(Description|Context|Value|Return|Returns|Note|NOTE|Notes|Please note|Arguments|General syntax|Example|Examples|Warning)\s*:\s*(.*)$`)
 )
