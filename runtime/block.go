@@ -63,3 +63,6 @@ func (b *block) forceState(s ir.SessState) { b.word(ir.SessOffState).Store(uint6
 func (b *block) counter(c ir.Cause) *atomic.Uint64 { return b.word(ir.SessOffCounters + 8*int(c)) }
 
 func (b *block) errors() *atomic.Uint64 { return b.word(ir.SessOffErrors) }
+
+// addressOf is where memory lies.
+func addressOf(mem []byte) uintptr { return uintptr(unsafe.Pointer(&mem[0])) }

@@ -82,6 +82,9 @@ func (s *session) load(object []byte) error {
 	if n := len(needed); n > maxPrograms {
 		return errorf(codeKernel, nil, "the script needs %d programs in the kernel, and no more than %d are loaded at a time: releasing more can hang a kernel for good; probe fewer points", n, maxPrograms)
 	}
+	if spec.Programs[ir.ProgUnwindKey] != nil {
+		needed[ir.ProgUnwindKey] = true
+	}
 	first := spec.Copy()
 	for name := range first.Programs {
 		if !needed[name] {
@@ -108,6 +111,10 @@ func (s *session) load(object []byte) error {
 		return errorf(codeCompiled, err, "%v", err)
 	}
 	s.kernel.canon = s.texts.canonical
+	if s.unwind, err = newUnwinder(s); err != nil {
+		return err
+	}
+	s.texts.users.seen = s.unwind.mapping
 	if len(inner) > 0 {
 		// The kernel's wait at an exchange of maps is not for sleepable programs.
 		for _, h := range s.p.Handlers {

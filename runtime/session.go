@@ -53,6 +53,7 @@ type session struct {
 	stats    io.Closer // keeps the kernel's timing of programs on
 	cgroup   *ebpf.Map // of --cgroup
 	kernel   *kernelGlobals
+	unwind   *unwinder
 	gens     map[int]*generations
 	regions  []*ebpf.Program
 	writes   []map[int]bool // by handler: generation arrays that it writes
@@ -693,6 +694,7 @@ func (s *session) close() {
 	s.attached = nil
 	// Events of counters have no failure that anything could be done about.
 	_ = s.counters.Close()
+	s.unwind.close()
 	for _, g := range s.gens {
 		g.close()
 	}

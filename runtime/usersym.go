@@ -25,6 +25,9 @@ import (
 type userSymbols struct {
 	procs map[int]*userProcess
 	files map[string]*userFile // by identity: device, inode, path
+	// seen tells what handlers saw at an address, of processes that ended
+	// before their mappings could be read.
+	seen func(tgid int, addr uint64) (mapping, bool)
 }
 
 type userProcess struct {
@@ -148,10 +151,16 @@ func (u *userSymbols) find(tgid int, addr uint64) *mapping {
 			}
 		}
 		if try == 1 {
-			return nil
+			break
 		}
 		u.note(tgid)
 	}
+	if u.seen != nil {
+		if m, ok := u.seen(tgid, addr); ok {
+			return &m
+		}
+	}
+	return nil
 }
 
 // lookup returns the symbol of an address: its name, the offset into it and its
@@ -248,6 +257,11 @@ func readUserFile(path string) (*userFile, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newUserFile(f)
+}
+
+// newUserFile reads the symbols of a file and closes it.
+func newUserFile(f *elf.File) (*userFile, error) {
 	u := &userFile{tables: []*elf.File{f}}
 	lo, hi := ^uint64(0), uint64(0)
 	stripped := true

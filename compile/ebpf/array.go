@@ -12,6 +12,7 @@ import (
 const (
 	eNOENT = 2
 	e2BIG  = 7
+	eBUSY  = 16
 	eEXIST = 17
 )
 

@@ -119,6 +119,11 @@ func (s *stream) storeImm(base asm.Register, off int, v int32) {
 	s.emit(object.StoreImm64(base, int16(off), v))
 }
 
+// mapPtr sets r to a map.
+func (s *stream) mapPtr(r asm.Register, name string) {
+	s.emit(asm.LoadMapPtr(r, 0).WithReference(name))
+}
+
 // funcAddr sets r to the address of a subprogram.
 func (s *stream) funcAddr(r asm.Register, name string) {
 	s.emit(object.FuncAddress(r, name))

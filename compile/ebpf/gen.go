@@ -110,6 +110,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 		}
 	}
 	g.dispatchers()
+	g.unwindKey()
 	g.dropUnused()
 	g.findMaps()
 	g.mention(ir.MapSession, g.p.SessionSize())
@@ -256,6 +257,7 @@ func (g *generator) addMaps() {
 	if g.statSize > 0 {
 		add(object.Map{Name: ir.MapStats, Type: cebpf.PerCPUArray, KeySize: 4, ValueSize: uint32(g.statSize), MaxEntries: 1})
 	}
+	g.addUnwind()
 	if g.maps[ir.MapRing] {
 		add(object.Map{Name: ir.MapRing, Type: cebpf.RingBuf, MaxEntries: defaultRing})
 	}

@@ -155,12 +155,21 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 		p.memStore(part(dst, 0, 8).mem, asm.R0)
 		off, flags = 8, stackUser
 	}
+	p.rest(dst, off)
 	if dst.width < off+16 {
-		p.rest(dst, off)
 		return
 	}
-	p.rest(dst, off)
 	frames := part(dst, off+8, dst.width-off-8)
+	if user && p.g.canUnwind() {
+		m := p.mark()
+		defer p.release(m)
+		max := min(frames.width/8, maxUnwind)
+		st := p.walkStack(max)
+		p.memLoad(asm.R1, mem{st.off + ir.UnwindN, 8})
+		p.memStore(part(dst, off, 8).mem, asm.R1)
+		p.copyText(part(frames, 0, 8*max), p.frameText(mem{st.off + ir.UnwindFrames, 8 * max}))
+		return
+	}
 	p.mov(asm.R1, rCtx)
 	p.addr(asm.R2, frames)
 	p.imm(asm.R3, int64(frames.width))
@@ -182,6 +191,17 @@ func (p *prog) stackFrame(e *ir.Intrinsic, dst asm.Register) {
 	p.usesCtx = true
 	p.memImm(buf, 0)
 	none := p.label()
+	if e.ID == ir.IUFrame && p.g.canUnwind() {
+		st := p.walkStack(maxUnwind)
+		p.get(asm.R1, n)
+		p.jimm(asm.JGE, asm.R1, maxUnwind, none) // unsigned
+		p.emit(asm.LSh.Imm(asm.R1, 3), asm.Add.Reg(asm.R1, p.base()))
+		p.load(asm.R1, asm.R1, st.off+ir.UnwindFrames)
+		p.memStore(buf, asm.R1)
+		p.place(none)
+		p.memLoad(dst, buf)
+		return
+	}
 	p.get(asm.R4, n)
 	p.jimm(asm.JGT, asm.R4, 255, none) // unsigned: what can be skipped
 	if e.ID == ir.IUFrame {

@@ -297,11 +297,6 @@ func (p *prog) constant(r asm.Register, off int) {
 	p.emit(asm.LoadMapValue(r, 0, uint32(off)).WithReference(ir.MapConst))
 }
 
-// mapPtr sets r to a map.
-func (p *prog) mapPtr(r asm.Register, name string) {
-	p.emit(asm.LoadMapPtr(r, 0).WithReference(name))
-}
-
 // count adds one to a counter of the session block.
 func (p *prog) count(c ir.Cause) {
 	p.session(asm.R1, ir.SessOffCounters+8*int(c))

@@ -25,10 +25,11 @@ import (
 // guests have no compilers.
 const readyEnv = "STAPKIT_E2E"
 
-// programs are compiled with these options each; frame pointers are for stacks.
+// programs are compiled with these options each.
 var programs = map[string][]string{
 	"calls": {"-static"},
-	"heap":  {"-fno-omit-frame-pointer"},
+	"heap":  {},
+	"stack": {},
 	"user":  {"-pthread"},
 }
 

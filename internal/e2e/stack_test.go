@@ -1,0 +1,116 @@
+//go:build linux
+
+package e2e
+
+import (
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// How the stacks of testdata/stack.c are, functions of the C library between ours
+// left out: what these are called depends on its symbols.
+var stacks = [][]string{
+	{"innermost", "varying", "aligned", "recurse", "recurse", "recurse", "main"},
+	{"innermost", "compare", "sort", "main"},
+	{"innermost", "compare", "sort", "main"},
+	{"innermost", "handler", "signalled", "main"},
+	{"calling", "main"},
+}
+
+const stackScript = `probe begin { println("ready") }
+global returns
+probe process("./stack").function("innermost") { print_ubacktrace_brief(); println("--") }
+// A return probe replaces return addresses on the stack.
+probe process("./stack").function("recurse").return { returns++ }
+probe syscall.getppid { if (execname() == "stack") { print_ubacktrace_brief(); println("--") } }
+probe process("./stack").end { exit() }
+probe end { println(returns) }`
+
+// ownFrames takes the functions of the program out of the printed stacks. Each stack
+// has to end where the program starts.
+func ownFrames(t *testing.T, out string) [][]string {
+	t.Helper()
+	blocks := strings.Split(strings.TrimPrefix(out, "ready\n"), "--\n")
+	var got [][]string
+	for _, b := range blocks[:len(blocks)-1] {
+		if !strings.Contains(b, "\n_start+0x") {
+			t.Errorf("the stack does not begin at _start:\n%s", b)
+		}
+		var names []string
+		for _, m := range regexp.MustCompile(`(?m)^(\w+)\+0x`).FindAllStringSubmatch(b, -1) {
+			if slices.Contains([]string{"innermost", "varying", "aligned", "recurse", "main", "compare", "sort", "handler", "signalled", "calling"}, m[1]) {
+				names = append(names, m[1])
+			}
+		}
+		got = append(got, names)
+	}
+	if returns := strings.TrimSpace(blocks[len(blocks)-1]); returns != "3" {
+		t.Errorf("%s returns of recurse, not 3", returns)
+	}
+	return got
+}
+
+func checkStacks(t *testing.T, out string) {
+	t.Helper()
+	got := ownFrames(t, out)
+	want := stacks
+	if len(got) == len(want)-1 {
+		// Libraries sort two elements with one comparison or two.
+		want = slices.Delete(slices.Clone(want), 1, 2)
+	}
+	if !slices.EqualFunc(got, want, slices.Equal[[]string]) {
+		t.Errorf("stacks\n%v\nnot\n%v\n%s", got, want, out)
+	}
+}
+
+// TestStacks walks stacks of a program without frame pointers: through a frame whose
+// size the compiler does not know, an aligned one, the C library, a signal, and calls
+// whose return is probed; from a probe of the program and from a system call.
+func TestStacks(t *testing.T) {
+	dir := needTools(t)
+	checkStacks(t, stap(t, dir, "-c", "./stack", "-e", stackScript))
+}
+
+// TestStacksLater is TestStacks with a program that starts later and has ended before
+// its stacks are printed.
+func TestStacksLater(t *testing.T) {
+	dir := needTools(t)
+	tr := start(t, dir, "-e", `global kept, n
+probe begin { println("ready") }
+probe process("./stack").function("innermost") { kept[n++] = sprint_ubacktrace() }
+probe process("./stack").function("recurse").return { returns++ }
+global returns
+probe syscall.getppid { if (execname() == "stack") kept[n++] = sprint_ubacktrace() }
+probe process("./stack").end { exit() }
+probe end { for (i = 0; i < n; i++) print(kept[i], "--\n"); println(returns) }`)
+	tr.waitReady()
+	if out, err := exec.Command(filepath.Join(dir, "stack")).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	checkStacks(t, tr.end(0))
+}
+
+// TestStacksOfSamples interrupts a program at any instruction. In an interrupt the
+// kernel tells one mapping only, so that the first stacks are short.
+func TestStacksOfSamples(t *testing.T) {
+	dir := needTools(t)
+	out := stap(t, dir, "-c", "./stack 30000000", "-e", `global n
+probe perf.type(1).config(0).sample(2000000) { if (pid() == target() && n++ < 300) { print_ubacktrace_brief(); println("--") } }
+probe end { if (n < 20) error("few samples") }`)
+	whole, all := 0, 0
+	for _, b := range strings.Split(out, "--\n") {
+		if names := strings.Fields(b); len(names) > 0 {
+			all++
+			if strings.HasPrefix(names[len(names)-1], "_start+") && strings.Contains(b, "main+") {
+				whole++
+			}
+		}
+	}
+	if whole*10 < all*8 {
+		t.Errorf("%d of %d stacks are whole\n%s", whole, all, out)
+	}
+}
