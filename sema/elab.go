@@ -20,6 +20,9 @@ type Options struct {
 	Library *Library
 	// Binaries are the programs that process probes name; nil opens them anew.
 	Binaries *Binaries
+	// TrustPrograms takes what process probes name on trust, as everything is without a
+	// target, so that the result does not depend on the files of this machine.
+	TrustPrograms bool
 	// Guru is -g: target variables may be written, functions that do harm called.
 	Guru bool
 	// Privilege is --privilege: "stapusr", "stapsys", or "" and "stapdev" for all.

@@ -88,6 +88,10 @@ type where struct {
 	head func(f *userFile) string
 }
 
+// unknown reports whether a process probe is taken on trust: an argument is unknown, or
+// the programs are.
+func (r *resolver) unknown(in *request) bool { return in.unknown() || r.e.opt.TrustPrograms }
+
 // programs finds the programs of a process probe.
 func (r *resolver) programs(in *request) (*where, *fail) {
 	b := r.e.opt.Binaries
@@ -238,7 +242,7 @@ func (w *where) carrier(c Carrier, f *userFile) Carrier {
 
 var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	fn := in.arg("function")
-	if in.unknown() {
+	if r.unknown(in) {
 		return r.open(FamUFunction, in, "function "+fn.str), nil
 	}
 	w, f := r.programs(in)
@@ -450,7 +454,7 @@ func (r *resolver) userAddress(in *request, w *where, file *userFile, fam Family
 
 var famUStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	st := in.arg("statement")
-	if in.unknown() {
+	if r.unknown(in) {
 		return r.open(FamUStatement, in, "statement "+st.str), nil
 	}
 	w, f := r.programs(in)
@@ -487,7 +491,7 @@ var famUStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *
 }}
 
 var famPlt = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
-	if in.unknown() {
+	if r.unknown(in) {
 		return r.open(FamUFunction, in, "PLT entry"), nil
 	}
 	w, f := r.programs(in)
@@ -534,7 +538,7 @@ var famPlt = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 }}
 
 var famMark = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
-	if in.unknown() {
+	if r.unknown(in) {
 		return r.open(FamMark, in, "mark"), nil
 	}
 	w, f := r.programs(in)
@@ -660,7 +664,7 @@ func (r *resolver) processFilter(in *request) (c Carrier, head string, f *fail) 
 }
 
 var famProcess = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
-	if in.unknown() {
+	if r.unknown(in) {
 		return r.open(FamProcess, in, "process"), nil
 	}
 	c, head, f := r.processFilter(in)
@@ -687,7 +691,7 @@ var famProcess = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 }}
 
 var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
-	if in.unknown() {
+	if r.unknown(in) {
 		return r.open(FamUSyscall, in, "system call"), nil
 	}
 	c, head, f := r.processFilter(in)

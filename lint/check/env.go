@@ -91,6 +91,7 @@ func (e *Env) Script(in Input) *lint.Script {
 	}
 	p := sema.Elaborate([]*syntax.File{f}, sema.Options{
 		Target: e.target, Library: e.lib.Library, Binaries: e.binaries, Guru: opt.Privileged,
+		TrustPrograms: !e.explicit || e.target == nil || !e.target.IsRunning(),
 	})
 	s := &lint.Script{Program: p, Files: []*syntax.File{f}, Target: e.target, Explicit: e.explicit, Tapset: in.Tapset}
 	if e.target != nil {

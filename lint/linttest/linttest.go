@@ -90,7 +90,7 @@ func (s *setup) read(comment string) error {
 	for _, a := range s.also {
 		s.settings.Enable = append(s.settings.Enable, a)
 	}
-	return s.settings.Check([]*lint.Analyzer{s.rule, lint.Lookup("ST9001"), lint.Lookup("ST9002"), lint.Lookup("ST9003")})
+	return s.settings.Check(s.list())
 }
 
 // list is the rule and those of suppressions.

@@ -4,6 +4,30 @@ package registry
 
 import (
 	"stapkit/lint"
+	"stapkit/lint/st1001"
+	"stapkit/lint/st1002"
+	"stapkit/lint/st1003"
+	"stapkit/lint/st1004"
+	"stapkit/lint/st1005"
+	"stapkit/lint/st1006"
+	"stapkit/lint/st1007"
+	"stapkit/lint/st1008"
+	"stapkit/lint/st1009"
+	"stapkit/lint/st1010"
+	"stapkit/lint/st1011"
+	"stapkit/lint/st1012"
+	"stapkit/lint/st1013"
+	"stapkit/lint/st1014"
+	"stapkit/lint/st2001"
+	"stapkit/lint/st2002"
+	"stapkit/lint/st2003"
+	"stapkit/lint/st2004"
+	"stapkit/lint/st2005"
+	"stapkit/lint/st2006"
+	"stapkit/lint/st2007"
+	"stapkit/lint/st2008"
+	"stapkit/lint/st2009"
+	"stapkit/lint/st2010"
 	"stapkit/lint/st3001"
 	"stapkit/lint/st3002"
 	"stapkit/lint/st3003"
@@ -27,6 +51,7 @@ import (
 	"stapkit/lint/st4009"
 	"stapkit/lint/st4010"
 	"stapkit/lint/st4011"
+	"stapkit/lint/st4012"
 	"stapkit/lint/st4013"
 	"stapkit/lint/st4014"
 	"stapkit/lint/st4015"
@@ -59,6 +84,30 @@ import (
 
 // rules are all rules in the order of their names.
 var rules = []*lint.Analyzer{
+	st1001.Analyzer,
+	st1002.Analyzer,
+	st1003.Analyzer,
+	st1004.Analyzer,
+	st1005.Analyzer,
+	st1006.Analyzer,
+	st1007.Analyzer,
+	st1008.Analyzer,
+	st1009.Analyzer,
+	st1010.Analyzer,
+	st1011.Analyzer,
+	st1012.Analyzer,
+	st1013.Analyzer,
+	st1014.Analyzer,
+	st2001.Analyzer,
+	st2002.Analyzer,
+	st2003.Analyzer,
+	st2004.Analyzer,
+	st2005.Analyzer,
+	st2006.Analyzer,
+	st2007.Analyzer,
+	st2008.Analyzer,
+	st2009.Analyzer,
+	st2010.Analyzer,
 	st3001.Analyzer,
 	st3002.Analyzer,
 	st3003.Analyzer,
@@ -82,6 +131,7 @@ var rules = []*lint.Analyzer{
 	st4009.Analyzer,
 	st4010.Analyzer,
 	st4011.Analyzer,
+	st4012.Analyzer,
 	st4013.Analyzer,
 	st4014.Analyzer,
 	st4015.Analyzer,

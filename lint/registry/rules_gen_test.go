@@ -6,6 +6,30 @@ import (
 	"testing"
 
 	"stapkit/lint/linttest"
+	"stapkit/lint/st1001"
+	"stapkit/lint/st1002"
+	"stapkit/lint/st1003"
+	"stapkit/lint/st1004"
+	"stapkit/lint/st1005"
+	"stapkit/lint/st1006"
+	"stapkit/lint/st1007"
+	"stapkit/lint/st1008"
+	"stapkit/lint/st1009"
+	"stapkit/lint/st1010"
+	"stapkit/lint/st1011"
+	"stapkit/lint/st1012"
+	"stapkit/lint/st1013"
+	"stapkit/lint/st1014"
+	"stapkit/lint/st2001"
+	"stapkit/lint/st2002"
+	"stapkit/lint/st2003"
+	"stapkit/lint/st2004"
+	"stapkit/lint/st2005"
+	"stapkit/lint/st2006"
+	"stapkit/lint/st2007"
+	"stapkit/lint/st2008"
+	"stapkit/lint/st2009"
+	"stapkit/lint/st2010"
 	"stapkit/lint/st3001"
 	"stapkit/lint/st3002"
 	"stapkit/lint/st3003"
@@ -29,6 +53,7 @@ import (
 	"stapkit/lint/st4009"
 	"stapkit/lint/st4010"
 	"stapkit/lint/st4011"
+	"stapkit/lint/st4012"
 	"stapkit/lint/st4013"
 	"stapkit/lint/st4014"
 	"stapkit/lint/st4015"
@@ -58,6 +83,54 @@ import (
 	"stapkit/lint/st7010"
 	"stapkit/lint/st7012"
 )
+
+func TestST1001(t *testing.T) { linttest.Run(t, st1001.Analyzer, "../st1001") }
+
+func TestST1002(t *testing.T) { linttest.Run(t, st1002.Analyzer, "../st1002") }
+
+func TestST1003(t *testing.T) { linttest.Run(t, st1003.Analyzer, "../st1003") }
+
+func TestST1004(t *testing.T) { linttest.Run(t, st1004.Analyzer, "../st1004") }
+
+func TestST1005(t *testing.T) { linttest.Run(t, st1005.Analyzer, "../st1005") }
+
+func TestST1006(t *testing.T) { linttest.Run(t, st1006.Analyzer, "../st1006") }
+
+func TestST1007(t *testing.T) { linttest.Run(t, st1007.Analyzer, "../st1007") }
+
+func TestST1008(t *testing.T) { linttest.Run(t, st1008.Analyzer, "../st1008") }
+
+func TestST1009(t *testing.T) { linttest.Run(t, st1009.Analyzer, "../st1009") }
+
+func TestST1010(t *testing.T) { linttest.Run(t, st1010.Analyzer, "../st1010") }
+
+func TestST1011(t *testing.T) { linttest.Run(t, st1011.Analyzer, "../st1011") }
+
+func TestST1012(t *testing.T) { linttest.Run(t, st1012.Analyzer, "../st1012") }
+
+func TestST1013(t *testing.T) { linttest.Run(t, st1013.Analyzer, "../st1013") }
+
+func TestST1014(t *testing.T) { linttest.Run(t, st1014.Analyzer, "../st1014") }
+
+func TestST2001(t *testing.T) { linttest.Run(t, st2001.Analyzer, "../st2001") }
+
+func TestST2002(t *testing.T) { linttest.Run(t, st2002.Analyzer, "../st2002") }
+
+func TestST2003(t *testing.T) { linttest.Run(t, st2003.Analyzer, "../st2003") }
+
+func TestST2004(t *testing.T) { linttest.Run(t, st2004.Analyzer, "../st2004") }
+
+func TestST2005(t *testing.T) { linttest.Run(t, st2005.Analyzer, "../st2005") }
+
+func TestST2006(t *testing.T) { linttest.Run(t, st2006.Analyzer, "../st2006") }
+
+func TestST2007(t *testing.T) { linttest.Run(t, st2007.Analyzer, "../st2007") }
+
+func TestST2008(t *testing.T) { linttest.Run(t, st2008.Analyzer, "../st2008") }
+
+func TestST2009(t *testing.T) { linttest.Run(t, st2009.Analyzer, "../st2009") }
+
+func TestST2010(t *testing.T) { linttest.Run(t, st2010.Analyzer, "../st2010") }
 
 func TestST3001(t *testing.T) { linttest.Run(t, st3001.Analyzer, "../st3001") }
 
@@ -104,6 +177,8 @@ func TestST4009(t *testing.T) { linttest.Run(t, st4009.Analyzer, "../st4009") }
 func TestST4010(t *testing.T) { linttest.Run(t, st4010.Analyzer, "../st4010") }
 
 func TestST4011(t *testing.T) { linttest.Run(t, st4011.Analyzer, "../st4011") }
+
+func TestST4012(t *testing.T) { linttest.Run(t, st4012.Analyzer, "../st4012") }
 
 func TestST4013(t *testing.T) { linttest.Run(t, st4013.Analyzer, "../st4013") }
 
