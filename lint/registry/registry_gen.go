@@ -71,6 +71,18 @@ import (
 	"stapkit/lint/st5005"
 	"stapkit/lint/st5006"
 	"stapkit/lint/st5007"
+	"stapkit/lint/st6001"
+	"stapkit/lint/st6002"
+	"stapkit/lint/st6003"
+	"stapkit/lint/st6004"
+	"stapkit/lint/st6005"
+	"stapkit/lint/st6006"
+	"stapkit/lint/st6007"
+	"stapkit/lint/st6008"
+	"stapkit/lint/st6009"
+	"stapkit/lint/st6010"
+	"stapkit/lint/st6011"
+	"stapkit/lint/st6012"
 	"stapkit/lint/st7001"
 	"stapkit/lint/st7002"
 	"stapkit/lint/st7003"
@@ -151,6 +163,18 @@ var rules = []*lint.Analyzer{
 	st5005.Analyzer,
 	st5006.Analyzer,
 	st5007.Analyzer,
+	st6001.Analyzer,
+	st6002.Analyzer,
+	st6003.Analyzer,
+	st6004.Analyzer,
+	st6005.Analyzer,
+	st6006.Analyzer,
+	st6007.Analyzer,
+	st6008.Analyzer,
+	st6009.Analyzer,
+	st6010.Analyzer,
+	st6011.Analyzer,
+	st6012.Analyzer,
 	st7001.Analyzer,
 	st7002.Analyzer,
 	st7003.Analyzer,

@@ -73,6 +73,18 @@ import (
 	"stapkit/lint/st5005"
 	"stapkit/lint/st5006"
 	"stapkit/lint/st5007"
+	"stapkit/lint/st6001"
+	"stapkit/lint/st6002"
+	"stapkit/lint/st6003"
+	"stapkit/lint/st6004"
+	"stapkit/lint/st6005"
+	"stapkit/lint/st6006"
+	"stapkit/lint/st6007"
+	"stapkit/lint/st6008"
+	"stapkit/lint/st6009"
+	"stapkit/lint/st6010"
+	"stapkit/lint/st6011"
+	"stapkit/lint/st6012"
 	"stapkit/lint/st7001"
 	"stapkit/lint/st7002"
 	"stapkit/lint/st7003"
@@ -217,6 +229,30 @@ func TestST5005(t *testing.T) { linttest.Run(t, st5005.Analyzer, "../st5005") }
 func TestST5006(t *testing.T) { linttest.Run(t, st5006.Analyzer, "../st5006") }
 
 func TestST5007(t *testing.T) { linttest.Run(t, st5007.Analyzer, "../st5007") }
+
+func TestST6001(t *testing.T) { linttest.Run(t, st6001.Analyzer, "../st6001") }
+
+func TestST6002(t *testing.T) { linttest.Run(t, st6002.Analyzer, "../st6002") }
+
+func TestST6003(t *testing.T) { linttest.Run(t, st6003.Analyzer, "../st6003") }
+
+func TestST6004(t *testing.T) { linttest.Run(t, st6004.Analyzer, "../st6004") }
+
+func TestST6005(t *testing.T) { linttest.Run(t, st6005.Analyzer, "../st6005") }
+
+func TestST6006(t *testing.T) { linttest.Run(t, st6006.Analyzer, "../st6006") }
+
+func TestST6007(t *testing.T) { linttest.Run(t, st6007.Analyzer, "../st6007") }
+
+func TestST6008(t *testing.T) { linttest.Run(t, st6008.Analyzer, "../st6008") }
+
+func TestST6009(t *testing.T) { linttest.Run(t, st6009.Analyzer, "../st6009") }
+
+func TestST6010(t *testing.T) { linttest.Run(t, st6010.Analyzer, "../st6010") }
+
+func TestST6011(t *testing.T) { linttest.Run(t, st6011.Analyzer, "../st6011") }
+
+func TestST6012(t *testing.T) { linttest.Run(t, st6012.Analyzer, "../st6012") }
 
 func TestST7001(t *testing.T) { linttest.Run(t, st7001.Analyzer, "../st7001") }
 

@@ -54,7 +54,7 @@ func run(p *lint.Pass) (any, error) {
 				case "statement", "function", "data":
 					switch arg := c.Arg.(type) {
 					case *syntax.NumberLit:
-						p.Reportf(pt, "the address %#x is that of one build", arg.Value)
+						p.Reportf(pt, "the address %#x is that of one build", uint64(arg.Value))
 						return true
 					case *syntax.StringLit:
 						if m := line.FindString(arg.Value); m != "" {
