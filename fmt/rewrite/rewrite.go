@@ -1,21 +1,17 @@
-// Package rewrite is what the command stapfmt does with files: it finds them, formats
-// several at once, says what it found in the order of the names, and puts changed files in
-// the place of old ones without ever leaving half of one.
+// Package rewrite is what the command stapfmt does with files: it formats several at once,
+// and says what it found in the order of the names.
 package rewrite
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"runtime"
 	"sync"
 
-	"github.com/rogpeppe/go-internal/diff"
-
 	"stapkit/diag"
 	stapfmt "stapkit/fmt"
+	"stapkit/syntax/files"
 )
 
 // Exit codes.
@@ -58,10 +54,10 @@ type Options struct {
 
 // job is one file on its way.
 type job struct {
-	name   string  // as printed
-	src    *source // nil for the standard input and for failures
-	err    error   // what went wrong so far
-	listed bool    // found in a folder: it may be no script
+	name   string        // as printed
+	src    *files.Source // nil for the standard input and for failures
+	err    error         // what went wrong so far
+	listed bool          // found in a folder: it may be no script
 
 	done  chan struct{}
 	text  []byte // of the file
@@ -81,12 +77,11 @@ func Run(opt Options) int {
 	found := make(chan *job, 4*opt.Jobs) // for the workers
 	order := make(chan *job, 4*opt.Jobs) // the same, for the report
 	go func() {
-		f := finder{opt: &opt, emit: func(j *job) {
-			j.done = make(chan struct{})
+		files.Find(opt.Paths, opt.StdinName, func(f files.Found) {
+			j := &job{name: f.Name, src: f.Source, err: f.Err, listed: f.Listed, done: make(chan struct{})}
 			order <- j
 			found <- j
-		}}
-		f.all()
+		})
 		close(found)
 		close(order)
 	}()
@@ -118,11 +113,11 @@ func (o *Options) work(j *job) {
 		j.err = errors.New("the standard input cannot be written back")
 		return
 	case j.src == nil:
-		j.text, j.err = readAll(o.Stdin)
+		j.text, j.err = files.ReadAll(o.Stdin)
 	default:
-		defer j.src.close()
+		defer j.src.Close()
 		var skip bool
-		j.text, skip, j.err = j.src.read(j.listed || o.ScriptsOnly)
+		j.text, skip, j.err = j.src.Read(j.listed || o.ScriptsOnly)
 		if skip {
 			j.other = true
 			return
@@ -132,21 +127,21 @@ func (o *Options) work(j *job) {
 		return
 	}
 	opt := stapfmt.Options{Partial: o.Partial}
-	if o.Indent != nil && j.name != stdin {
+	if o.Indent != nil && j.name != files.Stdin {
 		if opt.Indent, j.err = o.Indent(j.name); j.err != nil {
 			return
 		}
 	}
 	j.res, j.err = stapfmt.Format(j.name, j.text, opt)
 	var syn *stapfmt.SyntaxError
-	if skippable := j.listed || o.ScriptsOnly; skippable && (errors.As(j.err, &syn) || j.err == nil && j.res.Left > 0) && !IsScript(j.text) {
+	if skippable := j.listed || o.ScriptsOnly; skippable && (errors.As(j.err, &syn) || j.err == nil && j.res.Left > 0) && !files.IsScript(j.text) {
 		j.other = true
 		return
 	}
 	if j.err != nil || !j.res.Changed || !o.Write {
 		return
 	}
-	if j.err = j.src.write(j.res.Text); j.err == nil {
+	if j.err = j.src.Write(j.res.Text); j.err == nil {
 		j.wrote = true
 	}
 }
@@ -192,14 +187,7 @@ func (r *report) job(j *job) {
 		r.print([]byte(j.name + "\n"))
 	}
 	if o.Diff {
-		d := diff.Diff(j.name+".orig", j.text, j.name, j.res.Text)
-		if _, rest, ok := bytes.Cut(d, []byte("\n")); ok {
-			d = rest // the line "diff …" is no part of the format
-		}
-		if o.Color {
-			d = colored(d)
-		}
-		r.print(d)
+		r.print(files.Diff(j.name, j.text, j.res.Text, o.Color))
 	}
 }
 
@@ -253,56 +241,4 @@ func count(n int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// colored paints a unified diff.
-func colored(d []byte) []byte {
-	var b bytes.Buffer
-	for line := range bytes.Lines(d) {
-		code := ""
-		switch {
-		case bytes.HasPrefix(line, []byte("---")), bytes.HasPrefix(line, []byte("+++")):
-			code = "01"
-		case line[0] == '-':
-			code = "31"
-		case line[0] == '+':
-			code = "32"
-		case line[0] == '@':
-			code = "36"
-		}
-		if code == "" {
-			b.Write(line)
-			continue
-		}
-		text := bytes.TrimRight(line, "\r\n")
-		b.WriteString("\x1b[" + code + "m")
-		b.Write(text)
-		b.WriteString("\x1b[m")
-		b.Write(line[len(text):])
-	}
-	return b.Bytes()
-}
-
-// maxFile is the size of the largest file that is formatted.
-const maxFile = 64 << 20
-
-var errHuge = fmt.Errorf("larger than %d MiB", maxFile>>20)
-
-func readAll(r io.Reader) ([]byte, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err == nil && len(text) > maxFile {
-		err = errHuge
-	}
-	return text, err
-}
-
-var errNotRegular = errors.New("not a regular file")
-
-// pathError names the file in an error, once.
-func pathError(name string, err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		err = p.Err
-	}
-	return fmt.Errorf("%s: %w", name, err)
 }

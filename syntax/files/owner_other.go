@@ -1,10 +1,10 @@
 //go:build !unix
 
-package rewrite
+package files
 
 import "os"
 
 const nonBlock = 0
 
 // keepOwner has nothing to do: files have no owner to set here.
-func (s *source) keepOwner(*os.File) error { return nil }
+func (s *Source) keepOwner(*os.File) error { return nil }

@@ -1,8 +1,8 @@
 //go:build !linux
 
-package rewrite
+package files
 
 import "os"
 
 // keepAttributes has nothing to do where attributes are not read.
-func (s *source) keepAttributes(*os.File) error { return nil }
+func (s *Source) keepAttributes(*os.File) error { return nil }

@@ -1,6 +1,6 @@
 //go:build unix
 
-package rewrite
+package files
 
 import (
 	"fmt"
@@ -11,7 +11,7 @@ import (
 const nonBlock = syscall.O_NONBLOCK
 
 // keepOwner gives the new file the owner and group of the old one.
-func (s *source) keepOwner(file *os.File) error {
+func (s *Source) keepOwner(file *os.File) error {
 	st, err := file.Stat()
 	if err != nil {
 		return err

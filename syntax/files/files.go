@@ -1,8 +1,13 @@
-package rewrite
+// Package files finds the scripts that a command line names, reads them, and puts changed
+// ones in the place of old ones without ever leaving half of one. The tools that change
+// scripts share it.
+package files
 
 import (
+	"bytes"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -10,10 +15,22 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+
+	"github.com/rogpeppe/go-internal/diff"
 )
 
-// stdin is the name of the standard input when none is given.
-const stdin = "<standard input>"
+// Stdin is the name of the standard input when none is given.
+const Stdin = "<standard input>"
+
+// Found is one file of a command line.
+type Found struct {
+	Name string // as printed
+	// Source is nil for the standard input and for what cannot be had, as Err says.
+	Source *Source
+	Err    error
+	// Listed: found in a folder, so it may be no script.
+	Listed bool
+}
 
 // folder is an open folder that bounds what may be touched: the one named on the command
 // line, or the one that a named file lies in. All access goes through os.Root, so that no
@@ -40,25 +57,34 @@ func (f *folder) release() {
 	}
 }
 
-// source is a file to be formatted.
-type source struct {
+// Source is a file that can be read, and written back.
+type Source struct {
 	dir  *folder
 	rel  string // the file itself, behind any link, in the folder
 	name string // as printed
 	info fs.FileInfo
 }
 
-func (s *source) close() { s.dir.release() }
+// Close lets go of the folder that the file is in.
+func (s *Source) Close() { s.dir.release() }
 
 // finder finds the files of the command line.
 type finder struct {
-	opt  *Options
-	emit func(*job)
-	seen map[string]bool // files found before, by their whole path
+	stdin string
+	emit  func(Found)
+	seen  map[string]bool // files found before, by their whole path
 }
 
-func (f *finder) all() {
-	for _, name := range f.opt.Paths {
+// Find calls emit for each file that paths name, in order: files, all scripts and macro
+// libraries below folders, and "-", which is the standard input; its name is stdin, or Stdin
+// when that is empty. Each Source found has to be closed.
+func Find(paths []string, stdin string, emit func(Found)) {
+	f := &finder{stdin: stdin, emit: emit}
+	f.all(paths)
+}
+
+func (f *finder) all(paths []string) {
+	for _, name := range paths {
 		if name == "-" {
 			f.input()
 			continue
@@ -66,7 +92,7 @@ func (f *finder) all() {
 		st, err := os.Stat(name)
 		switch {
 		case err != nil:
-			f.emit(&job{name: name, err: pathError(name, err)})
+			f.emit(Found{Name: name, Err: pathError(name, err)})
 		case st.IsDir():
 			f.walk(name)
 		default:
@@ -76,24 +102,24 @@ func (f *finder) all() {
 }
 
 func (f *finder) input() {
-	name := f.opt.StdinName
+	name := f.stdin
 	if name == "" {
-		name = stdin
+		name = Stdin
 	}
-	f.emit(&job{name: name})
+	f.emit(Found{Name: name})
 }
 
 // file takes a file that was named.
 func (f *finder) file(name string) {
 	dir, err := openFolder(filepath.Dir(name))
 	if err != nil {
-		f.emit(&job{name: name, err: pathError(name, err)})
+		f.emit(Found{Name: name, Err: pathError(name, err)})
 		return
 	}
 	defer dir.release()
 	rel, err := behindLinks(dir, filepath.Base(name))
 	if err != nil {
-		f.emit(&job{name: name, err: pathError(name, err)})
+		f.emit(Found{Name: name, Err: pathError(name, err)})
 		return
 	}
 	f.found(dir, rel, name, false)
@@ -132,7 +158,7 @@ func (f *finder) found(dir *folder, rel, name string, listed bool) {
 		err = errNotRegular
 	}
 	if err != nil {
-		f.emit(&job{name: name, err: pathError(name, err)})
+		f.emit(Found{Name: name, Err: pathError(name, err)})
 		return
 	}
 	if abs, err := filepath.Abs(filepath.Join(dir.Name(), rel)); err == nil {
@@ -145,7 +171,7 @@ func (f *finder) found(dir *folder, rel, name string, listed bool) {
 		f.seen[abs] = true
 	}
 	dir.users.Add(1)
-	f.emit(&job{name: name, src: &source{dir, rel, name, st}, listed: listed})
+	f.emit(Found{Name: name, Source: &Source{dir, rel, name, st}, Listed: listed})
 }
 
 // walk takes the scripts and macro libraries below a folder. Links are not followed:
@@ -154,14 +180,14 @@ func (f *finder) found(dir *folder, rel, name string, listed bool) {
 func (f *finder) walk(root string) {
 	dir, err := openFolder(root)
 	if err != nil {
-		f.emit(&job{name: root, err: pathError(root, err)})
+		f.emit(Found{Name: root, Err: pathError(root, err)})
 		return
 	}
 	defer dir.release()
 	_ = fs.WalkDir(dir.FS(), ".", func(p string, d fs.DirEntry, err error) error {
 		name := filepath.Join(root, filepath.FromSlash(p))
 		if err != nil {
-			f.emit(&job{name: name, err: pathError(name, err)})
+			f.emit(Found{Name: name, Err: pathError(name, err)})
 			return nil
 		}
 		switch {
@@ -177,9 +203,9 @@ func (f *finder) walk(root string) {
 	}) // the function gives no error
 }
 
-// read reads the file. With sniff, it reports files that are not even text without
+// Read reads the file. With sniff, it reports files that are not even text without
 // reading them whole.
-func (s *source) read(sniff bool) (text []byte, skip bool, err error) {
+func (s *Source) Read(sniff bool) (text []byte, skip bool, err error) {
 	defer func() {
 		if err != nil {
 			err = pathError(s.name, err)
@@ -211,7 +237,7 @@ func (s *source) read(sniff bool) (text []byte, skip bool, err error) {
 			return nil, false, err
 		}
 	}
-	text, err = readAll(file)
+	text, err = ReadAll(file)
 	return text, false, err
 }
 
@@ -220,9 +246,9 @@ var (
 	errReadOnly = errors.New("the file is read-only")
 )
 
-// write puts text in the place of the file: it is written beside it, gets its mode,
+// Write puts text in the place of the file: it is written beside it, gets its mode,
 // owner and attributes, and then its name. Either all of that is done or nothing.
-func (s *source) write(text []byte) (err error) {
+func (s *Source) Write(text []byte) (err error) {
 	defer func() {
 		if err != nil {
 			err = pathError(s.name, err)
@@ -231,7 +257,7 @@ func (s *source) write(text []byte) (err error) {
 	if s.info.Mode().Perm()&0o222 == 0 {
 		return errReadOnly
 	}
-	tmp := filepath.Join(filepath.Dir(s.rel), ".stapfmt-"+rand.Text())
+	tmp := filepath.Join(filepath.Dir(s.rel), ".stapkit-"+rand.Text())
 	file, err := s.dir.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -259,7 +285,7 @@ func (s *source) write(text []byte) (err error) {
 }
 
 // fill writes the new file.
-func (s *source) fill(file *os.File, text []byte) error {
+func (s *Source) fill(file *os.File, text []byte) error {
 	if _, err := file.Write(text); err != nil {
 		return err
 	}
@@ -273,4 +299,69 @@ func (s *source) fill(file *os.File, text []byte) error {
 		return err
 	}
 	return file.Sync()
+}
+
+// maxFile is the size of the largest file that is read.
+const maxFile = 64 << 20
+
+var errHuge = fmt.Errorf("larger than %d MiB", maxFile>>20)
+
+// ReadAll reads a text, of no more than 64 MiB.
+func ReadAll(r io.Reader) ([]byte, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = errHuge
+	}
+	return text, err
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// pathError names the file in an error, once.
+func pathError(name string, err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return fmt.Errorf("%s: %w", name, err)
+}
+
+// Diff is the unified diff of two texts of a file, coloured for a terminal if so wanted.
+func Diff(name string, old, new []byte, color bool) []byte {
+	d := diff.Diff(name+".orig", old, name, new)
+	if _, rest, ok := bytes.Cut(d, []byte("\n")); ok {
+		d = rest // the line "diff …" is no part of the format
+	}
+	if color {
+		d = colored(d)
+	}
+	return d
+}
+
+// colored paints a unified diff.
+func colored(d []byte) []byte {
+	var b bytes.Buffer
+	for line := range bytes.Lines(d) {
+		code := ""
+		switch {
+		case bytes.HasPrefix(line, []byte("---")), bytes.HasPrefix(line, []byte("+++")):
+			code = "01"
+		case line[0] == '-':
+			code = "31"
+		case line[0] == '+':
+			code = "32"
+		case line[0] == '@':
+			code = "36"
+		}
+		if code == "" {
+			b.Write(line)
+			continue
+		}
+		text := bytes.TrimRight(line, "\r\n")
+		b.WriteString("\x1b[" + code + "m")
+		b.Write(text)
+		b.WriteString("\x1b[m")
+		b.Write(line[len(text):])
+	}
+	return b.Bytes()
 }

@@ -1,4 +1,4 @@
-package rewrite
+package files
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 // keepAttributes gives the new file the extended attributes of the old one: access lists
 // among them, without which the mode would mean something else. Those of the security
 // modules and of the system may not be settable; access lists have to be.
-func (s *source) keepAttributes(file *os.File) error {
+func (s *Source) keepAttributes(file *os.File) error {
 	old, err := s.dir.OpenFile(s.rel, os.O_RDONLY|nonBlock, 0)
 	if err != nil {
 		return err
