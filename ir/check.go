@@ -919,6 +919,17 @@ func (c *checker) intrinsic(x *Intrinsic) {
 	case c.h.Kernel && info.Where&InKernel == 0, !c.h.Kernel && info.Where&InLoader == 0:
 		c.fail("%s cannot be used here", info.Name)
 	}
+	switch x.ID {
+	case ITargetNS, ILoadAvg:
+		k, ok := x.Args[0].(*IntConst)
+		if !ok || k.V < 0 || x.ID == ITargetNS && k.V > 1 || k.V > 2 {
+			c.fail("argument of %s", info.Name)
+		}
+	case IUserWrite:
+		if k, ok := x.Args[1].(*IntConst); !ok || k.V < 1 || k.V > 8 || !isSize(int(k.V)) {
+			c.fail("size of %s", info.Name)
+		}
+	}
 	if x.ID == IKsym {
 		k, ok := x.Args[0].(*IntConst)
 		if !ok || k.V < 0 || k.V >= int64(len(c.p.Ksyms)) {
@@ -935,8 +946,8 @@ func (c *checker) intrinsic(x *Intrinsic) {
 
 // textArgs is how many words each kind of text is made from.
 var textArgs = [numTexts]int{
-	TextKSym: 1, TextKSymData: 1, TextKMod: 1, TextKSymFile: 1,
-	TextUSym: 2, TextUSymData: 2, TextUMod: 2, TextUSymFile: 2,
+	TextKSym: 1, TextKSymData: 1, TextKMod: 1, TextKSymFile: 1, TextKSymLine: 1, TextTaskStack: 1, TextKSymAddr: 1,
+	TextUSym: 2, TextUSymData: 2, TextUMod: 2, TextUSymFile: 2, TextUSymLine: 2, TextUBuildID: 2,
 	TextType: 1,
 }
 

@@ -101,6 +101,21 @@ const (
 	// others
 	ITraceText
 	IPerfCount
+	// what the loader knows of its host and run
+	ITargetNS
+	IStackPointer
+	ILoadAvg
+	IRemoteID
+	IRemoteURI
+	IModuleSize
+	ISymbolLines
+	// what the loader is asked to do
+	ISwitchFile
+	IPrintk
+	IDumpStack
+	// memory of the current process, changed
+	IUserWrite
+	IUserWriteStr
 	numIntrinsics
 )
 
@@ -161,6 +176,20 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IPerfCount:  {Name: "perf_count", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "what counter n (literal) of the program has counted on this CPU"},
 	ITraceText:  {Name: "trace_text", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "writes a line to the kernel's trace buffer"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
+
+	// the loader, and what it is asked to do
+	ITargetNS:     {Name: "target_ns", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "number of the pid (0) or user (1) namespace of --target-namespaces, or else the loader's; the argument is literal"},
+	IStackPointer: {Name: "stack_pointer", Result: Int, Where: InKernel | InLoader, Doc: "an address on the stack that the handler runs on, where its context is; 0 in the loader"},
+	ILoadAvg:      {Name: "load_avg", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Doc: "load average of 1, 5 or 15 minutes (0, 1, 2; literal) in hundredths, not older than a second"},
+	IRemoteID:     {Name: "remote_id", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "number of this host among those of stap --remote, else -1"},
+	IRemoteURI:    {Name: "remote_uri", Result: Str, Where: InLoader, Pure: true, Doc: "the argument of --remote, else \"\""},
+	IModuleSize:   {Name: "module_size", Result: Str, Where: InLoader, Pure: true, Doc: "what the kernel holds of the script, as text"},
+	ISymbolLines:  {Name: "symbol_lines", Args: []Kind{Str, Int, Int}, Result: Str, Where: InLoader, Pure: true, Doc: "the addresses in hex in the string, one to a line, with symbols: of the kernel (pid 0) or of the process with that id. The last argument is the form: 0 as print_backtrace(), 1 as symdata(), 2 as sprint_backtrace(). MAXSTRINGLEN wide"},
+	ISwitchFile:   {Name: "switch_file", Result: Void, Where: InKernel | InLoader, Doc: "has the loader go on with the next output file"},
+	IPrintk:       {Name: "printk", Args: []Kind{Int, Str}, Result: Void, Where: InKernel | InLoader, Doc: "has the loader write a line of that level to the kernel's log"},
+	IDumpStack:    {Name: "dump_stack", Args: []Kind{Deferred}, Result: Void, Where: InKernel | InLoader, Doc: "has the loader write lines to the kernel's log"},
+	IUserWrite:    {Name: "user_write", Args: []Kind{Int, Int, Int}, Result: Int, Where: InKernel, Doc: "writes the number of n (literal 1, 2, 4, 8) bytes to the user address of the current process; 0, or a negative error number"},
+	IUserWriteStr: {Name: "user_write_str", Args: []Kind{Int, Int, Str}, Result: Int, Where: InKernel, Doc: "writes the string and its final NUL, at most n bytes in all, to the user address of the current process; 0, or a negative error number"},
 }
 
 // ByName returns the intrinsic with the name.

@@ -42,6 +42,10 @@ const (
 	// Counters, one word for each Cause.
 	SessOffCounters = 64
 	SessOffHZ       = 192 // the kernel's CONFIG_HZ, set by the loader
+	SessOffPidNS    = 200 // number of the pid namespace that ns_pid() and its like mean
+	SessOffUserNS   = 208 // and of the user namespace
+	SessOffRemoteID = 216 // remote_id()
+	SessOffLoadAvg  = 224 // three load averages in hundredths, kept up by the loader
 	SessOffLocks    = 256 // one 64-byte line per lock word
 )
 
@@ -269,6 +273,7 @@ const (
 	ItemExit   = 4
 	ItemHist   = 5 // aux: global; payload: the bucket counts
 	ItemSystem = 6 // one string, the command of system()
+	ItemAsk    = 7 // aux: an IntrinsicID whose work the loader does; its arguments
 
 	StrToNUL = 0xffff // length of a string that ends with its first NUL
 )

@@ -49,6 +49,11 @@ const (
 	TextKStackFull       // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
 	TextUStackFull       // user stack as print_ubacktrace shows it
 	TextUStackBrief      // user stack as print_ubacktrace_brief shows it: symbol and offset
+	TextKSymLine         // line of the source of the kernel address [addr], when known
+	TextUSymLine         // line of the source of [tgid, addr], when known
+	TextUBuildID         // build-id in hex of the user object of [tgid, addr]
+	TextTaskStack        // kernel stack of the thread [tid] as it is when the text is made; hex addresses
+	TextKSymAddr         // kernel symbol name of [addr], and the address in hex
 	numTexts
 )
 
@@ -86,6 +91,7 @@ func (t Text) String() string {
 var textNames = [numTexts]string{
 	"none", "ksym", "ksymdata", "kmod", "kstack", "kstacksym", "usym", "usymdata", "umod", "ustack", "ustacksym",
 	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull", "ustackbrief",
+	"ksymline", "usymline", "ubuildid", "taskstack", "ksymaddr",
 }
 
 // IsStack reports whether t is a stack, captured where it is made and not given

@@ -12,12 +12,43 @@ import (
 // result is only printed get a copy that returns such text.
 func (pl *planner) lazy() {
 	lz := &lazier{pl: pl, pure: map[int]int{}, clones: map[int]int{}}
+	own, used := len(pl.p.Funcs), lz.inKernel()
 	for i := range pl.p.Handlers {
 		if h := pl.p.Handlers[i]; h.Kernel && h.Ctx != ir.CtxRegion {
 			f := &lazyFrame{lazier: lz, locals: h.Locals}
 			f.rewrite(h.Body, h.Cond)
 		}
 	}
+	// Functions print too.
+	for i, fn := range lz.pl.p.Funcs[:own] {
+		if used[i] {
+			f := &lazyFrame{lazier: lz, locals: fn.Locals, params: fn.Params}
+			f.rewrite(fn.Body, nil)
+		}
+	}
+}
+
+// inKernel tells which functions handlers of the kernel call.
+func (lz *lazier) inKernel() []bool {
+	p := lz.pl.p
+	used := make([]bool, len(p.Funcs))
+	var use func(ir.Expr)
+	use = func(x ir.Expr) {
+		if c, ok := x.(*ir.Call); ok {
+			for _, i := range c.Chain {
+				if !used[i] {
+					used[i] = true
+					ir.Walk(p.Funcs[i].Body, nil, use)
+				}
+			}
+		}
+	}
+	for _, h := range p.Handlers {
+		if h.Kernel && h.Ctx != ir.CtxRegion {
+			h.Walk(nil, use)
+		}
+	}
+	return used
 }
 
 type lazier struct {

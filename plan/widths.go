@@ -434,8 +434,10 @@ func (w *widener) expr(x ir.Expr) {
 
 func (w *widener) intrinsic(x *ir.Intrinsic) {
 	p := w.p
-	for _, a := range x.Args {
-		w.observe(a, x.Site)
+	for i, a := range x.Args {
+		if ir.Intrinsics[x.ID].Args[i] != ir.Deferred {
+			w.observe(a, x.Site)
+		}
 	}
 	if x.T.Kind != ir.Str {
 		return

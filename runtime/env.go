@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"runtime"
 	"strings"
 	"time"
@@ -232,10 +231,6 @@ func (e *env) Exit() error {
 
 // System implements interp.Env. The command runs when the handler has ended.
 func (e *env) System(cmd string) error {
-	if !e.opt.AllowSystem {
-		e.out.warn(fmt.Sprintf("system(%q) is not allowed here", cmd))
-		return nil
-	}
 	e.systems = append(e.systems, cmd)
 	return nil
 }
@@ -279,6 +274,25 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		return interp.IntValue(int64(rand.Uint32())), nil
 	case ir.IKsym:
 		return interp.IntValue(int64(e.blk.word(e.p.KsymOff(int(args[0].I))).Load())), nil
+	case ir.ITargetNS:
+		return e.word(ir.SessOffPidNS + 8*int(args[0].I)), nil
+	case ir.ILoadAvg:
+		return e.word(ir.SessOffLoadAvg + 8*int(args[0].I)), nil
+	case ir.IRemoteID:
+		return e.word(ir.SessOffRemoteID), nil
+	case ir.IStackPointer:
+		return interp.IntValue(0), nil
+	case ir.IRemoteURI, ir.IModuleSize:
+		return e.session.tell(id, args)
+	case ir.ISymbolLines:
+		e.texts.mu.Lock()
+		defer e.texts.mu.Unlock()
+		return e.session.tell(id, args)
+	case ir.ISwitchFile:
+		e.commit()
+		return interp.Value{}, e.session.ask(id, args)
+	case ir.IPrintk, ir.IDumpStack:
+		return interp.Value{}, e.session.ask(id, args)
 	case ir.IHz:
 		return interp.IntValue(e.hz), nil
 	case ir.IValue:
@@ -352,23 +366,16 @@ func (e *env) Member(typeID int, access string) (interp.Member, bool) {
 // Text implements interp.Env.
 func (e *env) Text(v interp.Value) (string, error) { return e.texts.text(v), nil }
 
-// runSystems runs the commands that the handler asked for.
+// runSystems has the commands run that the handler asked for.
 func (e *env) runSystems() {
-	list := e.systems
-	e.systems = nil
-	for _, cmd := range list {
-		if err := e.out.flush(); err != nil {
-			return
-		}
-		c := exec.Command("/bin/sh", "-c", cmd)
-		c.Stdout, c.Stderr = e.stdout, e.out.err
-		if err := c.Run(); err != nil {
-			if _, ok := err.(*exec.ExitError); !ok {
-				e.out.warn(fmt.Sprintf("system(%q): %v", cmd, err))
-			}
-		}
+	for _, cmd := range e.systems {
+		e.commands.add(cmd)
 	}
+	e.systems = nil
 }
+
+// word is a word of the session block.
+func (e *env) word(off int) interp.Value { return interp.IntValue(int64(e.blk.word(off).Load())) }
 
 // appendFormat appends what format f makes of the values.
 func (s *session) appendFormat(dst []byte, f int, vals []interp.Value) ([]byte, error) {

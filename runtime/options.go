@@ -75,6 +75,14 @@ type Options struct {
 	Name string
 	// AllowSystem lets system() run commands.
 	AllowSystem bool
+	// Namespaces is a process in whose namespaces ns_pid() and its like tell numbers;
+	// 0: the loader's (--target-namespaces).
+	Namespaces int
+	// Remote tells that this run is one of those of stap --remote: RemoteID is the
+	// number of the host among them and RemoteURI its name there.
+	Remote    bool
+	RemoteID  int
+	RemoteURI string
 	// Target is a description of this host, in which structure members are
 	// looked up by loader handlers and pretty-printed values get their names.
 	// Nil: the kernel's own BTF, read when needed.

@@ -19,6 +19,9 @@ type output struct {
 	err    io.Writer
 	failed error // the first error of out; the run ends then
 	total  atomic.Uint64
+	// following opens the file after the present one, which it closes; nil: the output
+	// is no file.
+	following func() (io.Writer, error)
 
 	noWarnings bool
 	everything bool // show repeated warnings too
@@ -50,6 +53,23 @@ func (o *output) flush() error {
 		o.failed = err
 	}
 	return o.failed
+}
+
+// next goes on with the next output file; without files it does nothing.
+func (o *output) next() error {
+	if o.following == nil {
+		return nil
+	}
+	if err := o.flush(); err != nil {
+		return nil // the run ends with it
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	w, err := o.following()
+	if w != nil {
+		o.out.Reset(w)
+	}
+	return err
 }
 
 // message writes a line to standard error, after what has been printed so far.

@@ -143,6 +143,25 @@ func (s *session) items(r *record) error {
 			s.out.write(text)
 			text = nil
 			s.fail(r.probe, e, true)
+		case ir.ItemSystem:
+			v, err := interp.TakeArgs(it.args, textType)
+			if err != nil {
+				return err
+			}
+			s.out.write(text)
+			text = nil
+			s.commands.add(v[0].S)
+		case ir.ItemAsk:
+			id := ir.IntrinsicID(it.aux)
+			v, err := interp.TakeArgs(it.args, askTypes(id))
+			if err != nil {
+				return err
+			}
+			s.out.write(text)
+			text = nil
+			if err := s.ask(id, v); err != nil {
+				return err
+			}
 		case ir.ItemExit:
 			s.requestExit()
 		default:

@@ -36,13 +36,14 @@ type session struct {
 	name         string
 	hz           int64
 
-	blk     *block
-	mem     *interp.Store
-	machine *interp.Machine
-	env     *env
-	texts   *texts
-	types   *typeFinder
-	peek    peek
+	blk      *block
+	mem      *interp.Store
+	commands commands
+	machine  *interp.Machine
+	env      *env
+	texts    *texts
+	types    *typeFinder
+	peek     peek
 
 	// The kernel part, nil if there is none.
 	spec     *ebpf.CollectionSpec
@@ -116,6 +117,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if stderr == nil {
 		stderr = os.Stderr
 	}
+	var next func() (io.Writer, error)
 	if opt.Output != "" {
 		name := strftime(opt.Output, time.Now())
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
@@ -128,9 +130,22 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 			}
 		}()
 		stdout = f
+		files := 0
+		next = func() (io.Writer, error) {
+			files++
+			g, err := os.OpenFile(fmt.Sprintf("%s.%d", name, files), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+			if err != nil {
+				return nil, err
+			}
+			err = f.Close()
+			f, s.stdout = g, g
+			return g, err
+		}
 	}
 	s.stdout = stdout
 	s.out = newOutput(stdout, stderr)
+	s.out.following = next
+	s.commands = commands{allowed: opt.AllowSystem, out: s.out, stdout: func() io.Writer { return s.stdout }}
 	s.out.noWarnings, s.out.everything = opt.NoWarnings, opt.Verbose > 0
 	if s.p, err = prepare(img.Program, &opt); err != nil {
 		return StatusError, err
@@ -212,6 +227,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 	var err error
 	s.hits = make([]hit, len(s.p.Probes))
 	s.texts = newTexts(s.p, s.out.warn)
+	s.texts.pure = s.tell
 	s.types = newTypeFinder(s.p, s.opt.Target, s.out.warn)
 	s.hz = kernelHZ()
 	s.mem = interp.NewStore(s.storeProgram)
@@ -256,7 +272,7 @@ func usesUserText(p *ir.Program) bool {
 	user := func(t ir.Type) bool {
 		switch t.Text {
 		case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull,
-			ir.TextUStackBrief, ir.TextUSymFile, ir.TextFormat:
+			ir.TextUStackBrief, ir.TextUSymFile, ir.TextUSymLine, ir.TextUBuildID, ir.TextFormat:
 			return t.Kind == ir.Deferred
 		}
 		return false
@@ -308,9 +324,13 @@ func (s *session) fillBlock() {
 		ir.SessOffRealtime:  uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)),
 		ir.SessOffLoaderPID: uint64(os.Getpid()),
 		ir.SessOffHZ:        uint64(s.hz),
+		ir.SessOffPidNS:     inode(s.opt.Namespaces, "pid"),
+		ir.SessOffUserNS:    inode(s.opt.Namespaces, "user"),
+		ir.SessOffRemoteID:  remoteID(&s.opt),
 	} {
 		s.blk.word(off).Store(v)
 	}
+	s.loadAverages()
 	for i, name := range s.p.Ksyms {
 		s.blk.word(s.p.KsymOff(i)).Store(s.texts.address(name))
 	}
@@ -606,6 +626,7 @@ func (s *session) housekeep() {
 	if s.opt.PID != 0 && usesUserText(s.p) {
 		s.texts.note(s.opt.PID)
 	}
+	s.loadAverages()
 	s.checkSkipped()
 	if s.wantReport.Swap(false) {
 		s.out.message(s.counts())
@@ -676,6 +697,7 @@ func (s *session) finish() error {
 			}
 		}
 	}
+	s.commands.wait()
 	if s.child != nil {
 		s.child.stop(s.childStarted)
 		s.child = nil

@@ -4,6 +4,8 @@ package loader
 
 import (
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -25,6 +27,8 @@ type texts struct {
 	layout []ctype.Type // by index into Program.Layouts
 	canon  map[canonKey]string
 	lazy   *interp.Texts
+	// pure executes what pure intrinsics ask of the loader.
+	pure func(ir.IntrinsicID, []interp.Value) (interp.Value, error)
 }
 
 func newTexts(p *ir.Program, warn func(string)) *texts {
@@ -88,14 +92,19 @@ func (t *texts) render(kind ir.Text, s string) string {
 	}
 	w := words(s)
 	switch kind {
-	case ir.TextKSym, ir.TextKSymData, ir.TextKMod, ir.TextKSymFile:
+	case ir.TextKSym, ir.TextKSymData, ir.TextKMod, ir.TextKSymFile, ir.TextKSymLine, ir.TextKSymAddr:
 		if len(w) == 0 {
 			return ""
 		}
 		return t.kernelSymbol(kind, w[0])
 	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
 		return t.stack(kind, 0, frames(w))
-	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile:
+	case ir.TextTaskStack:
+		if len(w) == 0 {
+			return ""
+		}
+		return t.taskStack(int(int32(w[0])))
+	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile, ir.TextUSymLine, ir.TextUBuildID:
 		if len(w) < 2 {
 			return ""
 		}
@@ -197,6 +206,11 @@ func (t *texts) kernelSymbol(kind ir.Text, addr uint64) string {
 		if ok {
 			return s.Name
 		}
+	case ir.TextKSymAddr:
+		if ok {
+			return fmt.Sprintf("%s %#x", s.Name, addr)
+		}
+		return fmt.Sprintf("%#x %#x", addr, addr)
 	}
 	// Source lines of the kernel are in its debug information, which the host
 	// has not.
@@ -213,23 +227,82 @@ func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 		switch kind {
 		case ir.TextKStack, ir.TextUStack:
 			fmt.Fprintf(&b, "%#x ", a)
-		case ir.TextKStackSym:
-			if s, off, _, ok := t.kernel(a); ok {
-				fmt.Fprintf(&b, "%s+%#x [%s]\n", s.Name, off, moduleName(s))
-			} else {
-				fmt.Fprintf(&b, "%#x\n", a)
-			}
-		case ir.TextKStackFull:
-			if s, off, size, ok := t.kernel(a); ok {
-				fmt.Fprintf(&b, " %#x : %s+%#x/%#x [%s]\n", a, s.Name, off, size, moduleName(s))
-			} else {
-				fmt.Fprintf(&b, " %#x\n", a)
-			}
+		case ir.TextKStackSym, ir.TextKStackFull:
+			t.frame(&b, kind, a)
 		default:
 			t.users.frame(&b, kind, tgid, a)
 		}
 	}
 	return b.String()
+}
+
+// lines names the addresses in hex in a string, each in a line, in one of the forms
+// of ir.ISymbolLines. The caller holds mu, or is called by render.
+func (t *texts) lines(list string, pid int, form int64) string {
+	var b strings.Builder
+	for _, word := range strings.Fields(list) {
+		a, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 64)
+		if err != nil {
+			continue
+		}
+		switch {
+		case form == 1 && pid == 0:
+			b.WriteString(t.kernelSymbol(ir.TextKSymData, a) + "\n")
+		case form == 1:
+			b.WriteString(t.users.symbol(ir.TextUSymData, pid, a) + "\n")
+		case pid != 0:
+			t.users.frame(&b, map[bool]ir.Text{true: ir.TextUStackSym, false: ir.TextUStackFull}[form == 2], pid, a)
+		default:
+			t.frame(&b, map[bool]ir.Text{true: ir.TextKStackSym, false: ir.TextKStackFull}[form == 2], a)
+		}
+	}
+	return b.String()
+}
+
+// frame appends the line of one frame of a kernel stack.
+func (t *texts) frame(b *strings.Builder, kind ir.Text, a uint64) {
+	s, off, size, ok := t.kernel(a)
+	switch {
+	case kind == ir.TextKStackSym && ok:
+		fmt.Fprintf(b, "%s+%#x [%s]\n", s.Name, off, moduleName(s))
+	case kind == ir.TextKStackSym:
+		fmt.Fprintf(b, "%#x\n", a)
+	case ok:
+		fmt.Fprintf(b, " %#x : %s+%#x/%#x [%s]\n", a, s.Name, off, size, moduleName(s))
+	default:
+		fmt.Fprintf(b, " %#x\n", a)
+	}
+}
+
+// taskStack reads the kernel stack of a thread, as hex addresses.
+func (t *texts) taskStack(tid int) string {
+	if tid == 0 || !t.symbols() {
+		return "" // the idle task has none to show
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stack", tid))
+	if err != nil {
+		return ""
+	}
+	var out []string
+	for _, line := range strings.Split(string(b), "\n") {
+		// [<0>] do_wait+0x5b/0x100 [module]
+		_, place, _ := strings.Cut(line, "] ")
+		place, mod, _ := strings.Cut(place, " [")
+		name, off, _ := strings.Cut(place, "+")
+		off, _, _ = strings.Cut(off, "/")
+		n, err := strconv.ParseUint(strings.TrimPrefix(off, "0x"), 16, 64)
+		if err != nil {
+			continue
+		}
+		mod = strings.TrimSuffix(mod, "]")
+		for _, s := range t.ksyms.ByName(name) {
+			if s.Module == mod {
+				out = append(out, fmt.Sprintf("%#x", s.Addr+n))
+				break
+			}
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // ownFrames bounds the frames of a kernel stack that belong to the probe itself.
@@ -251,7 +324,7 @@ func (t *texts) probed(addrs []uint64) []uint64 {
 // later makes the text that a handler left to the loader (ir.TextFormat).
 func (t *texts) later(payload string) string {
 	if t.lazy == nil {
-		lazy, err := interp.NewTexts(t.p, func(v interp.Value) (string, error) { return t.render(v.Text, v.S), nil })
+		lazy, err := interp.NewTexts(t.p, func(v interp.Value) (string, error) { return t.render(v.Text, v.S), nil }, t.pure)
 		if err != nil {
 			t.warn(fmt.Sprintf("text cannot be made: %v", err))
 			return ""

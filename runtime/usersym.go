@@ -193,6 +193,11 @@ func (u *userSymbols) symbol(kind ir.Text, tgid int, addr uint64) string {
 		return "<unknown>"
 	case kind == ir.TextUMod:
 		return m.path
+	case kind == ir.TextUBuildID:
+		if m == nil || m.file == nil {
+			return ""
+		}
+		return m.file.tables[len(m.file.tables)-1].BuildID
 	case kind == ir.TextUSym && name != "":
 		return name
 	case kind == ir.TextUSymData && m != nil:

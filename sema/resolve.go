@@ -704,11 +704,33 @@ func (b *bodyState) permitted(f *Func, x *syntax.Call) {
 	case f.embedded:
 		b.error(codeEmbedded, x.Name, "function '%s' is embedded C, which cannot run as eBPF", f.Name).
 			related(f.Decl.Name, "declared here").help("%s", embeddedHelp(f.Name, f.Decl.Code.Text))
-	case f.marked("guru") && !b.e.opt.Guru:
+	case !b.e.opt.Guru && b.e.needsGuru(f):
 		b.error(codeNeedGuru, x.Name, "function may not be used unless -g is specified")
 	case b.e.opt.Privilege == "stapusr" && f.Decl.Code != nil && !f.marked("unprivileged"):
 		b.error(codePrivilege, x.Name, "function may not be used when --privilege=%s is specified", b.e.opt.Privilege)
 	}
+}
+
+// needsGuru reports whether a function does what only guru mode allows: it is marked
+// so, or a function of the library that itself calls a private one of its file which is.
+func (e *elab) needsGuru(f *Func) bool {
+	if f.marked("guru") {
+		return true
+	}
+	u := e.units[f.File]
+	if u == nil || !u.library || f.Decl.Body == nil {
+		return false
+	}
+	found := false
+	syntax.Inspect(f.Decl.Body, func(n syntax.Node) bool {
+		if c, ok := n.(*syntax.Call); ok && c.Name != nil {
+			for _, g := range u.funcs[c.Name.Name] {
+				found = found || g.marked("guru")
+			}
+		}
+		return !found
+	})
+	return found
 }
 
 // embeddedHelp names what stapkit has in place of embedded C.

@@ -26,6 +26,8 @@ func (p *prog) intrinsicVoid(e *ir.Intrinsic) {
 		p.traceText(e.Args[0])
 	case ir.ISetResult:
 		p.setResult(e)
+	case ir.ISwitchFile, ir.IPrintk, ir.IDumpStack:
+		p.item(ir.ItemAsk, int(e.ID), e.Args)
 	default:
 		p.internal(e.Site, "intrinsic %s in a kernel handler", ir.Intrinsics[e.ID].Name)
 	}
@@ -109,6 +111,19 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 		p.sessionWord(dst, ir.SessOffLoaderPID)
 	case ir.IHz:
 		p.sessionWord(dst, ir.SessOffHZ)
+	case ir.ITargetNS, ir.ILoadAvg, ir.IRemoteID:
+		off := map[ir.IntrinsicID]int{ir.ITargetNS: ir.SessOffPidNS, ir.ILoadAvg: ir.SessOffLoadAvg, ir.IRemoteID: ir.SessOffRemoteID}[e.ID]
+		if len(e.Args) > 0 {
+			n, _ := literal(e.Args[0])
+			off += 8 * int(n)
+		}
+		p.sessionWord(dst, off)
+	case ir.IStackPointer:
+		p.stackPointer(dst)
+	case ir.IUserWrite:
+		p.userWrite(e, dst)
+	case ir.IUserWriteStr:
+		p.userWriteStr(e, dst)
 	case ir.IKsym:
 		n, _ := literal(e.Args[0])
 		p.sessionWord(dst, p.g.p.KsymOff(int(n)))
@@ -372,4 +387,68 @@ func (p *prog) perfCount(e *ir.Intrinsic, dst asm.Register) {
 	p.emit(asm.FnPerfEventReadValue.Call())
 	p.jimm(asm.JNE, asm.R0, 0, p.errConst(ir.ErrNoContext, e.Site, 0))
 	p.memLoad(dst, buf)
+}
+
+// stackPointer gives the address of the context as a number. The verifier takes it
+// for one when it comes from the memory of a map.
+func (p *prog) stackPointer(dst asm.Register) {
+	p.need(inSlot)
+	m := p.mark()
+	defer p.release(m)
+	buf := p.alloc(8)
+	p.usesCtx = true
+	p.emit(asm.StoreMem(p.base(), int16(buf.off), rCtx, asm.DWord))
+	p.memLoad(dst, buf)
+}
+
+// userWrite evaluates user_write(addr, size, value).
+func (p *prog) userWrite(e *ir.Intrinsic, dst asm.Register) {
+	m := p.mark()
+	defer p.release(m)
+	size, _ := literal(e.Args[1])
+	addr := p.hold(e.Args[0], e.Args[2])
+	buf := p.alloc(8)
+	p.int(e.Args[2], asm.R0)
+	p.emit(asm.StoreMem(p.base(), int16(buf.off), asm.R0, sizeOf(int(size))))
+	p.get(asm.R1, addr)
+	p.memAddr(asm.R2, buf)
+	p.imm(asm.R3, size)
+	p.emit(asm.FnProbeWriteUser.Call())
+	p.mov(dst, asm.R0)
+}
+
+// userWriteStr evaluates user_write_str(addr, n, s).
+func (p *prog) userWriteStr(e *ir.Intrinsic, dst asm.Register) {
+	p.need(inSlot)
+	m := p.mark()
+	defer p.release(m)
+	addr := p.hold(e.Args[0], e.Args[1], e.Args[2])
+	n := p.hold(e.Args[1], e.Args[2])
+	src := p.text(e.Args[2])
+	buf := p.alloc(8)
+	fits, none, done := p.label(), p.label(), p.label()
+	if src.lit != nil {
+		p.imm(asm.R3, int64(len(*src.lit)+1))
+	} else {
+		p.strlen(src)
+		p.mov(asm.R3, asm.R0)
+		p.emit(asm.Add.Imm(asm.R3, 1))
+	}
+	p.get(asm.R1, n)
+	p.jimm(asm.JSLE, asm.R1, 0, none)
+	p.jreg(asm.JLE, asm.R3, asm.R1, fits)
+	p.mov(asm.R3, asm.R1)
+	p.place(fits)
+	p.memStore(buf, asm.R3)
+	p.addr(asm.R2, src)
+	p.get(asm.R1, addr)
+	p.memLoad(asm.R3, buf)
+	p.jimm(asm.JGT, asm.R3, int64(src.width), none)
+	p.jimm(asm.JEq, asm.R3, 0, none)
+	p.emit(asm.FnProbeWriteUser.Call())
+	p.ja(done)
+	p.place(none)
+	p.imm(asm.R0, 0)
+	p.place(done)
+	p.mov(dst, asm.R0)
 }

@@ -108,7 +108,7 @@ func (p *prog) simple(e ir.Expr) bool {
 		return true
 	case *ir.Intrinsic:
 		switch e.ID {
-		case ir.ITarget, ir.ILoaderPid, ir.IHz, ir.IIsReturn, ir.IKsym:
+		case ir.ITarget, ir.ILoaderPid, ir.IHz, ir.IIsReturn, ir.IKsym, ir.ITargetNS, ir.ILoadAvg, ir.IRemoteID:
 			return true
 		}
 	}

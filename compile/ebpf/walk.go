@@ -385,7 +385,7 @@ func (v *analyzer) expr(e ir.Expr) {
 		switch e.ID {
 		case ir.IExit, ir.IAbort:
 			v.item(itemHeader)
-		case ir.IWarn, ir.ISystem:
+		case ir.IWarn, ir.ISystem, ir.ISwitchFile, ir.IPrintk, ir.IDumpStack:
 			v.item(itemSize(e.Args))
 		case ir.INgroups:
 			v.a.groups = true

@@ -327,6 +327,8 @@ var texts = map[string]ir.Text{
 	"text_kstack": ir.TextKStack, "text_kstacksym": ir.TextKStackSym, "text_kstackfull": ir.TextKStackFull,
 	"text_ustack": ir.TextUStack, "text_ustacksym": ir.TextUStackSym, "text_ustackfull": ir.TextUStackFull,
 	"text_ustackbrief": ir.TextUStackBrief,
+	"text_ksymline":    ir.TextKSymLine, "text_usymline": ir.TextUSymLine, "text_umodbuildid": ir.TextUBuildID, "text_taskstack": ir.TextTaskStack,
+	"text_ksymaddr": ir.TextKSymAddr,
 }
 
 // textCall lowers a call of such a function: symbols of an address, or a stack.
@@ -345,7 +347,7 @@ func (b *body) textCall(x *syntax.Call, name string) ir.Expr {
 	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief:
 		mt.T.Width = 16 + 8*depth
 		mt.Space = ir.UserSpace
-	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile:
+	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile, ir.TextUSymLine, ir.TextUBuildID:
 		mt.T.Width = 16
 		mt.Space = ir.UserSpace
 		mt.Args = append([]ir.Expr{b.intrinsic(ir.IPid, ir.TInt, site)}, b.exprs(x.Args)...)

@@ -21,15 +21,25 @@ type Texts struct {
 type textEnv struct {
 	*Mem
 	resolve func(Value) (string, error)
+	host    func(ir.IntrinsicID, []Value) (Value, error) // nil: there is none
 }
 
 // Text implements Env.
 func (e *textEnv) Text(v Value) (string, error) { return e.resolve(v) }
 
+// Intrinsic implements Env.
+func (e *textEnv) Intrinsic(id ir.IntrinsicID, args []Value) (Value, error) {
+	if e.host != nil {
+		return e.host(id, args)
+	}
+	return e.Mem.Intrinsic(id, args)
+}
+
 // NewTexts prepares for the texts of p. Deferred text of other kinds that is
-// part of a text is made by resolve.
-func NewTexts(p *ir.Program, resolve func(Value) (string, error)) (*Texts, error) {
-	m, err := newMachine(p, &textEnv{NewMem(p), resolve})
+// part of a text is made by resolve, pure intrinsics that ask the loader are
+// executed by host, which may be nil.
+func NewTexts(p *ir.Program, resolve func(Value) (string, error), host func(ir.IntrinsicID, []Value) (Value, error)) (*Texts, error) {
+	m, err := newMachine(p, &textEnv{NewMem(p), resolve, host})
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (m *Mem) Text(v Value) (string, error) {
 	if v.Text == ir.TextFormat {
 		if m.texts == nil {
 			var err error
-			if m.texts, err = NewTexts(m.Program, m.Text); err != nil {
+			if m.texts, err = NewTexts(m.Program, m.Text, m.Intrinsic); err != nil {
 				return "", err
 			}
 		}

@@ -517,7 +517,7 @@ func TestTexts(t *testing.T) {
 	if err := ir.Check(b.body(nil).p); err != nil {
 		t.Fatal(err)
 	}
-	texts, err := interp.NewTexts(b.p, func(v interp.Value) (string, error) { return "sym" + v.S, nil })
+	texts, err := interp.NewTexts(b.p, func(v interp.Value) (string, error) { return "sym" + v.S, nil }, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,6 +38,8 @@ type table struct {
 	whole    []string
 	x86      []string
 	as       string
+	bare     bool // names lose what is before their first "_", and that
+	num      bool // there is a function from names to numbers too
 	max      int64
 	patterns []string
 }
@@ -61,6 +63,10 @@ func parseTables(text string) ([]*table, error) {
 		for _, o := range f[2:] {
 			key, v, _ := strings.Cut(o, "=")
 			switch key {
+			case "bare":
+				t.bare = true
+			case "num":
+				t.num = true
 			case "from":
 				t.from = append(t.from, v)
 			case "default":
@@ -135,7 +141,7 @@ func (t *table) entries(arch string, c *constants) (list, whole []entry, missing
 			return
 		}
 		seen[v] = true
-		if t.as != "" {
+		if t.as != "" || t.bare {
 			_, rest, _ := strings.Cut(name, "_")
 			name = t.as + rest
 		}
@@ -416,6 +422,13 @@ func writeConstants(all []variants) []byte {
 
 // function writes the function of a table.
 func (v *variants) function(b *bytes.Buffer, arch string) {
+	if v.num {
+		fmt.Fprintf(b, "function _%s_num:long(name:string) {\n", v.name)
+		for _, e := range v.list[arch] {
+			fmt.Fprintf(b, "if (name == %q)\nreturn %d\n", e.name, e.value)
+		}
+		b.WriteString("return -1\n}\n")
+	}
 	table := v.tableName(arch)
 	whole := v.whole[arch]
 	if v.mask == 0 && len(whole) == 0 {
