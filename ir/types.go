@@ -91,7 +91,7 @@ func (t Text) String() string {
 var textNames = [numTexts]string{
 	"none", "ksym", "ksymdata", "kmod", "kstack", "kstacksym", "usym", "usymdata", "umod", "ustack", "ustacksym",
 	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull", "ustackbrief",
-	"ksymline", "usymline", "ubuildid", "taskstack", "ksymaddr",
+	"ksymline", "usymline", "ubuildid", "taskframes", "ksymaddr",
 }
 
 // IsStack reports whether t is a stack, captured where it is made and not given
