@@ -290,9 +290,9 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		return e.session.tell(id, args)
 	case ir.ISwitchFile:
 		e.commit()
-		return interp.Value{}, e.session.ask(id, args)
+		return interp.Value{}, e.session.fulfil(id, args)
 	case ir.IPrintk, ir.IDumpStack:
-		return interp.Value{}, e.session.ask(id, args)
+		return interp.Value{}, e.session.fulfil(id, args)
 	case ir.IHz:
 		return interp.IntValue(e.hz), nil
 	case ir.IValue:

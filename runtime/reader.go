@@ -159,7 +159,7 @@ func (s *session) items(r *record) error {
 			}
 			s.out.write(text)
 			text = nil
-			if err := s.ask(id, v); err != nil {
+			if err := s.fulfil(id, v); err != nil {
 				return err
 			}
 		case ir.ItemExit:

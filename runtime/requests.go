@@ -30,8 +30,8 @@ func askTypes(id ir.IntrinsicID) []ir.Type {
 	return out
 }
 
-// ask does what a handler wants done by the loader.
-func (s *session) ask(id ir.IntrinsicID, args []interp.Value) error {
+// fulfil does what a handler wants done by the loader.
+func (s *session) fulfil(id ir.IntrinsicID, args []interp.Value) error {
 	switch id {
 	case ir.ISwitchFile:
 		if err := s.out.next(); err != nil {
