@@ -140,6 +140,12 @@ func aliases(files []*syntax.File, prefix string) map[string]*facts {
 // theirs reads SystemTap's aliases of system calls as Debian packages them.
 func theirs(t *testing.T) map[string]*facts {
 	t.Helper()
+	return aliases(theirFiles(t, "sysc_"), "syscall.")
+}
+
+// theirFiles parses the files of SystemTap's library whose names have a prefix.
+func theirFiles(t *testing.T, prefix string) []*syntax.File {
+	t.Helper()
 	all, err := corpus.Tapset()
 	if err != nil {
 		t.Fatal(err)
@@ -155,11 +161,11 @@ func theirs(t *testing.T) map[string]*facts {
 	}
 	var files []*syntax.File
 	for _, f := range all {
-		if !f.Macro && strings.HasPrefix(path.Base(f.Path), "sysc_") {
+		if other := strings.Contains(f.Path, "/dyninst/") || strings.Contains(f.Path, "/bpf/"); !f.Macro && !other && strings.HasPrefix(path.Base(f.Path), prefix) {
 			files = append(files, syntax.ParseFile(f.Path, f.Src, syntax.Options{Library: true, Privileged: true, Target: linux, Macros: lib}))
 		}
 	}
-	return aliases(files, "syscall.")
+	return files
 }
 
 func ours(t *testing.T) map[string]*facts {
@@ -170,13 +176,22 @@ func ours(t *testing.T) map[string]*facts {
 // libraryFiles parses the library.
 func libraryFiles(t *testing.T) []*syntax.File {
 	t.Helper()
+	lib := &syntax.MacroSet{}
+	for _, name := range tapsets.Files() {
+		if src, ok := tapsets.Read(name); ok && path.Ext(name) == ".stpm" {
+			lib.Add(syntax.ParseMacros(name, src, syntax.Options{Library: true, Target: linux}))
+		}
+	}
 	var files []*syntax.File
 	for _, name := range tapsets.Files() {
 		src, ok := tapsets.Read(name)
 		if !ok {
 			t.Fatalf("the index names %s, which does not exist", name)
 		}
-		f := syntax.ParseFile(name, src, syntax.Options{Library: true, Privileged: true, Target: linux})
+		if path.Ext(name) == ".stpm" {
+			continue
+		}
+		f := syntax.ParseFile(name, src, syntax.Options{Library: true, Privileged: true, Target: linux, Macros: lib})
 		for _, d := range f.Diags {
 			t.Errorf("%v", d)
 		}
@@ -237,6 +252,51 @@ func TestSyscallVariables(t *testing.T) {
 	if compared < 600 {
 		t.Errorf("only %d aliases were compared", compared)
 	}
+}
+
+// notOurs are families of SystemTap's that are written otherwise here, or not at all:
+// see docs/incompatibilities.md.
+var notOurs = regexp.MustCompile(`^(_|timer\\.profile|(nd\d?|dw|tp)_syscall\.|syscall\.|.*\._|json_data|prometheus$)`)
+
+// internalName says that a variable is no part of the interface.
+func internalName(v string) bool { return strings.HasPrefix(v, "_") }
+
+// otherVariables are variables that other aliases of SystemTap's set and ours do
+// not, with the reason.
+var otherVariables = map[string]string{}
+
+// TestAliasVariables compares what all other aliases offer with SystemTap's.
+func TestAliasVariables(t *testing.T) {
+	want, got := aliases(theirFiles(t, ""), ""), aliases(libraryFiles(t), "")
+	compared := 0
+	for _, n := range sortedNames(want) {
+		if notOurs.MatchString(n) {
+			continue
+		}
+		f := got[n]
+		if f == nil {
+			t.Errorf("%s is missing", n)
+			continue
+		}
+		compared++
+		for _, v := range keys(want[n].vars) {
+			if !internalName(v) && !f.vars[v] && otherVariables[n+" "+v] == "" && otherVariables[v] == "" {
+				t.Errorf("%s does not set %s", n, v)
+			}
+		}
+	}
+	if compared < 500 {
+		t.Errorf("only %d aliases were compared", compared)
+	}
+}
+
+func sortedNames(m map[string]*facts) []string {
+	var out []string
+	for n := range m {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
 }
 
 // TestSyscallArguments compares the shape of argstr with SystemTap's: so many
