@@ -29,7 +29,8 @@ type StapOptions struct {
 	List       string // -l
 	ListVars   string // -L
 	ListOn     bool
-	Release    string // -r
+	Releases   []string // -r
+	Sysroot    string
 	Dump       string
 	JSON       bool
 	DumpTypes  bool
@@ -70,7 +71,8 @@ func stapFlags(o *StapOptions, defines, globals *[]string) *pflag.FlagSet {
 	fs.IntVarP(&o.BufferMB, "buffer", "s", 0, "use an output buffer of `MB` megabytes")
 	fs.StringVarP(&o.List, "list", "l", "", "list the probe points that match `PATTERN`")
 	fs.StringVarP(&o.ListVars, "list-vars", "L", "", "list the probe points that match `PATTERN`, with their variables")
-	fs.StringVarP(&o.Release, "release", "r", "", "compile for another kernel: a BTF file, a host description, or `RELEASE`")
+	fs.StringArrayVarP(&o.Releases, "release", "r", nil, "compile for another kernel: a BTF file, a host description, a vmlinux, or `RELEASE`; with -l and -L also several, or a directory of them")
+	fs.StringVar(&o.Sysroot, "sysroot", "", "take kernels, programs, libraries and debug files from below `DIR`")
 	fs.StringVarP(&o.ModuleName, "module", "m", "", "name the bundle `NAME` and keep it as NAME.o")
 	fs.BoolVarP(&o.KeepTemp, "keep", "k", false, "keep intermediate files")
 	fs.BoolVarP(&o.Unoptimized, "unoptimized", "u", false, "do not leave out code without effect")
@@ -84,7 +86,7 @@ func stapFlags(o *StapOptions, defines, globals *[]string) *pflag.FlagSet {
 	fs.StringVar(&o.Compatible, "compatible", "", "read the script as SystemTap `VERSION` would")
 	fs.StringVar(&o.Privilege, "privilege", "", "restrict what the script may do: stapusr, stapsys or stapdev")
 	fs.StringVar(&o.Dump, "dump", "", "with -p1: show `tokens`, source or expanded")
-	fs.BoolVar(&o.JSON, "json", false, "with -p1, -l and -L: output for programs")
+	fs.BoolVar(&o.JSON, "json", false, "with -p1, -l, -L and the dumps: output for programs")
 	fs.BoolVar(&o.DumpTypes, "dump-probe-types", false, "list the kinds of probe points")
 	fs.BoolVar(&o.DumpAlias, "dump-probe-aliases", false, "list the probe aliases of the library")
 	fs.BoolVar(&o.DumpFuncs, "dump-functions", false, "list the functions of the library")

@@ -33,6 +33,9 @@ type Config struct {
 	Args    []string // script arguments
 	// Target is what is probed; nil when nothing is known of it.
 	Target *target.Target
+	// Binaries are the programs and debug files that the script is held against; nil:
+	// those of this machine.
+	Binaries *sema.Binaries
 	// TapsetDirs are further library directories (-I), whose files are trusted.
 	TapsetDirs []string
 	Guru       bool
@@ -144,7 +147,7 @@ func (f *Frontend) semaOptions() sema.Options {
 	c := f.Config
 	opt := sema.Options{
 		Library: f.Library, Guru: c.Guru, Privilege: c.Privilege, SkipBadVars: c.SkipBadVars,
-		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID,
+		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID, Binaries: c.Binaries,
 	}
 	if c.Target != nil {
 		opt.Target = c.Target

@@ -42,6 +42,7 @@ type stap struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	f              *Frontend
+	targets        []*target.Target
 }
 
 // fail prints an error that has no place in a script.
@@ -53,10 +54,7 @@ func (s *stap) fail(err error) int {
 func (s *stap) run(ctx context.Context) int {
 	o := s.o
 	if o.DumpTypes {
-		for _, t := range sema.ProbeTypes() {
-			fmt.Fprintln(s.stdout, t)
-		}
-		return 0
+		return s.failed(sema.DumpTypes(s.stdout, o.JSON))
 	}
 	if err := s.scripts(); err != nil {
 		return s.fail(err)
@@ -64,9 +62,7 @@ func (s *stap) run(ctx context.Context) int {
 	if err := s.target(); err != nil {
 		return s.fail(err)
 	}
-	if o.Target != nil {
-		defer o.Target.Close()
-	}
+	defer s.close()
 	start := time.Now()
 	f, err := Parse(&o.Config)
 	if err != nil {
@@ -77,9 +73,9 @@ func (s *stap) run(ctx context.Context) int {
 	case o.ListOn:
 		return s.list()
 	case o.DumpAlias:
-		return s.failed(sema.DumpAliases(s.stdout, f.Library))
+		return s.failed(sema.DumpAliases(s.stdout, f.Library, o.JSON))
 	case o.DumpFuncs:
-		return s.failed(sema.DumpFunctions(s.stdout, f.semaOptions()))
+		return s.failed(sema.DumpFunctions(s.stdout, f.semaOptions(), o.JSON))
 	}
 	if o.Dump != "" || o.LastPass == 1 {
 		return s.pass1()
@@ -200,24 +196,36 @@ func (s *stap) scripts() error {
 
 // target opens what the script is compiled for.
 func (s *stap) target() error {
-	t, err := openTarget(s.o.Release)
-	if err != nil {
+	o := s.o
+	var err error
+	if o.Binaries, err = binaries(o.Sysroot, s.stderr); err != nil {
 		return err
 	}
-	s.o.Target = t
+	if s.targets, err = openTargets(o.Releases, o.Sysroot); err != nil {
+		return err
+	}
+	if len(s.targets) > 1 && !o.ListOn {
+		var names []string
+		for _, t := range s.targets {
+			names = append(names, t.Name())
+		}
+		return fmt.Errorf("several kernels are given (%s); a script is compiled for one at a time", strings.Join(names, ", "))
+	}
+	if len(s.targets) > 0 {
+		o.Target = s.targets[0]
+	}
 	return nil
 }
 
-func openTarget(spec string) (*target.Target, error) {
-	if spec != "" {
-		return target.Open(spec)
+// close closes the targets and binaries.
+func (s *stap) close() {
+	err := closeAll(s.targets)
+	if s.o.Binaries != nil {
+		err = errors.Join(err, s.o.Binaries.Close())
 	}
-	t, err := target.Running()
 	if err != nil {
-		// The language tools go on without a target; what needs one says so.
-		return nil, nil
+		fmt.Fprintf(s.stderr, "stap: %v\n", err)
 	}
-	return t, nil
 }
 
 // report writes diagnostics; pass is the one that failed, 0 for warnings only.
@@ -317,15 +325,23 @@ func (s *stap) list() int {
 	if o.ListVars != "" {
 		pattern, vars = o.ListVars, true
 	}
-	lines, ds := sema.List(pattern, s.f.semaOptions(), sema.ListOptions{Vars: vars, Verbose: o.Verbose > 0, JSON: o.JSON})
+	lo := sema.ListOptions{Vars: vars, Verbose: o.Verbose > 0, JSON: o.JSON}
+	var lines []string
+	var ds []diag.Diagnostic
+	if len(s.targets) < 2 {
+		lines, ds = sema.List(pattern, s.f.semaOptions(), lo)
+	} else {
+		lines, ds = sema.ListTargets(pattern, s.f.semaOptions(), s.targets, lo)
+	}
 	for _, l := range lines {
 		fmt.Fprintln(s.stdout, l)
 	}
-	if len(lines) == 0 {
-		if o.Verbose > 0 {
-			s.report(ds, 2)
-		}
-		return 1
+	if len(lines) > 0 {
+		return 0
 	}
-	return 0
+	// SystemTap says nothing here; a note on what is missing altogether helps.
+	if o.Verbose > 0 || s.o.Target == nil {
+		s.report(ds, 2)
+	}
+	return 1
 }

@@ -37,6 +37,7 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	key := fs.String("sign", "", "sign with `KEY`: a private key file, or a public key file whose key the ssh-agent has")
 	targets := fs.StringArray("target", nil, "compile for the host that `FILE` describes (a BTF file or a description by staprun --describe)")
 	explain := fs.Bool("explain", false, "print what each probe costs")
+	fs.StringVar(&o.Sysroot, "sysroot", "", "take kernels, programs, libraries and debug files from below `DIR`")
 	fs.StringArrayVarP(&o.Expr, "expr", "e", nil, "compile the script given as `SCRIPT`")
 	fs.BoolVarP(&o.Guru, "guru", "g", false, "guru mode: allow what can do harm")
 	fs.StringArrayVarP(&defines, "define", "D", nil, "set limit `NAME=VALUE`")
@@ -86,9 +87,7 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(*targets) > 1 {
 		return fail(fmt.Errorf("--target: one target at a time; compile once for each"))
 	}
-	if len(*targets) == 1 {
-		o.Release = (*targets)[0]
-	}
+	o.Releases = *targets
 	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
 	if err := s.scripts(); err != nil {
 		return fail(err)
@@ -96,9 +95,7 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := s.target(); err != nil {
 		return fail(err)
 	}
-	if o.Target != nil {
-		defer o.Target.Close()
-	}
+	defer s.close()
 	c, ok, err := s.compile()
 	if err != nil {
 		return fail(err)

@@ -9,6 +9,7 @@ import (
 
 	"stapkit/diag"
 	"stapkit/syntax"
+	"stapkit/target"
 )
 
 // ListOptions are the choices of List.
@@ -29,6 +30,10 @@ type Listed struct {
 	Reason  string `json:"reason,omitempty"`
 	Module  string `json:"module,omitempty"`
 	Binary  string `json:"binary,omitempty"`
+	// Source is where the alias is defined, as file:line, or the function.
+	Source string `json:"source,omitempty"`
+	// Targets are those that have it, where several were asked and not all do.
+	Targets []string `json:"targets,omitempty"`
 }
 
 // ListedVar is a variable of a listed probe point: of the script, or with "$" of
@@ -42,6 +47,55 @@ type ListedVar struct {
 // the shape of SystemTap's -l and -L.
 func List(pattern string, opt Options, lo ListOptions) ([]string, []diag.Diagnostic) {
 	points, ds := ListPoints(pattern, opt, lo.Vars)
+	return lo.lines(points), ds
+}
+
+// ListTargets is List for several targets at once: a line says which of them have the
+// point, unless all have.
+func ListTargets(pattern string, opt Options, targets []*target.Target, lo ListOptions) ([]string, []diag.Diagnostic) {
+	var all []Listed
+	var diags []diag.Diagnostic
+	at := map[string]int{} // in all
+	releases := map[string]int{}
+	for _, t := range targets {
+		releases[t.Release()]++
+	}
+	for _, t := range targets {
+		name := t.Release()
+		if name == "" || releases[name] > 1 {
+			name = t.Name()
+		}
+		opt.Target = t
+		points, ds := ListPoints(pattern, opt, lo.Vars)
+		if len(points) == 0 {
+			diags = append(diags, ds...)
+		}
+		for _, p := range points {
+			key := p.Point + " " + fmt.Sprint(p.Vars)
+			if lo.Verbose || lo.JSON {
+				key += " " + p.Carrier + p.Resolved
+			}
+			i, ok := at[key]
+			if !ok {
+				i = len(all)
+				at[key] = i
+				all = append(all, p)
+			}
+			if n := len(all[i].Targets); n == 0 || all[i].Targets[n-1] != name {
+				all[i].Targets = append(all[i].Targets, name)
+			}
+		}
+	}
+	for i := range all {
+		if len(all[i].Targets) == len(targets) {
+			all[i].Targets = nil
+		}
+	}
+	return lo.lines(all), diags
+}
+
+// lines writes listed points, sorted and without duplicates.
+func (lo ListOptions) lines(points []Listed) []string {
 	var lines []string
 	for _, p := range points {
 		if lo.JSON {
@@ -56,17 +110,27 @@ func List(pattern string, opt Options, lo ListOptions) ([]string, []diag.Diagnos
 		for _, v := range p.Vars {
 			line += " " + v.Name + ":" + v.Type
 		}
+		var notes []string
 		if lo.Verbose && p.Carrier != "" {
-			line += " /* " + p.Carrier
+			note := p.Carrier
 			if p.Reason != "" {
-				line += ": " + p.Reason
+				note += ": " + p.Reason
 			}
-			line += " */"
+			notes = append(notes, note)
+			if p.Source != "" {
+				notes = append(notes, p.Source)
+			}
+		}
+		if len(p.Targets) > 0 {
+			notes = append(notes, "only "+strings.Join(p.Targets, ", "))
+		}
+		if len(notes) > 0 {
+			line += " /* " + strings.Join(notes, "; ") + " */"
 		}
 		lines = append(lines, line)
 	}
 	sort.Strings(lines)
-	return compact(lines), ds
+	return compact(lines)
 }
 
 // ListPoints is List for programs.
@@ -96,8 +160,14 @@ func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagno
 		for i := len(p.Chain) - 1; i >= 0; i-- {
 			if p.Chain[i].Alias != nil {
 				l.Point, l.Resolved = strings.TrimRight(p.Chain[i].Point, "?!"), p.Point
+				if r := syntax.Range(p.Chain[i].Alias); r.IsValid() {
+					l.Source = fmt.Sprintf("%s:%d", r.Start.File, r.Start.Line)
+				}
 				break
 			}
+		}
+		if l.Source == "" {
+			l.Source = p.source
 		}
 		if len(p.Carriers) > 0 {
 			l.Carrier, l.Reason = p.Carriers[0].Kind, p.Carriers[0].Reason
@@ -129,9 +199,46 @@ func (p *Probe) listVars() []ListedVar {
 	return out
 }
 
+// DumpedAlias is a probe alias of the library, for programs.
+type DumpedAlias struct {
+	Name   string   `json:"name"`
+	Points []string `json:"points"`
+	Source string   `json:"source"` // file:line
+}
+
+// dumpLines writes lines, sorted and without duplicates.
+func dumpLines(w io.Writer, lines []string) error {
+	sort.Strings(lines)
+	for _, line := range compact(lines) {
+		if _, err := fmt.Fprintln(w, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// DumpTypes writes the built-in forms of probe points, as --dump-probe-types does;
+// with json as strings of JSON.
+func DumpTypes(w io.Writer, asJSON bool) error {
+	lines := ProbeTypes()
+	for i, l := range lines {
+		if !asJSON {
+			break
+		}
+		b, err := json.Marshal(struct {
+			Point string `json:"point"`
+		}{l})
+		if err != nil {
+			return err
+		}
+		lines[i] = string(b)
+	}
+	return dumpLines(w, lines)
+}
+
 // DumpAliases writes the library's aliases and what they stand for, sorted, as
-// --dump-probe-aliases does: "name = point, point".
-func DumpAliases(w io.Writer, l *Library) error {
+// --dump-probe-aliases does: "name = point, point"; with json one object a line.
+func DumpAliases(w io.Writer, l *Library, asJSON bool) error {
 	var lines []string
 	_, components := l.Names()
 	for _, c := range components {
@@ -143,32 +250,52 @@ func DumpAliases(w io.Writer, l *Library) error {
 			for _, pt := range a.decl.Points {
 				pts = append(pts, syntax.PointString(pt))
 			}
-			lines = append(lines, syntax.PointString(a.name)+" = "+strings.Join(pts, ", "))
+			if !asJSON {
+				lines = append(lines, syntax.PointString(a.name)+" = "+strings.Join(pts, ", "))
+				continue
+			}
+			r := syntax.Range(a.name)
+			b, err := json.Marshal(DumpedAlias{syntax.PointString(a.name), pts, fmt.Sprintf("%s:%d", r.Start.File, r.Start.Line)})
+			if err != nil {
+				return err
+			}
+			lines = append(lines, string(b))
 		}
 	}
-	sort.Strings(lines)
-	for _, line := range compact(lines) {
-		if _, err := fmt.Fprintln(w, line); err != nil {
-			return err
-		}
-	}
-	return nil
+	return dumpLines(w, lines)
 }
 
 // DumpFunctions writes the public functions of the library with their types,
-// sorted, as --dump-functions does: "name:type (param:type, …)".
-func DumpFunctions(w io.Writer, opt Options) error {
+// sorted, as --dump-functions does: "name:type (param:type, …)"; with json one object
+// a line.
+func DumpFunctions(w io.Writer, opt Options, asJSON bool) error {
+	type param struct {
+		Name string `json:"name"`
+		Type string `json:"type"`
+	}
 	var lines []string
 	for _, f := range LibraryFunctions(opt) {
-		lines = append(lines, f.signature())
-	}
-	sort.Strings(lines)
-	for _, line := range compact(lines) {
-		if _, err := fmt.Fprintln(w, line); err != nil {
+		if !asJSON {
+			lines = append(lines, f.signature())
+			continue
+		}
+		params := []param{}
+		for _, p := range f.Params {
+			params = append(params, param{p.Name, p.Type.String()})
+		}
+		r := syntax.Range(f.Decl)
+		b, err := json.Marshal(struct {
+			Name   string  `json:"name"`
+			Type   string  `json:"type"`
+			Params []param `json:"params"`
+			Source string  `json:"source"`
+		}{f.Name, f.Result.String(), params, fmt.Sprintf("%s:%d", r.Start.File, r.Start.Line)})
+		if err != nil {
 			return err
 		}
+		lines = append(lines, string(b))
 	}
-	return nil
+	return dumpLines(w, lines)
 }
 
 // LibraryFunctions elaborates all public functions of the library.

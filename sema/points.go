@@ -591,7 +591,7 @@ func (r *resolver) walk(c cursor, p *point, done, rest []comp, proto *Probe, dep
 	if c.ends() {
 		return nil, failf(codePointSuffix, k.node, "invalid suffix for probe").withHelp("%s stands alone", pointText(done))
 	}
-	f := failf(codePointMismatch, k.node, "probe point mismatch").
+	f := failf(codePointMismatch, k.node, "probe point mismatch: unknown '%s'", pointText(append(done[:len(done):len(done)], k))).
 		suggesting("similar", func() []string { return ctype.Similar(k.name, c.names(), 5) })
 	var forms []string
 	for _, arg := range []argKind{noArg, numArg, strArg} {

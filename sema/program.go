@@ -492,6 +492,8 @@ type Probe struct {
 	// callers: of a callee, the distances from its first instruction to where its
 	// calls return to.
 	callers []int64
+	// source is where the probed function is declared, as file:line, "" if not known.
+	source string
 	// location is the build that the places of variables are of which only debug
 	// information tells.
 	location string

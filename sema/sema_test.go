@@ -11,8 +11,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/cilium/ebpf/btf"
+
 	"stapkit/diag"
 	"stapkit/syntax"
+	"stapkit/target"
 )
 
 func mustElaborate(t testing.TB, script string, opt Options) *Program {
@@ -627,5 +630,40 @@ probe end { print(@hist_log(bytes)) }`)
 	b.ResetTimer()
 	for b.Loop() {
 		Elaborate([]*syntax.File{f}, Options{Target: k, Library: lib})
+	}
+}
+
+// TestListTargets lists on two kernels that have different functions.
+func TestListTargets(t *testing.T) {
+	open := func(fns ...string) *target.Target {
+		t.Helper()
+		var types []btf.Type
+		for _, f := range fns {
+			types = append(types, &btf.Func{Name: f, Type: &btf.FuncProto{Return: &btf.Void{}}, Linkage: btf.StaticFunc})
+		}
+		bl, err := btf.NewBuilder(types, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := bl.Marshal(nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "vmlinux")
+		if err := os.WriteFile(path, raw, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		tg, err := target.FromBTF(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tg
+	}
+	a, b := open("vfs_both", "vfs_old"), open("vfs_both", "vfs_new")
+	lines, ds := ListTargets(`kernel.function("vfs_*")`, Options{Library: library()}, []*target.Target{a, b}, ListOptions{})
+	got := strings.Join(lines, "\n")
+	want := "kernel.function(\"vfs_both\")\nkernel.function(\"vfs_new\") /* only " + b.Name() + " */\nkernel.function(\"vfs_old\") /* only " + a.Name() + " */"
+	if got != want {
+		t.Errorf("%s\nwant\n%s\n%s", got, want, show(ds))
 	}
 }

@@ -239,6 +239,7 @@ func (r *resolver) debugFunctions(in *request, c *code, spec *funcSpec, inlined 
 			continue
 		}
 		if p != nil {
+			p.source = strings.TrimPrefix(declared(i), "@")
 			out = append(out, p)
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"stapkit/diag"
 	"stapkit/driver"
 	"stapkit/internal/corpus"
+	"stapkit/sema"
 	"stapkit/target"
 )
 
@@ -157,7 +158,16 @@ type Result struct {
 }
 
 // Compile compiles an example for a target.
-func Compile(e Example, t *target.Target) Result {
+func Compile(e Example, t *target.Target) Result { return examine(e, t, Loaded) }
+
+// Elaborate elaborates an example for a target and goes no further.
+func Elaborate(e Example, t *target.Target) Result { return examine(e, t, Elaborated) }
+
+// Binaries are what examples' programs and debug files are looked for with; nil: as
+// on this machine.
+var Binaries *sema.Binaries
+
+func examine(e Example, t *target.Target, last Stage) Result {
 	dir := filepath.Join(corpus.ExamplesDir, filepath.Dir(e.Name))
 	if without[e.Name] != "" {
 		dir = filepath.Dir(dir)
@@ -166,15 +176,15 @@ func Compile(e Example, t *target.Target) Result {
 	if err != nil {
 		return Result{Why: err.Error()}
 	}
-	return compile(dir, c, t)
+	return compile(dir, c, t, last)
 }
 
-func compile(dir string, c *call, t *target.Target) (r Result) {
+func compile(dir string, c *call, t *target.Target, last Stage) (r Result) {
 	o, _, err := driver.ParseStap(c.args)
 	if err != nil {
 		return Result{Why: err.Error()}
 	}
-	r.Opt, o.Target = o, t
+	r.Opt, o.Target, o.Binaries = o, t, Binaries
 	fail := func(s Stage, ds []diag.Diagnostic, err error) Result {
 		r.Stage, r.Why = s, reason(ds, err)
 		return r
@@ -211,6 +221,10 @@ func compile(dir string, c *call, t *target.Target) (r Result) {
 	f.Elaborate()
 	if driver.Failed(f.Diags, false) {
 		return fail(Elaborated, f.Diags, nil)
+	}
+	if last == Elaborated {
+		r.Stage, r.OK = Elaborated, true
+		return r
 	}
 	compiled, spec, err := f.Translate()
 	if err != nil || driver.Failed(compiled.Diags, false) {

@@ -1,0 +1,205 @@
+//go:build linux
+
+package examples
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"stapkit/internal/guest"
+	"stapkit/sema"
+	"stapkit/target"
+	"stapkit/target/elf"
+)
+
+const document = "../../docs/incompatibilities.md"
+
+// listed reads the table of examples in docs/incompatibilities.md.
+func listed(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+\\.stp)` \\| (.*) \\|$").FindAllStringSubmatch(string(text), -1) {
+		if out[m[1]] != "" {
+			t.Errorf("%s lists %s twice", document, m[1])
+		}
+		out[m[1]] = m[2]
+	}
+	return out
+}
+
+var update = flag.Bool("update", false, "rewrite the table of examples")
+
+// needs begins the reason of an example that elaborates where some program is
+// installed.
+const needs = "needs "
+
+// plain is the first error of several, without its place and what belongs to one
+// kernel or machine.
+func plain(why string) string {
+	why, _, _ = strings.Cut(why, "\n")
+	why = regexp.MustCompile(`^[^ ]*:\d+:\d+: `).ReplaceAllString(why, "")
+	if m := regexp.MustCompile(`no file fits "([^"]*)"|there is no file (\S+)\)|\((\S+): not found in`).FindStringSubmatch(why); m != nil {
+		return fmt.Sprintf(needs+"the program or library `%s`", m[1]+m[2]+m[3])
+	}
+	if i := strings.Index(why, "]"); i >= 0 {
+		why = why[:i+1]
+	}
+	why = regexp.MustCompile(` \(similar[^)]*\)`).ReplaceAllString(why, "")
+	return strings.ReplaceAll(why, "|", "\\|")
+}
+
+// rewrite puts the rows into the document, between its table's head and the next
+// empty line.
+func rewrite(t *testing.T, rows map[string]string) {
+	t.Helper()
+	text, err := os.ReadFile(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const head = "| example | why it does not elaborate |\n| --- | --- |\n"
+	before, after, ok := strings.Cut(string(text), head)
+	if !ok {
+		t.Fatalf("%s has no line %q", document, head)
+	}
+	if i := strings.Index(after, "\n\n"); i >= 0 {
+		after = after[i+1:]
+	} else {
+		after = ""
+	}
+	names := make([]string, 0, len(rows))
+	for n := range rows {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	for _, n := range names {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", n, rows[n])
+	}
+	if err := os.WriteFile(document, []byte(before+head+b.String()+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// kernels are those at hand of 6.1, 6.12 and the running one; all tells that none is
+// missing.
+func kernels(t *testing.T) (list []*target.Target, all bool) {
+	t.Helper()
+	all = true
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	defer cancel()
+	for _, s := range guest.Suites {
+		tg, err := described(ctx, s.Kernel)
+		var absent *guest.MissingError
+		if errors.As(err, &absent) {
+			t.Logf("without %s: %v", s.Kernel, err)
+			all = false
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, tg)
+	}
+	if tg, err := target.Running(); err == nil {
+		if _, err := tg.BTF(); err == nil {
+			list = append(list, tg)
+		}
+	}
+	return list, all
+}
+
+func described(ctx context.Context, kernel string) (*target.Target, error) {
+	k, err := guest.Find(kernel)
+	if err != nil {
+		return nil, err
+	}
+	path, err := guest.Describe(ctx, k, Modules)
+	if err != nil {
+		return nil, err
+	}
+	return target.Open(path)
+}
+
+// TestIncompatibilities: an example that elaborates on none of the kernels is listed
+// with its reason, and none that does is.
+func TestIncompatibilities(t *testing.T) {
+	list, err := List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) == 0 {
+		t.Skip("systemtap-doc is not installed")
+	}
+	ts, all := kernels(t)
+	if len(ts) == 0 {
+		t.Skip("no kernel at hand has type information")
+	}
+	// Places in files need the debug package of the first kernel, if it is at hand.
+	if d, err := guest.FindDebug(guest.Suites[0].Kernel); err == nil {
+		Binaries = &sema.Binaries{Search: elf.Search{Debug: []string{filepath.Join(d.Root, "usr/lib/debug")}}}
+		defer func() {
+			if err := Binaries.Close(); err != nil {
+				t.Error(err)
+			}
+			Binaries = nil
+		}()
+	} else {
+		all = false
+	}
+	known := listed(t)
+	rows := map[string]string{}
+	for _, e := range list {
+		var why string
+		ok := false
+		for i, tg := range ts {
+			r := Elaborate(e, tg)
+			if ok = r.OK; ok {
+				break
+			}
+			if i > 0 {
+				continue // the first says best: its debugging information may be at hand
+			}
+			why = r.Why
+		}
+		reason, isListed := known[e.Name]
+		delete(known, e.Name)
+		if !ok {
+			if rows[e.Name] = reason; !isListed {
+				rows[e.Name] = plain(why)
+			}
+		}
+		switch {
+		case *update:
+		case ok && strings.HasPrefix(reason, needs):
+		case ok && isListed:
+			t.Errorf("%s is listed in %s (%s), and elaborates; go test -update takes the line out", e.Name, document, reason)
+		case !ok && !isListed && all:
+			t.Errorf("%s elaborates on no kernel and is not listed; go test -update adds it:\n%s", e.Name, why)
+		}
+	}
+	if *update && all {
+		rewrite(t, rows)
+		return
+	}
+	for name := range known {
+		t.Errorf("%s lists %s, which is no example", document, name)
+	}
+	for _, tg := range ts {
+		if err := tg.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
