@@ -296,19 +296,10 @@ type Target struct {
 // fits.
 func (p *Project) For(script string) Script {
 	dir := filepath.Dir(p.Path)
-	rel := script
-	if abs, err := filepath.Abs(script); err == nil {
-		if d, err := filepath.Abs(dir); err == nil {
-			if r, err := filepath.Rel(d, abs); err == nil {
-				rel = r
-			}
-		}
-	}
-	rel = filepath.ToSlash(rel)
 	var out Script
 	p.apply(&out, p.Settings, dir)
 	for _, s := range p.Files {
-		if slices.ContainsFunc(s.Glob, func(g string) bool { ok, err := matchGlob(g, rel); return ok && err == nil }) {
+		if p.Match(s.Glob, script) {
 			p.apply(&out, s.Settings, dir)
 		}
 	}
@@ -403,6 +394,26 @@ func ForScript(script string, text []byte) (Script, *Project, error) {
 		return Shebang(script, text), nil, err
 	}
 	return p.For(script), p, nil
+}
+
+// Match reports whether a script is one of those that patterns of a project name.
+func (p *Project) Match(patterns Patterns, script string) bool {
+	rel := p.rel(script)
+	return slices.ContainsFunc(patterns, func(g string) bool { ok, err := matchGlob(g, rel); return ok && err == nil })
+}
+
+// rel is the path of a script as patterns see it: from the directory of the project.
+func (p *Project) rel(script string) string {
+	dir := filepath.Dir(p.Path)
+	rel := script
+	if abs, err := filepath.Abs(script); err == nil {
+		if d, err := filepath.Abs(dir); err == nil {
+			if r, err := filepath.Rel(d, abs); err == nil {
+				rel = r
+			}
+		}
+	}
+	return filepath.ToSlash(rel)
 }
 
 // matchGlob matches a path with slashes. A pattern without a slash is one of file

@@ -197,6 +197,8 @@ type Body struct {
 	Func   *sema.Func  // nil for a probe
 	// Probes are all that share the body.
 	Probes []*sema.Probe
+	// Alias: the handler of an alias of the user that no probe uses.
+	Alias bool
 }
 
 // Bodies lists the handlers and functions that have code of the user, each once.
@@ -216,8 +218,27 @@ func (s *Script) Bodies() []Body {
 		at[p.Body] = len(s.bodies)
 		s.bodies = append(s.bodies, Body{Body: p.Body, Blocks: p.Blocks, Probe: p, Probes: []*sema.Probe{p}})
 	}
-	for _, f := range s.Program.Funcs {
-		if f.Library || f.Body == nil || f.Decl.Body == nil {
+	funcs := s.Program.Funcs
+	if t := s.Program.Tools; t != nil {
+		funcs = t.Funcs
+		for _, f := range s.Files {
+			for _, d := range f.Decls {
+				a, ok := d.(*syntax.AliasDecl)
+				if !ok {
+					continue
+				}
+				for _, p := range t.Aliases[a] {
+					if _, ok := at[p.Body]; ok || p.Body == nil {
+						continue
+					}
+					at[p.Body] = len(s.bodies)
+					s.bodies = append(s.bodies, Body{Body: p.Body, Blocks: p.Blocks, Probe: p, Probes: []*sema.Probe{p}, Alias: true})
+				}
+			}
+		}
+	}
+	for _, f := range funcs {
+		if f.Library || f.Body == nil || f.Decl.Body == nil || !s.User(f.Decl) {
 			continue
 		}
 		s.bodies = append(s.bodies, Body{Body: f.Body, Blocks: []*syntax.Block{f.Decl.Body}, Func: f})

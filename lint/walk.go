@@ -240,6 +240,9 @@ func (b *Body) Pure(x syntax.Expr) bool {
 // alias that the probe goes through.
 func (b *Body) Own(n syntax.Node) bool {
 	var in *syntax.Block
+	if b.Alias {
+		return false
+	}
 	if b.Func != nil {
 		in = b.Func.Decl.Body
 	} else {

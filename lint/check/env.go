@@ -90,7 +90,7 @@ func (e *Env) Script(in Input) *lint.Script {
 		f = syntax.ParseFile(in.Name, in.Text, opt)
 	}
 	p := sema.Elaborate([]*syntax.File{f}, sema.Options{
-		Target: e.target, Library: e.lib.Library, Binaries: e.binaries, Guru: opt.Privileged,
+		Tools: true, Target: e.target, Library: e.lib.Library, Binaries: e.binaries, Guru: opt.Privileged,
 		TrustPrograms: !e.explicit || e.target == nil || !e.target.IsRunning(),
 	})
 	s := &lint.Script{Program: p, Files: []*syntax.File{f}, Target: e.target, Explicit: e.explicit, Tapset: in.Tapset}

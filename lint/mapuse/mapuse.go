@@ -31,7 +31,11 @@ type Map struct {
 var Maps = &lint.Analyzer{Name: "maps", Run: func(p *lint.Pass) (any, error) {
 	var list []*Map
 	of := map[*sema.Global]*Map{}
-	for _, g := range p.Program.Globals {
+	globals := p.Program.Globals
+	if t := p.Program.Tools; t != nil {
+		globals = t.Globals
+	}
+	for _, g := range globals {
 		if g.Array && !g.Library && len(g.Keys) > 0 {
 			m := &Map{Global: g}
 			of[g] = m
