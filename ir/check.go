@@ -300,6 +300,7 @@ func (c *checker) handler(h *Handler, names map[string]bool, region bool) {
 	if h.Probe != 0 || !region {
 		c.index("probe", h.Probe, max(len(c.p.Probes), 1))
 	}
+	c.points(h, region)
 	if h.Result != nil {
 		c.depth = 0
 		c.expr(h.Result)
@@ -309,6 +310,23 @@ func (c *checker) handler(h *Handler, names map[string]bool, region bool) {
 		c.want(h.Cond, Int)
 	}
 	c.body(h.Body)
+}
+
+// points checks what the probes of a handler differ in.
+func (c *checker) points(h *Handler, region bool) {
+	if len(h.Points) > MaxPoints || len(h.Points) > 0 && (region || !h.Kernel) {
+		c.fail("%d points", len(h.Points))
+	}
+	for i := range h.Points {
+		pt, first := &h.Points[i], &h.Points[0]
+		c.index("probe of a point", pt.Probe, min(len(c.p.Probes), MaxProbes))
+		if len(pt.Ints) != len(first.Ints) || len(pt.Strs) != len(first.Strs) || len(pt.Sites) != 0 && len(pt.Sites) != len(first.Sites) {
+			c.fail("point %d is of another shape", i)
+		}
+		for _, s := range pt.Sites {
+			c.site(s)
+		}
+	}
 }
 
 func isIdent(s string) bool {
@@ -936,6 +954,26 @@ func (c *checker) intrinsic(x *Intrinsic) {
 			c.fail("kernel symbol of %s", info.Name)
 		}
 	}
+	if x.ID == IPointInt || x.ID == IPointStr {
+		k, ok := x.Args[0].(*IntConst)
+		if !ok || c.h == nil || len(c.h.Points) == 0 {
+			c.fail("%s cannot be used here", info.Name)
+			return
+		}
+		for i := range c.h.Points {
+			pt := &c.h.Points[i]
+			n := len(pt.Ints)
+			if x.ID == IPointStr {
+				n = len(pt.Strs)
+			}
+			if k.V < 0 || k.V >= int64(n) {
+				c.fail("%s %d of %d", info.Name, k.V, n)
+			}
+			if x.ID == IPointStr && len(pt.Strs[k.V]) >= x.T.Width && x.T.Width > 0 {
+				c.fail("%s of %d bytes in %v", info.Name, len(pt.Strs[k.V]), x.T)
+			}
+		}
+	}
 	if x.ID == IKernelMem || x.ID == IUserMem {
 		k, ok := x.Args[1].(*IntConst)
 		if !ok || k.V < -8 || k.V > 8 || !isSize(max(int(k.V), -int(k.V))) {
@@ -961,6 +999,10 @@ func (c *checker) makeText(x *MakeText) {
 	if x.Size < 0 || x.Size > maxPayload || x.Space > UserSpace {
 		c.fail("%d bytes in address space %d", x.Size, x.Space)
 	}
+	if x.Head != nil {
+		c.heads(x)
+		return
+	}
 	switch x.Kind {
 	case TextFormat:
 		c.lazy(x)
@@ -974,6 +1016,56 @@ func (c *checker) makeText(x *MakeText) {
 	for _, a := range x.Args {
 		c.want(a, Int)
 	}
+}
+
+// heads checks text whose first word differs between points: as if each had its own.
+func (c *checker) heads(x *MakeText) {
+	in, ok := x.Head.(*Intrinsic)
+	if !ok || in.ID != IPointInt || len(in.Args) != 1 {
+		c.fail("the first word of a text is %T", x.Head)
+		return
+	}
+	c.expr(in)
+	k, ok := in.Args[0].(*IntConst)
+	if !ok || c.h == nil {
+		return // said
+	}
+	for i := range c.h.Points {
+		pt := &c.h.Points[i]
+		if k.V < 0 || k.V >= int64(len(pt.Ints)) {
+			return // said
+		}
+		one := x.At(pt.Ints[k.V])
+		c.makeText(&one)
+	}
+}
+
+// At is the text with a constant first word.
+func (x *MakeText) At(head int64) MakeText {
+	one := *x
+	one.Head = nil
+	lo, hi := int(uint32(head)), uint32(head>>32)
+	switch x.Kind {
+	case TextFormat:
+		one.Format, one.Tag = lo, Lazy(hi)
+	case TextType:
+		one.Layout, one.Flags = lo, hi
+	default:
+		one.Layout = int(head)
+	}
+	return one
+}
+
+// FirstWord is the constant first word of the payload of a TextType, TextParms or
+// TextFormat.
+func (x *MakeText) FirstWord() int64 {
+	switch x.Kind {
+	case TextFormat:
+		return int64(x.Format) | int64(x.Tag)<<32
+	case TextType:
+		return int64(x.Layout) | int64(x.Flags)<<32
+	}
+	return int64(x.Layout)
 }
 
 // lazy checks text that was left to the loader.

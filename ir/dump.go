@@ -184,6 +184,10 @@ func (d *dumper) handler(what string, i int, h *Handler) {
 	}
 	d.line(0, "%s %d %s %s probe %d max %d%s", what, i, h.Name, ctx, h.Probe, h.MaxActions,
 		flags(h.Uncounted, "uncounted", h.Sleepable, "sleepable", h.Return, "return"))
+	for i := range h.Points {
+		pt := &h.Points[i]
+		d.line(1, "point %d probe %d ints %d strs %q%s", i, pt.Probe, pt.Ints, pt.Strs, flags(len(pt.Sites) > 0, fmt.Sprint("sites ", pt.Sites)))
+	}
 	d.locals(h.Locals)
 	if len(h.Params) > 0 {
 		parts := make([]string, len(h.Params))
@@ -485,11 +489,14 @@ func (d *dumper) expr(x Expr) string {
 		return fmt.Sprintf("exists(%s)", d.member(x.TypeID, x.Access))
 	case *MakeText:
 		var extra string
+		if x.Head != nil {
+			extra = "head " + d.expr(x.Head) + ", "
+		}
 		switch x.Kind {
 		case TextType:
-			extra = fmt.Sprintf("layout %d flags %#x %d bytes%s, ", x.Layout, x.Flags, x.Size, flags(x.Immediate, "immediate", x.Space == UserSpace, "user"))
+			extra += fmt.Sprintf("layout %d flags %#x %d bytes%s, ", x.Layout, x.Flags, x.Size, flags(x.Immediate, "immediate", x.Space == UserSpace, "user"))
 		case TextParms:
-			extra = fmt.Sprintf("layout %d, ", x.Layout)
+			extra += fmt.Sprintf("layout %d, ", x.Layout)
 		case TextFormat:
 			return d.lazy(x)
 		}
@@ -509,6 +516,9 @@ func (d *dumper) expr(x Expr) string {
 // lazy shows text that is left to the loader as what it would be in place.
 func (d *dumper) lazy(x *MakeText) string {
 	var made string
+	if x.Head != nil {
+		return typed("later(head "+d.expr(x.Head)+", "+d.list(x.Args)+")", x.T)
+	}
 	switch x.Tag {
 	case LazyFormat:
 		made = "sprintf(" + d.args(x.Format, x.Args) + ")"

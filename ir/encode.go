@@ -14,7 +14,7 @@ import (
 // minor version grows when a field is added at the end of a record (see
 // records) in such a way that a reader may leave it out.
 const (
-	EncodingMajor = 1
+	EncodingMajor = 2
 	EncodingMinor = 0
 )
 
@@ -54,7 +54,7 @@ var (
 		of[Continue](), of[Delete](), of[Try](), of[Print](), of[PrintHist](), of[Tick](), of[Lock](), of[Unlock](),
 	}
 	records = []reflect.Type{
-		of[Program](), of[Global](), of[Func](), of[Handler](), of[Probe](), of[Attach](), of[Format](), of[Limits](),
+		of[Program](), of[Global](), of[Func](), of[Handler](), of[Point](), of[Probe](), of[Attach](), of[Format](), of[Limits](),
 	}
 
 	exprInterface = of[Expr]()
@@ -94,12 +94,47 @@ func withoutKernel(p *Program) *Program {
 	q := *p
 	used := make([]bool, len(p.Funcs))
 	var use func(Expr)
+	function := func(f int) {
+		if f >= 0 && f < len(used) && !used[f] {
+			used[f] = true
+			Walk(p.Funcs[f].Body, nil, use)
+		}
+	}
 	use = func(x Expr) {
 		if call, ok := x.(*Call); ok {
 			for _, f := range call.Chain {
-				if f >= 0 && f < len(used) && !used[f] {
-					used[f] = true
-					Walk(p.Funcs[f].Body, nil, use)
+				function(f)
+			}
+		}
+	}
+	// The loader makes the calls of text that was left to it.
+	seen := make([]bool, len(p.Funcs)) // by kernel handlers
+	var kernel func(*Handler) func(Expr)
+	kernel = func(h *Handler) func(Expr) {
+		return func(x Expr) {
+			switch x := x.(type) {
+			case *Call:
+				for _, f := range x.Chain {
+					if f >= 0 && f < len(seen) && !seen[f] {
+						seen[f] = true
+						Walk(p.Funcs[f].Body, nil, kernel(nil))
+					}
+				}
+			case *MakeText:
+				each := func(t MakeText) {
+					if t.Kind == TextFormat && t.Tag == LazyCall {
+						function(t.Format)
+					}
+				}
+				in, ok := x.Head.(*Intrinsic)
+				if !ok || h == nil {
+					each(*x)
+					return
+				}
+				if k, ok := in.Args[0].(*IntConst); ok {
+					for i := range h.Points {
+						each(x.At(h.Points[i].Ints[k.V]))
+					}
 				}
 			}
 		}
@@ -110,8 +145,13 @@ func withoutKernel(p *Program) *Program {
 			h.Walk(nil, use)
 			continue
 		}
+		h.Walk(nil, kernel(h))
 		c := *h
 		c.Locals, c.Cond, c.Body = nil, nil, nil
+		c.Points = slices.Clone(h.Points)
+		for j := range c.Points {
+			c.Points[j].Ints, c.Points[j].Strs = nil, nil
+		}
 		q.Handlers[i] = &c
 	}
 	q.Regions = slices.Clone(p.Regions)

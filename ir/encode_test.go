@@ -167,7 +167,7 @@ func TestVersions(t *testing.T) {
 	binary.LittleEndian.PutUint16(other[4:], 7)
 	binary.LittleEndian.PutUint16(other[6:], 3)
 	var v *ir.VersionError
-	if _, err := ir.Decode(other); !errors.As(err, &v) || v.Major != 7 || !strings.Contains(err.Error(), "7.3") || !strings.Contains(err.Error(), "1.x") {
+	if _, err := ir.Decode(other); !errors.As(err, &v) || v.Major != 7 || !strings.Contains(err.Error(), "7.3") || !strings.Contains(err.Error(), "2.x") {
 		t.Errorf("%v", err)
 	}
 

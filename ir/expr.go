@@ -280,8 +280,11 @@ type MakeText struct {
 	Immediate bool
 	Format    int // TextFormat: the index of Tag's kind
 	Tag       Lazy
-	T         Type
-	Site      int
+	// Head, if set, is the first word of the payload of a TextType, TextParms or
+	// TextFormat: it differs between the points of a handler.
+	Head Expr
+	T    Type
+	Site int
 }
 
 // Region is an atomic part of a loader handler: Body runs, then Result is its

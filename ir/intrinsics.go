@@ -116,6 +116,9 @@ const (
 	// memory of the current process, changed
 	IUserWrite
 	IUserWriteStr
+	// what the points of one handler differ in
+	IPointInt
+	IPointStr
 	numIntrinsics
 )
 
@@ -175,6 +178,8 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IAddValue:   {Name: "add_value", Args: []Kind{Str}, Result: Void, Where: InLoader, Doc: "appends to what is to be read from the file of a procfs probe"},
 	IPerfCount:  {Name: "perf_count", Args: []Kind{Int}, Result: Int, Where: InKernel, Fails: true, Doc: "what counter n (literal) of the program has counted on this CPU"},
 	ITraceText:  {Name: "trace_text", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "writes a line to the kernel's trace buffer"},
+	IPointInt:   {Name: "point_int", Args: []Kind{Int}, Result: Int, Where: InKernel, Stable: true, Doc: "number n (literal) of the running Point of the handler; made by the planner"},
+	IPointStr:   {Name: "point_str", Args: []Kind{Int}, Result: Str, Where: InKernel, Stable: true, Doc: "string n (literal) of the running Point of the handler, as wide as the longest; made by the planner"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
 
 	// the loader, and what it is asked to do

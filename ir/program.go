@@ -166,6 +166,54 @@ type Handler struct {
 	// functions that it calls need not be counted either.
 	Uncounted bool
 	Return    bool // runs on return of something
+	// Points are the probes that the handler serves, when it is one for several:
+	// their bodies are the same but for what a Point holds. None: Probe alone.
+	Points []Point
+	// UsesPoint: the program asks which of its Points it runs for.
+	UsesPoint bool
+}
+
+// Point is what one of the probes has of its own in a handler that serves several.
+// A program finds it by the cookie of its attachment (see PointCookie), which
+// Attach.Cookie holds; behind a Dispatcher, by the system call's number.
+type Point struct {
+	Probe int // index into Program.Probes
+	// Ints and Strs are the values of IPointInt and IPointStr.
+	Ints []int64
+	Strs []string
+	// Sites stand for those that the first Point has at the same places: the
+	// program's records have that one's. Empty: the same.
+	Sites []int
+}
+
+// Int is the number that an IPointInt yields at the point.
+func (pt *Point) Int(x Expr) *int64 { return &pt.Ints[x.(*Intrinsic).Args[0].(*IntConst).V] }
+
+// MaxPoints is the most Points of a handler, and MaxProbes the most probes that
+// records can name.
+const (
+	MaxPoints = 1 << 15
+	MaxProbes = 1 << 16
+)
+
+// PointCookie is the cookie that tells a program of its row-th point.
+func PointCookie(row, probe int) uint64 { return uint64(row)<<16 | uint64(probe) }
+
+// SiteOf returns the site that the handler's program means by one in a record
+// from the probe, if it is another than the probe's own.
+func (h *Handler) SiteOf(probe, site int) (own int, ok bool) {
+	for i := range h.Points {
+		pt := &h.Points[i]
+		if pt.Probe != probe || len(pt.Sites) == 0 {
+			continue
+		}
+		for j, s := range h.Points[0].Sites {
+			if s == site && j < len(pt.Sites) {
+				return pt.Sites[j], true
+			}
+		}
+	}
+	return site, false
 }
 
 // RegionParam is a local that a region uses (In) or changes (Out). The locals of

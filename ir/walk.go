@@ -61,6 +61,7 @@ func Children(e Expr, f func(*Expr)) {
 	case *Field:
 		one(&e.Base)
 	case *MakeText:
+		one(&e.Head)
 		list(e.Args)
 	case *Lookup:
 		one(&e.X)

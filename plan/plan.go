@@ -22,6 +22,7 @@ func Apply(p *ir.Program) []diag.Diagnostic {
 	pl.order()
 	pl.slots()
 	pl.lazy()
+	pl.merge()
 	pl.widths()
 	pl.ticks()
 	return pl.diags

@@ -45,10 +45,12 @@ func (pl *planner) widths() {
 	pass := func() {
 		for i, f := range p.Funcs {
 			w.frame(f.Locals, &w.results[i], false)
+			w.points = nil
 			w.list(f.Body)
 		}
 		for _, h := range p.Handlers {
 			w.frame(h.Locals, nil, h.Kernel)
+			w.points = h.Points
 			if h.Cond != nil {
 				w.expr(h.Cond)
 			}
@@ -111,13 +113,27 @@ func (pl *planner) formats() {
 			typed(&s.Format, s.Args)
 		}
 	}
+	var points []ir.Point
 	expr := func(x ir.Expr) {
 		switch x := x.(type) {
 		case *ir.Sprintf:
 			typed(&x.Format, x.Args)
 		case *ir.MakeText:
-			if x.Kind == ir.TextFormat && x.Tag == ir.LazyFormat {
-				typed(&x.Format, x.Args)
+			if x.Kind != ir.TextFormat {
+				return
+			}
+			if x.Head == nil {
+				if x.Tag == ir.LazyFormat {
+					typed(&x.Format, x.Args)
+				}
+				return
+			}
+			for i := range points {
+				head := points[i].Int(x.Head)
+				if one := x.At(*head); one.Tag == ir.LazyFormat {
+					typed(&one.Format, x.Args)
+					*head = one.FirstWord()
+				}
 			}
 		}
 	}
@@ -125,8 +141,10 @@ func (pl *planner) formats() {
 		ir.Walk(f.Body, stmt, expr)
 	}
 	for _, h := range p.Handlers {
+		points = h.Points
 		h.Walk(stmt, expr)
 	}
+	points = nil
 	for _, h := range p.Regions {
 		h.Walk(stmt, expr)
 	}
@@ -170,6 +188,7 @@ type widener struct {
 	result  *ir.Type
 	results []ir.Type
 	kernel  bool
+	points  []ir.Point // of the handler
 	regions map[int]bool
 	bad     map[int]bool // sites reported
 }
@@ -407,7 +426,10 @@ func (w *widener) expr(x ir.Expr) {
 			break
 		}
 		x.T.Width = ir.LazyWidth(x.Args)
-		if x.Tag == ir.LazyCall {
+		each := func(x ir.MakeText) {
+			if x.Tag != ir.LazyCall {
+				return
+			}
 			// The loader makes the call later, with parameters as wide as these.
 			for i, a := range x.Args {
 				t := a.Type()
@@ -416,6 +438,13 @@ func (w *widener) expr(x ir.Expr) {
 				}
 				w.join(&p.Funcs[x.Format].Locals[i], t, x.Site)
 			}
+		}
+		if x.Head == nil {
+			each(*x)
+			break
+		}
+		for i := range w.points {
+			each(x.At(*w.points[i].Int(x.Head)))
 		}
 	case *ir.Region:
 		x.T = ir.TVoid
@@ -471,6 +500,12 @@ func (w *widener) intrinsic(x *ir.Intrinsic) {
 		longest(func(p *ir.Probe) string { return p.Name })
 	case ir.IPpfunc:
 		longest(func(p *ir.Probe) string { return p.Func })
+	case ir.IPointStr:
+		n := 0
+		for i := range w.points {
+			n = max(n, len(w.points[i].Strs[x.Args[0].(*ir.IntConst).V]))
+		}
+		x.T = w.str(n)
 	case ir.IModuleName:
 		x.T = w.str(len(p.Name))
 	default:

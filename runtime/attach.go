@@ -154,8 +154,7 @@ type badRow struct {
 // attachGroup attaches rows that belong together; if that fails, one by one, so
 // that one bad place does not take the others with it.
 func (s *session) attachGroup(rows []row) []badRow {
-	name := s.p.Handlers[rows[0].a.Handler].Name
-	prog, err := s.program(name, rows[0].as)
+	prog, err := s.program(&rows[0])
 	var bad []badRow
 	if err != nil {
 		for _, r := range rows {
@@ -242,8 +241,16 @@ func checkTracepoint(*session, *ir.Attach, *ebpf.ProgramSpec) error { return nil
 func checkBTFTracepoint(*session, *ir.Attach, *ebpf.ProgramSpec) error { return theHost.checkBTF() }
 
 func attachRawTP(s *session, rows []row) (io.Closer, error) {
-	l, err := rawTracepoint(rows[0].prog.FD(), rows[0].a.Target, rows[0].a.Cookie)
+	l, err := rawTracepoint(rows[0].prog.FD(), rows[0].a.Target, s.tpCookie(rows[0].a))
 	return l, explainTP(rows[0].a, err)
+}
+
+// tpCookie is the cookie of a raw or BTF tracepoint, none where the program knows.
+func (s *session) tpCookie(a *ir.Attach) uint64 {
+	if fixedPoint(s.p.Handlers[a.Handler], a) {
+		return 0
+	}
+	return a.Cookie
 }
 
 // attachDispatcher attaches the program through which the rows are reached.
@@ -258,7 +265,7 @@ func attachDispatcher(s *session, rows []row) (io.Closer, error) {
 }
 
 func attachBTFTP(s *session, rows []row) (io.Closer, error) {
-	l, err := rawTracepoint(rows[0].prog.FD(), "", rows[0].a.Cookie)
+	l, err := rawTracepoint(rows[0].prog.FD(), "", s.tpCookie(rows[0].a))
 	return l, explainTP(rows[0].a, err)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/btf"
 	"golang.org/x/sys/unix"
 
@@ -66,10 +67,17 @@ func (s *session) load(object []byte) error {
 	s.spec = spec
 	s.cache = btf.NewCache()
 	needed := map[string]bool{}
+	copies := map[string]bool{}
 	for _, p := range s.plans {
 		if len(p.rows) > 0 {
-			needed[s.p.Handlers[p.rows[0].a.Handler].Name] = true
-			if a := p.rows[0].a; a.Carrier == "dispatch" {
+			a := p.rows[0].a
+			name := s.p.Handlers[a.Handler].Name
+			if key := s.programKey(&p.rows[0]); key == name {
+				needed[name] = true
+			} else {
+				copies[key] = true // made when it is attached
+			}
+			if a.Carrier == "dispatch" {
 				needed[ir.DispatcherName(a)] = true
 			}
 		}
@@ -79,7 +87,7 @@ func (s *session) load(object []byte) error {
 			needed[h.Name] = true
 		}
 	}
-	if n := len(needed); n > maxPrograms {
+	if n := len(needed) + len(copies); n > maxPrograms {
 		return errorf(codeKernel, nil, "the script needs %d programs in the kernel, and no more than %d are loaded at a time: releasing more can hang a kernel for good; probe fewer points", n, maxPrograms)
 	}
 	if spec.Programs[ir.ProgUnwindKey] != nil {
@@ -300,24 +308,64 @@ func describe(point string, why []string) []string {
 	return lines
 }
 
-// program gives a program that can be attached as wanted, and loads it for a
-// further alternative.
-func (s *session) program(name string, as ebpf.AttachType) (*ebpf.Program, error) {
-	key := name
-	if ps := s.spec.Programs[name]; ps != nil && ps.AttachType != as {
-		key = fmt.Sprintf("%s as %d", name, as)
+// programKey names the program that a row needs: the handler's, or a copy that is
+// loaded for another kind of link, for one target, or for one point.
+func (s *session) programKey(r *row) string {
+	h := s.p.Handlers[r.a.Handler]
+	key := h.Name
+	if ps := s.spec.Programs[h.Name]; ps != nil && ps.AttachType != r.as {
+		key = fmt.Sprintf("%s as %d", h.Name, r.as)
 	}
+	if len(h.Points) > 0 {
+		switch r.a.Carrier {
+		case "fentry", "fexit", "tp_btf", "lsm":
+			key += " at " + r.a.Module + ":" + r.a.Target
+		}
+		if fixedPoint(h, r.a) {
+			key += fmt.Sprintf(" point %#x", r.a.Cookie)
+		}
+	}
+	return key
+}
+
+// fixedPoint reports whether the handler's program cannot ask which point it runs
+// for, so that each point has a copy which knows.
+func fixedPoint(h *ir.Handler, a *ir.Attach) bool {
+	return h.UsesPoint && (a.Carrier == "raw_tp" || a.Carrier == "tp_btf") && theHost.checkRawTPCookie() != nil
+}
+
+// program gives the program for a row, and loads it if it is none of those loaded
+// at the start.
+func (s *session) program(r *row) (*ebpf.Program, error) {
+	key := s.programKey(r)
 	if p := s.programs[key]; p != nil {
 		return p, nil
 	}
-	one := s.spec.Copy()
-	for n := range one.Programs {
-		if n != name {
-			delete(one.Programs, n)
+	h := s.p.Handlers[r.a.Handler]
+	name := h.Name
+	ps := s.spec.Programs[name]
+	if ps == nil {
+		return nil, errorf(codeCompiled, nil, "the object has no program %s", name)
+	}
+	if len(s.programs) >= maxPrograms {
+		return nil, errorf(codeKernel, nil, "no more than %d programs are loaded at a time", maxPrograms)
+	}
+	ps = ps.Copy()
+	ps.AttachType = r.as
+	if len(h.Points) > 0 && r.a.Target != "" {
+		ps.AttachTo = r.a.Target
+	}
+	if fixedPoint(h, r.a) {
+		for i := range ps.Instructions {
+			if in := &ps.Instructions[i]; in.IsBuiltinCall() && in.Constant == int64(asm.FnGetAttachCookie) {
+				fixed := asm.Mov.Imm32(asm.R0, int32(r.a.Cookie))
+				fixed.Metadata = in.Metadata
+				*in = fixed
+			}
 		}
 	}
-	if ps := one.Programs[name]; ps != nil {
-		ps.AttachType = as
+	one := &ebpf.CollectionSpec{
+		Maps: s.spec.Copy().Maps, Programs: map[string]*ebpf.ProgramSpec{name: ps}, Types: s.spec.Types, ByteOrder: s.spec.ByteOrder,
 	}
 	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: s.coll.Maps, Cache: s.cache})
 	if err != nil {

@@ -142,6 +142,7 @@ func (s *session) items(r *record) error {
 			}
 			s.out.write(text)
 			text = nil
+			e.Site = s.siteAt(r.probe, e.Site)
 			s.fail(r.probe, e, true)
 		case ir.ItemSystem:
 			v, err := interp.TakeArgs(it.args, textType)
@@ -169,6 +170,17 @@ func (s *session) items(r *record) error {
 		}
 	}
 	return nil
+}
+
+// siteAt is the site that a record from the probe means: of handlers that serve
+// several probes, records have the first one's.
+func (s *session) siteAt(probe, site int) int {
+	for _, a := range s.p.Probes[probe].Attach {
+		if own, ok := s.p.Handlers[a.Handler].SiteOf(probe, site); ok {
+			return own
+		}
+	}
+	return site
 }
 
 func itemError(it item) (*interp.Error, error) {

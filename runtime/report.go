@@ -86,14 +86,18 @@ func (s *session) timing() {
 	var b strings.Builder
 	b.WriteString("----- probe hit report: \n")
 	index := 0
+	seen := map[int]bool{} // handlers of several probes: the kernel counts for all of them
 	for i := range s.p.Probes {
 		p := &s.p.Probes[i]
-		line := ""
+		line, point := "", p.Point
 		if len(p.Attach) > 0 && p.Attach[0].Carrier == "loader" {
 			if h := &s.hits[i]; h.n > 0 {
 				line = fmt.Sprintf("hits: %d, cycles: %dmin/%davg/%dmax, variance: %d", h.n, h.min, h.sum/time.Duration(h.n), h.max, h.variance())
 			}
-		} else if n, sum := s.programTime(p); n > 0 {
+		} else if n, sum := s.programTime(p, seen); n > 0 {
+			if len(s.p.Handlers[p.Attach[0].Handler].Points) > 0 {
+				point = cmp.Or(p.Script, p.Point) // for all of its places
+			}
 			line = fmt.Sprintf("hits: %d, cycles: %davg", n, sum/time.Duration(n))
 		}
 		if line == "" {
@@ -104,7 +108,7 @@ func (s *session) timing() {
 			site := &s.p.Sites[p.Site]
 			place = fmt.Sprintf("(%s:%d:%d), ", site.File, site.Line, site.Col)
 		}
-		fmt.Fprintf(&b, "%s, %s%s, from: %s, index: %d\n", p.Point, place, line, cmp.Or(p.Script, p.Point), index)
+		fmt.Fprintf(&b, "%s, %s%s, from: %s, index: %d\n", point, place, line, cmp.Or(p.Script, p.Point), index)
 		index++
 	}
 	b.WriteString("----- refresh report:\n")
@@ -112,15 +116,19 @@ func (s *session) timing() {
 }
 
 // programTime is how often the programs of a probe ran, and how long.
-func (s *session) programTime(p *ir.Probe) (n uint64, sum time.Duration) {
+func (s *session) programTime(p *ir.Probe, seen map[int]bool) (n uint64, sum time.Duration) {
 	for j := range p.Attach {
 		h := p.Attach[j].Handler
+		if seen[h] {
+			continue
+		}
+		seen[h] = len(s.p.Handlers[h].Points) > 0
 		if slices.ContainsFunc(p.Attach[:j], func(a ir.Attach) bool { return a.Handler == h }) {
 			continue
 		}
 		name := s.p.Handlers[h].Name
 		for key, prog := range s.programs {
-			if key != name && !strings.HasPrefix(key, name+" as ") {
+			if key != name && !strings.HasPrefix(key, name+" ") {
 				continue
 			}
 			if st, err := prog.Stats(); err == nil {

@@ -109,6 +109,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 			g.handler(h, -1, id)
 		}
 	}
+	g.dropCookies()
 	g.dispatchers()
 	g.unwindKey()
 	g.dropUnused()

@@ -142,6 +142,8 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 		p.memNumber(e, dst)
 	case ir.IReg, ir.IUReg, ir.IArg, ir.IRetval, ir.IFuncIP, ir.IHasRegs, ir.IUserMode:
 		p.register(e, dst)
+	case ir.IPointInt:
+		p.pointInt(e, dst)
 	case ir.INgroups:
 		p.ngroups(e, dst)
 	case ir.IPerfCount:
@@ -230,8 +232,17 @@ func (p *prog) intrinsicText(e *ir.Intrinsic, dst text) {
 		}
 	case ir.IKernelStr, ir.IUserStr:
 		p.readStr(e, dst)
-	case ir.IPp, ir.IPn, ir.IProbeType, ir.IPpfunc, ir.IModuleName:
-		p.storeConst(dst, p.probeText(e.ID))
+	case ir.IModuleName:
+		p.storeConst(dst, p.g.p.Name)
+	case ir.IPp, ir.IPn, ir.IProbeType, ir.IPpfunc:
+		if len(p.h.Points) > 0 {
+			p.pointText(func(pt *ir.Point) string { return p.probeText(e.ID, pt.Probe) }, dst)
+			return
+		}
+		p.storeConst(dst, p.probeText(e.ID, p.h.Probe))
+	case ir.IPointStr:
+		n := p.pointColumn(e)
+		p.pointText(func(pt *ir.Point) string { return pt.Strs[n] }, dst)
 	case ir.IMatched:
 		p.matched(e, dst)
 	default:
@@ -239,15 +250,12 @@ func (p *prog) intrinsicText(e *ir.Intrinsic, dst text) {
 	}
 }
 
-// probeText is what the intrinsics about the running probe yield.
-func (p *prog) probeText(id ir.IntrinsicID) string {
-	if id == ir.IModuleName {
-		return p.g.p.Name
-	}
-	if p.h.Probe < 0 || p.h.Probe >= len(p.g.p.Probes) {
+// probeText is what the intrinsics about the running probe yield in a probe.
+func (p *prog) probeText(id ir.IntrinsicID, probe int) string {
+	if probe < 0 || probe >= len(p.g.p.Probes) {
 		return ""
 	}
-	row := &p.g.p.Probes[p.h.Probe]
+	row := &p.g.p.Probes[probe]
 	switch id {
 	case ir.IPp:
 		return row.Point

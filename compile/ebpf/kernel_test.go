@@ -12,6 +12,7 @@ import (
 	"time"
 
 	cebpf "github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
@@ -95,6 +96,24 @@ func tryLoad(t testing.TB, p *ir.Program) (*machine, error) {
 	if m := spec.Maps[ir.MapScratch]; m != nil {
 		m.MaxEntries = ir.SlotsPerCPU * uint32(cebpf.MustPossibleCPU())
 	}
+	// A test run has no cookie: each point gets a program that knows.
+	for _, h := range p.Handlers {
+		if !h.UsesPoint {
+			continue
+		}
+		for i := range h.Points {
+			one := spec.Programs[h.Name].Copy()
+			for j := range one.Instructions {
+				if in := &one.Instructions[j]; in.IsBuiltinCall() && in.Constant == int64(asm.FnGetAttachCookie) {
+					fixed := asm.Mov.Imm32(asm.R0, int32(ir.PointCookie(i, h.Points[i].Probe)))
+					fixed.Metadata = in.Metadata
+					*in = fixed
+				}
+			}
+			spec.Programs[pointName(h, i)] = one
+		}
+		delete(spec.Programs, h.Name)
+	}
 	coll, err := cebpf.NewCollectionWithOptions(spec, cebpf.CollectionOptions{
 		Programs: cebpf.ProgramOptions{LogSizeStart: 1 << 24},
 	})
@@ -118,6 +137,14 @@ func tryLoad(t testing.TB, p *ir.Program) (*machine, error) {
 	}
 	m.start()
 	return m, nil
+}
+
+// pointName names the program of a handler's point.
+func pointName(h *ir.Handler, point int) string {
+	if h.UsesPoint {
+		return fmt.Sprintf("%s@%d", h.Name, point)
+	}
+	return h.Name
 }
 
 type refused struct{ diags []diag.Diagnostic }
@@ -195,13 +222,15 @@ func (m *machine) value(name string) []byte {
 func (m *machine) session(off int) int64 { return int64(le.Uint64(m.value(ir.MapSession)[off:])) }
 
 // run runs handler h once with the words as context and takes its output.
-func (m *machine) run(h int, args ...int64) {
+func (m *machine) run(h int, args ...int64) { m.runAt(h, 0, args...) }
+
+func (m *machine) runAt(h, point int, args ...int64) {
 	m.t.Helper()
 	ctx := make([]byte, 8*max(len(args), 6))
 	for i, a := range args {
 		le.PutUint64(ctx[8*i:], uint64(a))
 	}
-	prog := m.coll.Programs[m.p.Handlers[h].Name]
+	prog := m.coll.Programs[pointName(m.p.Handlers[h], point)]
 	errs := len(m.errors)
 	if _, err := prog.Run(&cebpf.RunOptions{Context: ctx}); err != nil {
 		m.t.Fatalf("run: %v", err)
@@ -512,9 +541,11 @@ func compare(t testing.TB, p *ir.Program, rounds int, args ...int64) *machine {
 	}
 	for range rounds {
 		for h := range p.Handlers {
-			m.run(h, args...)
-			// exit() does not keep the other handlers of the test from running.
-			m.resume()
+			for point := range max(len(p.Handlers[h].Points), 1) {
+				m.runAt(h, point, args...)
+				// exit() does not keep the other handlers of the test from running.
+				m.resume()
+			}
 		}
 	}
 	if err := m.counters(); err != nil {

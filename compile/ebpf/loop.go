@@ -94,6 +94,7 @@ func (p *prog) loopMain() {
 		p.storeImm(rSlot, slotSP, 0)
 		p.storeImm(rSlot, slotDepth, 0)
 	}
+	p.findPoint()
 	p.store(asm.R10, stackCtx, rCtx)
 	p.store(asm.R10, stackSlot, rSlot)
 	p.imm(asm.R1, maxLoops)
@@ -120,6 +121,7 @@ func (p *prog) loopMain() {
 		p.ja(busy)
 	}
 	p.ends(busy, quit)
+	p.dropPoint()
 }
 
 // while makes a loop. Its head is a state.

@@ -29,10 +29,25 @@ func (p *prog) makeText(e *ir.MakeText, dst text) {
 	case ir.TextType:
 		p.typed(e, dst)
 	case ir.TextParms:
-		p.words(e, []int64{int64(e.Layout)}, dst)
+		p.textHead(e, part(dst, 0, 8).mem, 0)
+		p.words(e, 8, dst)
 	default:
-		p.words(e, nil, dst)
+		p.words(e, 0, dst)
 	}
+}
+
+// textHead stores the first word of a payload, flags added to it.
+func (p *prog) textHead(e *ir.MakeText, to mem, flags uint32) {
+	if e.Head == nil {
+		p.memImm(to, e.FirstWord()|int64(flags)<<32)
+		return
+	}
+	p.int(e.Head, asm.R0)
+	if flags != 0 {
+		p.imm(asm.R1, int64(flags)<<32)
+		p.emit(asm.Or.Reg(asm.R0, asm.R1))
+	}
+	p.memStore(to, asm.R0)
 }
 
 // part is n bytes of a payload at off.
@@ -50,13 +65,8 @@ func (p *prog) rest(dst text, off int) {
 	}
 }
 
-// words makes a payload of numbers.
-func (p *prog) words(e *ir.MakeText, head []int64, dst text) {
-	off := 0
-	for _, w := range head {
-		p.memImm(part(dst, off, 8).mem, w)
-		off += 8
-	}
+// words makes a payload of numbers from off on.
+func (p *prog) words(e *ir.MakeText, off int, dst text) {
 	for _, a := range e.Args {
 		if off+8 > dst.width {
 			p.effect(a)
@@ -70,7 +80,7 @@ func (p *prog) words(e *ir.MakeText, head []int64, dst text) {
 
 // lazy keeps what the loader makes text of.
 func (p *prog) lazy(e *ir.MakeText, dst text) {
-	p.memImm(part(dst, 0, 8).mem, int64(e.Format)|int64(e.Tag)<<32)
+	p.textHead(e, part(dst, 0, 8).mem, 0)
 	off := 8
 	for _, a := range e.Args {
 		t := a.Type()
@@ -107,7 +117,7 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	}
 	if e.Immediate {
 		p.intInto(e.Args[0], part(dst, 16, 8).mem)
-		p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(e.Flags)<<32)
+		p.textHead(e, part(dst, 0, 8).mem, 0)
 		p.memImm(part(dst, 8, 8).mem, 0)
 		p.rest(dst, 24)
 		return
@@ -115,10 +125,9 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	size := min(e.Size, dst.width-16)
 	addr := p.hold(e.Args[0])
 	isString := e.Flags&ir.TypeString != 0
-	head := func(flags uint32) { p.memImm(part(dst, 0, 8).mem, int64(e.Layout)|int64(flags)<<32) }
 	p.get(asm.R1, addr)
 	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)
-	head(e.Flags)
+	p.textHead(e, part(dst, 0, 8).mem, 0)
 	p.rest(dst, 16)
 	p.addr(asm.R1, part(dst, 16, dst.width-16))
 	p.imm(asm.R2, int64(size))
@@ -137,7 +146,7 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 		// A string that cannot be read is shown by its address.
 		read := p.label()
 		p.jimm(asm.JSGE, asm.R0, 0, read)
-		head(e.Flags | ir.TypeUnread)
+		p.textHead(e, part(dst, 0, 8).mem, ir.TypeUnread)
 		p.place(read)
 		return
 	}

@@ -109,7 +109,13 @@ func (p *prog) recordHeader(base asm.Register, off int, l length) {
 	} else {
 		p.emit(asm.StoreMem(base, int16(off+4), l.reg, asm.Word))
 	}
-	p.emit(asm.StoreImm(base, int16(off), int64(ir.RecItems|p.h.Probe<<16), asm.Word))
+	if len(p.h.Points) > 0 {
+		p.memLoad(asm.R0, p.usePoint())
+		p.emit(asm.StoreImm(base, int16(off), ir.RecItems, asm.Half))
+		p.emit(asm.StoreMem(base, int16(off+2), asm.R0, asm.Half))
+	} else {
+		p.emit(asm.StoreImm(base, int16(off), int64(ir.RecItems|p.h.Probe<<16), asm.Word))
+	}
 	p.emit(asm.FnKtimeGetNs.Call())
 	p.store(base, off+8, asm.R0)
 	p.emit(asm.FnGetSmpProcessorId.Call())

@@ -85,6 +85,10 @@ type prog struct {
 	frameMax                int   // largest frame of a recursive function
 	stackBases, stackBounds []int // instructions that hold place and bound of the stack of frames
 
+	pointMem           mem  // handlers for several probes: the point
+	pointFrom, pointTo int  // the instructions that find it
+	pointUsed          bool // they are needed
+
 	normal, failed label // ways out
 	usesErr        bool  // failed is one
 	usesCtx        bool
@@ -325,6 +329,7 @@ func (p *prog) make() (asm.Instructions, HandlerReport) {
 	if !p.fits() {
 		return nil, rep
 	}
+	p.h.UsesPoint = p.pointUsed && p.dispatched() == nil
 	insns, near := main.finish(p.g.line)
 	rep.Instructions = len(insns)
 	if p.mode == asLoop {
@@ -372,6 +377,9 @@ func (p *prog) layout() {
 	}
 	p.errRec = p.alloc(ir.RecHeader + itemHeader + 16 + text)
 	p.reserveResult()
+	if len(p.h.Points) > 0 {
+		p.pointMem = p.alloc(8)
+	}
 	p.scope = p.newScope(nil, p.h.Locals)
 	if p.mode == asLoop {
 		p.reserveOutlined()
@@ -455,11 +463,13 @@ func (p *prog) straight() {
 		p.tickMem = p.alloc(8)
 		p.memImm(p.tickMem, 0)
 	}
+	p.findPoint()
 	p.body()
 	p.site = p.g.siteOf(p.h)
 	p.waysOut()
 	p.ends(busy, quit)
-	if !p.usesCtx && !p.region {
+	p.dropPoint()
+	if !p.usesCtx && !p.pointUsed && !p.region {
 		p.kill(saveCtx)
 	}
 	if _, same := p.outSame(); same {

@@ -42,6 +42,9 @@ func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
 	lengths := []int{64, 64, 100, 512, 24}
 	sizes := []int{12, 12, 5, 12, 40, 12, 25}
 	p := irgen.New(seed, irgen.Options{Features: features, Kernel: true, StringLen: lengths[seed%5], Size: sizes[seed%7]})
+	if seed%16 == 9 { // several probes with one handler
+		p = irgen.Crowd(p, 9, seed)
+	}
 	if seed%2 == 1 {
 		if diags := plan.Apply(p); diag.HasErrors(diags) {
 			t.Skip(diags)

@@ -259,17 +259,17 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 	return nil, false
 }
 
-// entryFilter builds the start of a return handler with @entry values: they are
+// entryFetch builds the start of a return handler with @entry values: they are
 // taken out of the map that the handler at the entry filled. An invocation whose
 // entry was not seen does not run.
-func (b *body) entryFetch(maps []int, sp ir.Expr) []ir.Stmt {
+func (b *body) entryFetch(entries *entryMaps, sp ir.Expr) []ir.Stmt {
 	var out []ir.Stmt
-	keys := func() []ir.Expr { return []ir.Expr{&ir.Intrinsic{ID: ir.ITid, T: ir.TInt}, ir.CloneExpr(sp)} }
+	keys := func() []ir.Expr { return entries.keys(sp) }
 	out = append(out, &ir.If{
-		C:    &ir.Unary{Op: ir.OpNot, X: &ir.IndexIn{G: maps[0], Keys: keys()}},
+		C:    &ir.Unary{Op: ir.OpNot, X: &ir.IndexIn{G: entries.maps[0], Keys: keys()}},
 		Then: []ir.Stmt{&ir.Next{}},
 	})
-	for i, g := range maps {
+	for i, g := range entries.maps {
 		t := b.out.Globals[g].Value
 		b.entries = append(b.entries, b.temp(t))
 		out = append(out,

@@ -8,6 +8,7 @@ package lower
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"stapkit/diag"
@@ -52,6 +53,8 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 		handlers: map[string]bool{},
 		counters: map[*sema.Probe]int{},
 		layers:   map[string]int{},
+		crowds:   map[*syntax.ProbeDecl]int{},
+		entries:  map[entryKey]int{},
 	}
 	if l.opt.HZ == 0 {
 		l.opt.HZ = 250
@@ -73,6 +76,9 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 		}
 	}
 	l.chooseDispatch()
+	for _, p := range sp.Probes {
+		l.crowds[p.Decl]++
+	}
 	for _, p := range sp.Probes {
 		l.probe(p)
 	}
@@ -97,7 +103,21 @@ type lowerer struct {
 	dispatch bool
 	counters map[*sema.Probe]int
 	layers   map[string]int // handlers so far of a call, by tracepoint and number
+	crowds   map[*syntax.ProbeDecl]int
+	entries  map[entryKey]int // arrays of @entry values that the probes of a crowd share
 }
+
+type entryKey struct {
+	decl *syntax.ProbeDecl
+	n    int
+	kind ir.Kind
+}
+
+// crowd is how many points of one probe share programs, so that the carriers
+// which want a program for each place are a last resort.
+const crowd = 8
+
+func (l *lowerer) crowded(p *sema.Probe) bool { return p.Decl != nil && l.crowds[p.Decl] > crowd }
 
 type siteKey struct {
 	file string
@@ -205,7 +225,23 @@ func (l *lowerer) chooseDispatch() {
 // carriers are the ways to attach a probe, as sema found them, or the dispatcher.
 func (l *lowerer) carriers(p *sema.Probe) []sema.Carrier {
 	if !l.dispatch || p.Family != sema.FamSyscall || p.SyscallNr < 0 {
-		return p.Carriers
+		if !l.crowded(p) {
+			return p.Carriers
+		}
+		list := slices.Clone(p.Carriers)
+		own := func(c sema.Carrier) int {
+			switch c.Kind {
+			case "fentry", "fexit", "tp_btf":
+				return 1
+			}
+			return 0
+		}
+		slices.SortStableFunc(list, func(a, b sema.Carrier) int { return own(a) - own(b) })
+		if slices.ContainsFunc(list, func(c sema.Carrier) bool { return c.Kind == "raw_tp" }) {
+			// It is wherever tp_btf is.
+			list = slices.DeleteFunc(list, func(c sema.Carrier) bool { return c.Kind == "tp_btf" })
+		}
+		return list
 	}
 	c := sema.Carrier{Kind: "dispatch", Target: "sys_enter", Config: uint64(p.SyscallNr)}
 	if p.Return {
@@ -257,7 +293,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 	}
 	index := len(l.out.Probes)
 	if p.InLoader() {
-		h := l.handler(p, index, false, ir.CtxNone, nil)
+		h := l.handler(p, index, false, ir.CtxNone, &entryMaps{})
 		a := ir.Attach{Carrier: "loader", Handler: h}
 		if p.Family == sema.FamProcfs {
 			a.Target, a.Write, a.Length = p.Path, p.Write, uint64(p.MaxSize)
@@ -278,7 +314,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 			l.errorf(p.Written, "E2001", "the carrier %q of %s has no code generator", c.Kind, p.Point)
 			continue
 		}
-		if len(entries) > 0 && ctx == ir.CtxFexit {
+		if len(entries.maps) > 0 && ctx == ir.CtxFexit {
 			continue // a kretprobe tells the stack pointer, which names the call
 		}
 		h, ok := byContext[ctx]
@@ -304,7 +340,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 		l.errorf(p.Written, "E2001", "no carrier of %s can keep values from the entry", p.Point)
 	}
 	l.out.Probes = append(l.out.Probes, row)
-	if len(entries) > 0 {
+	if len(entries.maps) > 0 {
 		l.entryProbe(p, &row, entries)
 	}
 }
@@ -357,21 +393,48 @@ func attach(c sema.Carrier, handler int) ir.Attach {
 // maxEntries bounds the calls that can be between entry and return at a time.
 const maxEntries = 8192
 
-// entryMaps makes the arrays that keep a return probe's @entry values, keyed by
-// thread and stack pointer.
-func (l *lowerer) entryMaps(p *sema.Probe, probe int) []int {
-	if p.Body == nil {
-		return nil
+// entryMaps are the arrays that keep a return probe's @entry values, keyed by
+// thread and stack pointer. The probes of a crowd share theirs; their number is
+// then a third key, as a function that ends by jumping to another gives it its
+// stack pointer.
+type entryMaps struct {
+	maps  []int
+	point int // the return probe's number, -1: no key
+}
+
+// keys name the invocation of the function with the stack pointer sp at its entry.
+func (e *entryMaps) keys(sp ir.Expr) []ir.Expr {
+	keys := []ir.Expr{&ir.Intrinsic{ID: ir.ITid, T: ir.TInt}, ir.CloneExpr(sp)}
+	if e.point >= 0 {
+		keys = append(keys, &ir.IntConst{V: int64(e.point)})
 	}
-	var maps []int
+	return keys
+}
+
+func (l *lowerer) entryMaps(p *sema.Probe, probe int) *entryMaps {
+	out := &entryMaps{point: -1}
+	if p.Body == nil {
+		return out
+	}
 	for i, e := range p.Body.Entries {
-		maps = append(maps, len(l.out.Globals))
-		l.out.Globals = append(l.out.Globals, ir.Global{
+		g := ir.Global{
 			Name: fmt.Sprintf("__entry_%d_%d", probe, i), Keys: []ir.Type{ir.TInt, ir.TInt}, Value: irType(e.Type),
 			MaxEntries: maxEntries, Lock: -1, Library: true,
-		})
+		}
+		key := entryKey{p.Decl, i, g.Value.Kind}
+		if l.crowded(p) {
+			out.point = probe
+			if n, ok := l.entries[key]; ok {
+				out.maps = append(out.maps, n)
+				continue
+			}
+			l.entries[key] = len(l.out.Globals)
+			g.Keys = append(g.Keys, ir.TInt)
+		}
+		out.maps = append(out.maps, len(l.out.Globals))
+		l.out.Globals = append(l.out.Globals, g)
 	}
-	return maps
+	return out
 }
 
 // entryCarriers are the carriers at the entry for those at the return.
@@ -381,7 +444,7 @@ var entryCarriers = map[string]string{
 }
 
 // entryProbe makes the row and handler that take @entry values.
-func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, maps []int) {
+func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 	row := *ret
 	row.Point += " (entry)"
 	row.Attach = nil
@@ -405,11 +468,11 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, maps []int) {
 				b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
 				b.ctx, b.kernel = ctx, true
 				x := b.expr(e.X)
-				g := maps[i]
+				g := entries.maps[i]
 				hd.Locals = b.locals
 				hd.Body = append(hd.Body, &ir.Eval{X: &ir.Update{
 					L: ir.LValue{Global: true, ID: g, T: l.out.Globals[g].Value,
-						Keys: []ir.Expr{&ir.Intrinsic{ID: ir.ITid, T: ir.TInt}, l.stackPointer(ctx, false)}},
+						Keys: entries.keys(l.stackPointer(ctx, false))},
 					Op: ir.OpSet, R: x, Site: l.site(e.X),
 				}})
 			}
@@ -476,7 +539,7 @@ var contexts = map[string]ir.Context{
 }
 
 // handler lowers the body of a probe for one context and returns its index.
-func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context, entries []int) int {
+func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context, entries *entryMaps) int {
 	h := &ir.Handler{Kernel: kernel, Ctx: ctx, Probe: probe, Return: p.Return}
 	h.MaxActions = l.opt.Limits.MaxAction
 	if !kernel {
@@ -505,7 +568,7 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 		stmts = append(stmts, blk.Stmts...)
 	}
 	var pre []ir.Stmt
-	if len(entries) > 0 {
+	if len(entries.maps) > 0 {
 		pre = b.entryFetch(entries, l.stackPointer(ctx, true))
 	}
 	h.Body = append(pre, b.block(stmts)...)

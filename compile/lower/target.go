@@ -244,7 +244,13 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 			mt.Args = append(mt.Args, &ir.IntConst{})
 			continue
 		}
-		val := b.access(x, v.Access)
+		acc := *v.Access
+		if acc.Base == sema.BaseArg && acc.Result == sema.ResultInt && (acc.Path == nil || len(acc.Path.Hops) == 0) {
+			// The whole word: the loader takes of it what the type says, and
+			// functions with as many arguments have the same code.
+			acc.BaseType = nil
+		}
+		val := b.access(x, &acc)
 		if val.Type().Kind != ir.Int {
 			val = &ir.IntConst{}
 		}

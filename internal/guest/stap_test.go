@@ -104,6 +104,13 @@ probe end { println(n["vfs_read"] >= 20, " ", n["vfs_write"], " ", n["vfs_mkdir"
 		text: `global n probe kernel.function("vfs_*").return { if (pid() == target()) n[pp()]++ }
 probe end { println(n["kernel.function(\"vfs_read\").return"] >= 20, " ", n["kernel.function(\"vfs_write\").return"]) }`,
 		want: "1 30\n"},
+	{name: "tracepoints", command: "read 20 793", // without cookies on 6.1: a copy for each
+		text: `global n probe kernel.trace("raw_syscalls:*"), kernel.trace("sched:*") { if (pid() == target()) n[pp(), $$name]++ }
+probe end { println(n["kernel.trace(\"raw_syscalls:sys_enter\")", "sys_enter"] >= 20, " ", n["kernel.trace(\"raw_syscalls:sys_exit\")", "sys_enter"], n["kernel.trace(\"sched:sched_process_exit\")", "sched_process_exit"] >= 1) }`,
+		want: "1 01\n"},
+	{name: "wildcard_error", command: "read 1 794", code: 1,
+		text: `probe kernel.function("vfs_*") { if (pid() == target() && ppfunc() == "vfs_read") println(1 / 0) }`,
+		err:  `ERROR: division by 0 near operator '/' at .*:1:93`},
 	{name: "sufficient", command: "read 1 794",
 		text: `probe kernel.function("no_such_fn_xyz")!, kernel.function("vfs_read")!, kernel.function("vfs_write") { if (pid() == target()) { println(ppfunc()); exit() } }`,
 		want: "vfs_read\n"},

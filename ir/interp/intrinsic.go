@@ -84,6 +84,8 @@ func (c *compiler) intrinsicInt(e *ir.Intrinsic) intFn {
 			return int64(len(f.m.match) / 2), nil
 		case ir.IIsReturn:
 			return b2i(f.m.h.Return), nil
+		case ir.IPointInt:
+			return f.m.h.Points[f.m.point].Ints[a[0].I], nil
 		}
 		v, host := f.m.env.Intrinsic(id, a)
 		if host != nil {
@@ -139,6 +141,8 @@ func (c *compiler) intrinsicStr(e *ir.Intrinsic) strFn {
 		run = c.ofProbe(func(p *ir.Probe) string { return p.Kind })
 	case ir.IPpfunc:
 		run = c.ofProbe(func(p *ir.Probe) string { return p.Func })
+	case ir.IPointStr:
+		run = func(f *frame, a []Value) (string, *Error) { return f.m.h.Points[f.m.point].Strs[a[0].I], nil }
 	case ir.IModuleName:
 		name := c.m.p.Name
 		run = func(*frame, []Value) (string, *Error) { return name, nil }
@@ -166,7 +170,11 @@ func (c *compiler) intrinsicStr(e *ir.Intrinsic) strFn {
 
 func (c *compiler) ofProbe(get func(*ir.Probe) string) func(*frame, []Value) (string, *Error) {
 	return func(f *frame, _ []Value) (string, *Error) {
-		if i := f.m.h.Probe; i >= 0 && i < len(f.m.p.Probes) {
+		i := f.m.h.Probe
+		if n := f.m.point; n < len(f.m.h.Points) {
+			i = f.m.h.Points[n].Probe
+		}
+		if i >= 0 && i < len(f.m.p.Probes) {
 			return get(&f.m.p.Probes[i]), nil
 		}
 		return "", nil
@@ -185,7 +193,16 @@ func strSub(s string, start, n int64) string {
 func (c *compiler) makeText(e *ir.MakeText) strFn {
 	keys, off := c.keys(e.Args)
 	n, site, width := len(e.Args), e.Site, e.T.Width
+	first := e.FirstWord()
+	head := func(*frame) (int64, *Error) { return first, nil }
+	if e.Head != nil {
+		head = c.intExpr(e.Head)
+	}
 	return func(f *frame) (string, *Error) {
+		first, err := head(f)
+		if err != nil {
+			return "", err
+		}
 		if err := keys(f); err != nil {
 			return "", err
 		}
@@ -201,7 +218,7 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 		}
 		switch e.Kind {
 		case ir.TextType:
-			word(int64(e.Layout) | int64(e.Flags)<<32)
+			word(first)
 			if e.Immediate {
 				word(0)
 				word(a[0].I)
@@ -214,12 +231,12 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 			}
 			b = append(b, buf...)
 		case ir.TextParms:
-			word(int64(e.Layout))
+			word(first)
 			for i := range a {
 				word(a[i].I)
 			}
 		case ir.TextFormat:
-			word(int64(e.Format) | int64(e.Tag)<<32)
+			word(first)
 			b = AppendArgs(b, a)
 		default:
 			for i := range a {

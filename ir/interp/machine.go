@@ -41,6 +41,7 @@ type Machine struct {
 
 	// State of the invocation.
 	h       *ir.Handler
+	point   int // index into h.Points
 	actions int // left
 	depth   int // see maxDepth
 	calls   int // active calls of recursive functions
@@ -128,7 +129,10 @@ func (m *Machine) Interrupt() { m.stop.Store(true) }
 // of the script left the handler, an error that wraps ErrSkip when the
 // invocation was skipped, and otherwise what a method of Env returned. A
 // handler whose condition is false does nothing.
-func (m *Machine) Run(h int) error {
+func (m *Machine) Run(h int) error { return m.RunAt(h, 0) }
+
+// RunAt is Run for the handler's Points[point], if it has any.
+func (m *Machine) RunAt(h, point int) error {
 	c := m.handlers[h]
 	if c == nil { // a kernel handler, run for comparison
 		c = m.handler(m.p.Handlers[h])
@@ -141,7 +145,7 @@ func (m *Machine) Run(h int) error {
 	if m.h.Uncounted {
 		m.actions = math.MaxInt
 	}
-	m.depth, m.calls, m.match, m.matched = 0, 0, nil, ""
+	m.depth, m.calls, m.match, m.matched, m.point = 0, 0, nil, "", point
 	f := m.enter(c)
 	defer m.leave(c, f)
 	err := c.run(f)

@@ -42,8 +42,8 @@ func ErrorLine(code ir.ErrCode, arg int64, site int, detail string) string {
 	return fmt.Sprintf("%s(%d) at %d %q", code, arg, site, ir.ErrText(code, arg, detail))
 }
 
-// Run runs every handler of p in turn, rounds times, on the interpreter, with
-// the given words as context.
+// Run runs every handler of p in turn, each for all of its points, rounds times, on
+// the interpreter, with the given words as context.
 func Run(p *ir.Program, rounds int, args ...int64) (Outcome, error) {
 	env := interp.NewMem(p)
 	env.Args = args
@@ -54,15 +54,17 @@ func Run(p *ir.Program, rounds int, args ...int64) (Outcome, error) {
 	var o Outcome
 	for range rounds {
 		for h := range p.Handlers {
-			line := ""
-			if err := m.Run(h); err != nil {
-				var e *interp.Error
-				if !errors.As(err, &e) {
-					return o, err
+			for point := range max(len(p.Handlers[h].Points), 1) {
+				line := ""
+				if err := m.RunAt(h, point); err != nil {
+					var e *interp.Error
+					if !errors.As(err, &e) {
+						return o, err
+					}
+					line = ErrorLine(e.Code, e.Arg, e.Site, e.Detail)
 				}
-				line = ErrorLine(e.Code, e.Arg, e.Site, e.Detail)
+				o.Errors = append(o.Errors, line)
 			}
-			o.Errors = append(o.Errors, line)
 		}
 	}
 	o.Output, o.Warnings, o.Exited = env.Out.String(), env.Warnings, env.Exited
