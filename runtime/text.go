@@ -318,8 +318,19 @@ func (t *texts) probed(addrs []uint64) []uint64 {
 			from = i + 1
 		}
 	}
+	if from == 0 || from == len(addrs) {
+		return addrs[from:]
+	}
+	// A program on the entry of a function is called from its first instruction.
+	if s, off, _, ok := t.kernel(addrs[from]); ok && off <= entryCall {
+		return append([]uint64{s.Addr}, addrs[from+1:]...)
+	}
 	return addrs[from:]
 }
+
+// entryCall is how far behind a function's start the call of what is attached to
+// its entry ends: endbr64 and a call on x86.
+const entryCall = 9
 
 // later makes the text that a handler left to the loader (ir.TextFormat).
 func (t *texts) later(payload string) string {

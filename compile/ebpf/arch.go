@@ -14,6 +14,9 @@ type arch struct {
 	// userMode tests whether the registers at base+off are of user mode: it
 	// leaves 0 or 1 in dst, which may be base.
 	userMode func(s *stream, dst, base asm.Register, off int)
+	// past is by how much the instruction pointer of a kprobe is beyond the probed
+	// instruction: on x86 it is behind the breakpoint, also where there is none.
+	past int64
 	// storesInOrder: no store is seen before an earlier one.
 	storesInOrder bool
 }
@@ -30,6 +33,7 @@ var arches = map[string]*arch{
 			s.imm(dst, 1)
 			s.place(end)
 		},
+		past:          1,
 		storesInOrder: true,
 	},
 	"arm64": {
@@ -81,6 +85,8 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 		a.userMode(p.stream, dst, rCtx, 0)
 	case ir.IFuncIP:
 		switch {
+		case p.entersKernel():
+			p.probedAddress(dst)
 		case p.hasRegs() && p.h.Return, p.h.Ctx == ir.CtxFentry, p.h.Ctx == ir.CtxFexit:
 			p.usesCtx = true
 			p.mov(asm.R1, rCtx)
@@ -101,11 +107,14 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 			p.userReg(int(off), e.Site, dst)
 			return
 		}
-		if !p.hasRegs() {
+		switch {
+		case !p.hasRegs():
 			noContext()
-			return
+		case int(off) == a.ip && p.entersKernel():
+			p.probedAddress(dst)
+		default:
+			reg(int(off))
 		}
-		reg(int(off))
 	case ir.IArg:
 		n, ok := literal(e.Args[0])
 		switch {
@@ -142,6 +151,30 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 			noContext()
 		}
 	}
+}
+
+// entersKernel reports whether the handler is one at an instruction of the kernel,
+// a function's first or another.
+func (p *prog) entersKernel() bool {
+	i := p.h.Probe
+	return (p.h.Ctx == ir.CtxKprobe || p.h.Ctx == ir.CtxFentry) && !p.h.Return &&
+		i >= 0 && i < len(p.g.p.Probes) && p.g.p.Probes[i].Family == ir.FamFunction
+}
+
+// probedAddress is the address of that instruction.
+func (p *prog) probedAddress(dst asm.Register) {
+	p.usesCtx = true
+	p.mov(asm.R1, rCtx)
+	p.emit(asm.FnGetFuncIp.Call())
+	if p.h.Ctx == ir.CtxKprobe {
+		// It is 0 within a function.
+		entry := p.label()
+		p.jimm(asm.JNE, asm.R0, 0, entry)
+		p.load(asm.R0, rCtx, p.g.arch.ip)
+		p.addImm(asm.R0, -p.g.arch.past)
+		p.place(entry)
+	}
+	p.mov(dst, asm.R0)
 }
 
 // userReg reads a register of the current task as it was in user mode.

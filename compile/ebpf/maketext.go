@@ -188,6 +188,10 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 	p.jimm(asm.JSLE, asm.R0, 0, none)
 	p.emit(asm.RSh.Imm(asm.R0, 3))
 	p.memStore(part(dst, off, 8).mem, asm.R0)
+	if !user && p.h.Ctx == ir.CtxKprobe && p.entersKernel() {
+		p.probedAddress(asm.R0)
+		p.memStore(part(frames, 0, 8).mem, asm.R0)
+	}
 	p.place(none)
 }
 
@@ -220,6 +224,12 @@ func (p *prog) stackFrame(e *ir.Intrinsic, dst asm.Register) {
 	p.memAddr(asm.R2, buf)
 	p.imm(asm.R3, 8)
 	p.emit(asm.FnGetStack.Call())
+	if e.ID == ir.IKFrame && p.h.Ctx == ir.CtxKprobe && p.entersKernel() {
+		p.get(asm.R1, n)
+		p.jimm(asm.JNE, asm.R1, 0, none)
+		p.probedAddress(asm.R0)
+		p.memStore(buf, asm.R0)
+	}
 	p.place(none)
 	p.memLoad(dst, buf)
 }

@@ -350,7 +350,8 @@ func (l *lowerer) probe(p *sema.Probe) {
 const procfsUmask = 0o066
 
 // asksRegisters reports whether a handler wants the registers of the probed place,
-// which programs on the entry and return of functions are not given.
+// which programs on the entry and return of functions are not given, or frames of
+// its stack by number, before which these have frames of their own.
 func (l *lowerer) asksRegisters(h int) bool {
 	found := false
 	seen := map[int]bool{}
@@ -358,7 +359,7 @@ func (l *lowerer) asksRegisters(h int) bool {
 	expr = func(x ir.Expr) {
 		switch x := x.(type) {
 		case *ir.Intrinsic:
-			found = found || x.ID == ir.IReg || x.ID == ir.IHasRegs
+			found = found || x.ID == ir.IReg || x.ID == ir.IHasRegs || x.ID == ir.IKFrame
 		case *ir.Call:
 			for _, f := range x.Chain {
 				if !seen[f] {

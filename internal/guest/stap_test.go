@@ -238,19 +238,25 @@ func TestScripts(t *testing.T) {
 					if c.only != "" && c.only != suite.Kernel {
 						t.Skip("for " + c.only)
 					}
-					args := append([]string{"staprun", "--allow-unsigned"}, c.args...)
-					if c.command != "" {
-						args = append(args, "-c", "trigger "+c.command)
-					}
-					var flags []string
-					if c.guru {
-						flags = append(flags, "-g")
-					}
-					c.check(t, s.run(t, append(args, s.compile(t, c.name, c.text, flags...))...))
+					c.run(t, s)
 				})
 			}
 		})
 	}
+}
+
+// run compiles the script here and runs it there.
+func (c *script) run(t *testing.T, s *system) {
+	t.Helper()
+	args := append([]string{"staprun", "--allow-unsigned"}, c.args...)
+	if c.command != "" {
+		args = append(args, "-c", "trigger "+c.command)
+	}
+	var flags []string
+	if c.guru {
+		flags = append(flags, "-g")
+	}
+	c.check(t, s.run(t, append(args, s.compile(t, c.name, c.text, flags...))...))
 }
 
 func (c *script) check(t *testing.T, r Result) {
