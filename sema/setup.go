@@ -83,6 +83,7 @@ type OpenedLibrary struct {
 // options for the scripts. The error names a directory that cannot be read.
 func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 	l := &OpenedLibrary{Macros: &syntax.MacroSet{}, Texts: map[string][]byte{}}
+	args := opt.Args
 	opt.Library, opt.Privileged, opt.Args, opt.ArgsUnknown = true, true, nil, false
 	opt.Macros = l.Macros
 	addMacros := func(name string, text []byte) {
@@ -130,9 +131,43 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 		}
 		sources = append(sources, NewSource(texts, opt))
 	}
-	sources = append(sources, Embedded())
+	l.Texts[argumentsFile] = argumentsText(args)
+	sources = append(sources, NewSource(map[string][]byte{argumentsFile: l.Texts[argumentsFile]}, opt), Embedded())
 	l.Library = NewLibrary(opt, sources...)
 	return l, nil
+}
+
+// argumentsFile is the library file that declares argc and argv.
+const argumentsFile = tapsets.Prefix + "arguments"
+
+// argumentsText writes that file for the arguments of a run. The script can assign to
+// these variables, so they are no constants.
+func argumentsText(args []string) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "/* the number of the script's arguments, and these from 1 on */\nglobal argc = %d\nglobal argv\n", len(args))
+	if len(args) == 0 {
+		b.WriteString("probe init { argv[1] = \"\" delete argv[1] }\n")
+		return []byte(b.String())
+	}
+	b.WriteString("probe init {\n")
+	for i, a := range args {
+		fmt.Fprintf(&b, "\targv[%d] = \"%s\"\n", i+1, escaped(a))
+	}
+	b.WriteString("}\n")
+	return []byte(b.String())
+}
+
+// escaped writes text as a string literal has it.
+func escaped(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c == '"' || c == '\\' || c < ' ' || c == 0x7f {
+			fmt.Fprintf(&b, "\\%03o", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
 }
 
 // Source gives the text of a library file by name.
