@@ -44,40 +44,43 @@ func binaries(root string, log io.Writer) (*sema.Binaries, error) {
 }
 
 // openTargets opens what -r names: with a root directory, releases of kernels that
-// are installed there. Without any it is the running kernel, or none.
-func openTargets(specs []string, root string) ([]*target.Target, error) {
+// are installed there. Without any it is the running kernel; why tells where there is
+// none whose types can be read.
+func openTargets(specs []string, root string) (out []*target.Target, why error, err error) {
 	if len(specs) == 0 && root == "" {
 		t, err := target.Running()
 		if err != nil {
 			// The language tools go on without a target; what needs one says so.
-			return nil, nil
+			return nil, err, nil
 		}
-		return []*target.Target{t}, nil
+		if _, why = t.BTF(); why != nil {
+			return []*target.Target{t}, why, nil
+		}
+		return []*target.Target{t}, nil, nil
 	}
 	if len(specs) == 0 {
 		rel, err := onlyRelease(root)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		specs = []string{rel}
 	}
-	var out []*target.Target
 	for _, s := range specs {
 		if root != "" && !strings.Contains(s, "/") && s != "running" {
 			t, err := target.FromRelease(root, s)
 			if err != nil {
-				return nil, errors.Join(err, closeAll(out))
+				return nil, nil, errors.Join(err, closeAll(out))
 			}
 			out = append(out, t)
 			continue
 		}
 		ts, err := target.OpenAll([]string{s})
 		if err != nil {
-			return nil, errors.Join(err, closeAll(out))
+			return nil, nil, errors.Join(err, closeAll(out))
 		}
 		out = append(out, ts...)
 	}
-	return out, nil
+	return out, nil, nil
 }
 
 func closeAll(ts []*target.Target) error {

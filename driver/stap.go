@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,8 @@ type stap struct {
 	stdout, stderr io.Writer
 	f              *Frontend
 	targets        []*target.Target
+	// blind is why nothing is known of the kernel.
+	blind error
 }
 
 // fail prints an error that has no place in a script.
@@ -201,7 +204,7 @@ func (s *stap) target() error {
 	if o.Binaries, err = binaries(o.Sysroot, s.stderr); err != nil {
 		return err
 	}
-	if s.targets, err = openTargets(o.Releases, o.Sysroot); err != nil {
+	if s.targets, s.blind, err = openTargets(o.Releases, o.Sysroot); err != nil {
 		return err
 	}
 	if len(s.targets) > 1 && !o.ListOn {
@@ -237,7 +240,9 @@ func (s *stap) reportWith(ds []diag.Diagnostic, pass int, source func(string) ([
 	o := s.o
 	var show []diag.Diagnostic
 	for _, d := range ds {
-		if d.Severity == diag.Error || d.Severity == diag.Warning && !o.NoWarnings || o.Verbose > 0 {
+		// A note says what was taken on trust, which is what keeps it from running.
+		trust := d.Severity == diag.Note && s.f != nil && s.f.Program != nil && s.f.Program.Unresolved
+		if d.Severity == diag.Error || d.Severity == diag.Warning && !o.NoWarnings || o.Verbose > 0 || trust {
 			show = append(show, d)
 		}
 	}
@@ -336,11 +341,13 @@ func (s *stap) list() int {
 	for _, l := range lines {
 		fmt.Fprintln(s.stdout, l)
 	}
+	if s.blind != nil && slices.ContainsFunc(ds, func(d diag.Diagnostic) bool { return d.Severity == diag.Note }) {
+		fmt.Fprintf(s.stderr, "stap: nothing is known of a kernel here, so what it has is not listed; give one with -r (%v)\n", s.blind)
+	}
 	if len(lines) > 0 {
 		return 0
 	}
-	// SystemTap says nothing here; a note on what is missing altogether helps.
-	if o.Verbose > 0 || s.o.Target == nil {
+	if o.Verbose > 0 {
 		s.report(ds, 2)
 	}
 	return 1

@@ -47,9 +47,6 @@ func (r *resolver) kernelCode(module string) (*code, error) {
 	t := r.e.opt.Target
 	d, err := r.e.opt.Binaries.kernel(t, module)
 	if err != nil {
-		if !errors.Is(err, dwarf.ErrNoDebug) {
-			r.e.note("kernel debug information", nil, "the kernel's debug information cannot be read: %v", err)
-		}
 		return nil, err
 	}
 	c := &code{data: d, elf: d.Program, head: kernelWhere("kernel", module), space: KernelSpace, module: module,
@@ -84,6 +81,10 @@ func (r *resolver) kernelCodes(in *request, what string) ([]*code, *fail) {
 			out = append(out, c)
 		case first == nil:
 			first = err
+		}
+		if err != nil && !errors.Is(err, dwarf.ErrNoDebug) && !r.e.noted["debug "+m] {
+			r.e.noted["debug "+m] = true
+			r.e.errorAt(codeNeedTarget, in.node, "debug information is there and cannot be read: %v", err)
 		}
 	}
 	if len(out) == 0 {

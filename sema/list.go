@@ -153,8 +153,8 @@ func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagno
 	out := make([]Listed, 0, len(e.probes))
 	for i, p := range e.probes {
 		e.probes[i] = nil // a wildcard may have brought in a whole kernel
-		if p.Lib {
-			continue
+		if p.Lib || p.ctx != nil && p.ctx.open && strings.ContainsAny(p.Point, "*?[") {
+			continue // a pattern of which nothing is known is no point
 		}
 		l := Listed{Point: p.Point, Module: p.Module, Binary: p.Binary}
 		for i := len(p.Chain) - 1; i >= 0; i-- {
