@@ -25,6 +25,7 @@ func Apply(p *ir.Program) []diag.Diagnostic {
 	pl.merge()
 	pl.widths()
 	pl.ticks()
+	pl.sleepable()
 	return pl.diags
 }
 

@@ -368,6 +368,7 @@ func (p *prog) outlinedBody(f *outlined) {
 	start := p.top
 	p.saved = [3]bool{}
 	p.lock = -1
+	p.outlining = f
 	caller := p.scope
 	p.scope = f.s
 	p.tries = &try{fn: f, lock: -1}
@@ -385,6 +386,7 @@ func (p *prog) outlinedBody(f *outlined) {
 	}
 	p.flushCold()
 	p.tries = nil
+	p.outlining = nil
 	p.scope = caller
 	f.work = mem{start, max(p.max-start, 8)}
 	p.max = max(p.max, start+8)

@@ -299,26 +299,27 @@ func (p *prog) readStr(e *ir.Intrinsic, dst text) {
 	n := p.hold(e.Args[1])
 	p.zero(dst)
 	most := p.limit(min(storage(e.T), dst.width))
-	if n.kind == isConst {
-		p.imm(asm.R2, min(max(n.imm, 0)+1, int64(most)))
-	} else {
-		fits, some := p.label(), p.label()
-		p.get(asm.R2, n)
-		p.jimm(asm.JSGE, asm.R2, 0, some)
-		p.imm(asm.R2, 0)
-		p.place(some)
-		p.jimm(asm.JSLT, asm.R2, int64(most), fits)
-		p.imm(asm.R2, int64(most-1))
-		p.place(fits)
-		p.emit(asm.Add.Imm(asm.R2, 1))
-	}
-	p.addr(asm.R1, dst)
-	p.get(asm.R3, addr)
 	helper, code := asm.FnProbeReadKernelStr, ir.ErrKernelStr
 	if e.ID == ir.IUserStr {
 		helper, code = asm.FnProbeReadUserStr, ir.ErrUserStr
 	}
-	p.emit(helper.Call())
+	p.readMem(helper, func() {
+		if n.kind == isConst {
+			p.imm(asm.R2, min(max(n.imm, 0)+1, int64(most)))
+		} else {
+			fits, some := p.label(), p.label()
+			p.get(asm.R2, n)
+			p.jimm(asm.JSGE, asm.R2, 0, some)
+			p.imm(asm.R2, 0)
+			p.place(some)
+			p.jimm(asm.JSLT, asm.R2, int64(most), fits)
+			p.imm(asm.R2, int64(most-1))
+			p.place(fits)
+			p.emit(asm.Add.Imm(asm.R2, 1))
+		}
+		p.addr(asm.R1, dst)
+		p.get(asm.R3, addr)
+	})
 	p.get(asm.R1, addr)
 	p.jimm(asm.JSLT, asm.R0, 0, p.errTo(code, e.Site, asm.R1))
 }
@@ -354,15 +355,16 @@ func (p *prog) readNumber(addr ir.Expr, off int64, size int, signed bool, space 
 // add in R3.
 func (p *prog) readAt(a val, offset func(), size int, signed bool, space ir.Space, site int, dst asm.Register) {
 	buf := p.alloc(8)
-	p.memAddr(asm.R1, buf)
-	p.imm(asm.R2, int64(size))
-	p.get(asm.R3, a)
-	offset()
 	helper, code := asm.FnProbeReadKernel, ir.ErrKernelFault
 	if space == ir.UserSpace {
 		helper, code = asm.FnProbeReadUser, ir.ErrUserFault
 	}
-	p.emit(helper.Call())
+	p.readMem(helper, func() {
+		p.memAddr(asm.R1, buf)
+		p.imm(asm.R2, int64(size))
+		p.get(asm.R3, a)
+		offset()
+	})
 	fault := p.label()
 	p.jimm(asm.JNE, asm.R0, 0, fault)
 	p.emit(asm.LoadMem(dst, p.base(), int16(buf.off), sizeOf(size)))

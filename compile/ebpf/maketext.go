@@ -129,9 +129,6 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)
 	p.textHead(e, part(dst, 0, 8).mem, 0)
 	p.rest(dst, 16)
-	p.addr(asm.R1, part(dst, 16, dst.width-16))
-	p.imm(asm.R2, int64(size))
-	p.get(asm.R3, addr)
 	helper, code := asm.FnProbeReadKernel, ir.ErrKernelFault
 	switch {
 	case e.Space == ir.UserSpace && isString:
@@ -141,7 +138,13 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	case isString:
 		helper = asm.FnProbeReadKernelStr
 	}
-	p.emit(helper.Call())
+	m := p.mark()
+	defer p.release(m)
+	p.readMem(helper, func() {
+		p.addr(asm.R1, part(dst, 16, dst.width-16))
+		p.imm(asm.R2, int64(size))
+		p.get(asm.R3, addr)
+	})
 	if isString {
 		// A string that cannot be read is shown by its address.
 		read := p.label()

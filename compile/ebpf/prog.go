@@ -79,6 +79,7 @@ type prog struct {
 	states                  []label  // by state number
 	outl                    map[int]*outlined
 	queue                   []*outlined
+	outlining               *outlined // whose body is being made
 	indexTop                int   // bytes of the index buffer in use
 	indexMax                int   // and most used
 	recursing               bool  // in the body of a recursive function

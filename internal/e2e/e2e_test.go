@@ -28,6 +28,7 @@ const readyEnv = "STAPKIT_E2E"
 // programs are compiled with these options each.
 var programs = map[string][]string{
 	"calls": {"-static"},
+	"cold":  {},
 	"heap":  {},
 	"stack": {},
 	"user":  {"-pthread"},
@@ -330,6 +331,19 @@ a=0xa s=0x[0-9a-f]+ p=0x[0-9a-f]+
 $`)
 	if !want.MatchString(got) {
 		t.Errorf("%s\ndoes not match\n%s", got, want)
+	}
+}
+
+// TestCold reads memory that the program has not touched yet.
+func TestCold(t *testing.T) {
+	dir := needTools(t)
+	got := stap(t, dir, "-c", "./cold", "-e", `probe process("./cold").function("show") {
+	printf("%s|%s|%d %d|%s|%s\n", user_string($s), user_string_n($s, 6), $p->x, user_int(&$p->y), $p$, $s$)
+	for (i = 0; i < 2; i++) println(user_char($s + i))
+}
+probe process("./cold").function("show").return { println(user_string(@entry($s)), $return) }`)
+	if want := "across two pages|across|6 7|{.x=6, .y=7}|\"across two pages\"\n97\n99\nacross two pages5\n"; got != want {
+		t.Errorf("%s\nnot\n%s", got, want)
 	}
 }
 
