@@ -80,11 +80,11 @@ type prog struct {
 	outl                    map[int]*outlined
 	queue                   []*outlined
 	outlining               *outlined // whose body is being made
-	indexTop                int   // bytes of the index buffer in use
-	indexMax                int   // and most used
-	recursing               bool  // in the body of a recursive function
-	frameMax                int   // largest frame of a recursive function
-	stackBases, stackBounds []int // instructions that hold place and bound of the stack of frames
+	indexTop                int       // bytes of the index buffer in use
+	indexMax                int       // and most used
+	recursing               bool      // in the body of a recursive function
+	frameMax                int       // largest frame of a recursive function
+	stackBases, stackBounds []int     // instructions that hold place and bound of the stack of frames
 
 	pointMem           mem  // handlers for several probes: the point
 	pointFrom, pointTo int  // the instructions that find it
