@@ -23,9 +23,11 @@ type Compiled struct {
 	Name    string
 	Program *ir.Program
 	// ELF is the object; its .stap sections hold the program for the loader.
-	ELF    []byte
-	Report *ebpf.Report
-	Diags  []diag.Diagnostic
+	ELF []byte
+	// Encoded is what the bundle holds of the program.
+	Encoded []byte
+	Report  *ebpf.Report
+	Diags   []diag.Diagnostic
 }
 
 // limitNames are the limits that -D can set, with where they go.
@@ -189,6 +191,7 @@ func (f *Frontend) Object(c *Compiled, spec *object.Spec) error {
 	if err != nil {
 		return fmt.Errorf("internal error: %w", err)
 	}
+	c.Encoded = enc
 	spec.Sections = append(spec.Sections,
 		object.Section{Name: ".stap.ir", Data: enc},
 		object.Section{Name: bundle.MarkSection, Data: bundle.Mark()})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"stapkit/ir"
 	loader "stapkit/runtime"
 )
 
@@ -25,7 +26,12 @@ func (s *stap) execute(ctx context.Context, c *Compiled) int {
 		// Without /proc, say. The script runs all the same.
 		fmt.Fprintf(s.stderr, "WARNING: %v\n", err)
 	}
-	status, err := loader.Run(ctx, loader.Image{Program: c.Program, ELF: c.ELF}, opt)
+	// What runs is what a bundle of the script would hold, no more.
+	p, err := ir.Decode(c.Encoded)
+	status := 1
+	if err == nil {
+		status, err = loader.Run(ctx, loader.Image{Program: p, ELF: c.ELF}, opt)
+	}
 	if err != nil {
 		fmt.Fprintf(s.stderr, "ERROR: %v\n", err)
 		status = 1

@@ -451,6 +451,18 @@ func (s *session) findWrites() {
 		return
 	}
 	s.writes = make([]map[int]bool, len(s.p.Handlers))
+	s.bodies = map[int]*ir.Region{}
+	find := func(x ir.Expr) {
+		if r, ok := x.(*ir.Region); ok {
+			s.bodies[r.ID] = r
+		}
+	}
+	for _, h := range s.p.Handlers {
+		h.Walk(nil, find)
+	}
+	for _, f := range s.p.Funcs {
+		ir.Walk(f.Body, nil, find)
+	}
 	for i, h := range s.p.Handlers {
 		if h.Kernel {
 			continue
@@ -501,40 +513,46 @@ func (s *session) ownsRegion(id int) bool {
 			own = true
 		}
 	}
-	s.p.Regions[id].Walk(
-		func(st ir.Stmt) {
-			switch st := st.(type) {
-			case *ir.Delete:
-				if st.L.Global {
-					check(st.L.ID)
-				}
-			case *ir.Foreach:
-				check(st.G)
+	stmt := func(st ir.Stmt) {
+		switch st := st.(type) {
+		case *ir.Delete:
+			if st.L.Global {
+				check(st.L.ID)
 			}
-		},
-		func(x ir.Expr) {
-			switch x := x.(type) {
-			case *ir.Update:
-				if x.L.Global {
-					check(x.L.ID)
-				}
-			case *ir.StatAdd:
-				if x.L.Global {
-					check(x.L.ID)
-				}
-			case *ir.StatGet:
-				if x.L.Global {
-					check(x.L.ID)
-				}
-			case *ir.HistGet:
-				if x.L.Global {
-					check(x.L.ID)
-				}
-			case *ir.IndexGet:
-				check(x.G)
-			case *ir.IndexIn:
-				check(x.G)
+		case *ir.Foreach:
+			check(st.G)
+		}
+	}
+	expr := func(x ir.Expr) {
+		switch x := x.(type) {
+		case *ir.Update:
+			if x.L.Global {
+				check(x.L.ID)
 			}
-		})
+		case *ir.StatAdd:
+			if x.L.Global {
+				check(x.L.ID)
+			}
+		case *ir.StatGet:
+			if x.L.Global {
+				check(x.L.ID)
+			}
+		case *ir.HistGet:
+			if x.L.Global {
+				check(x.L.ID)
+			}
+		case *ir.IndexGet:
+			check(x.G)
+		case *ir.IndexIn:
+			check(x.G)
+		}
+	}
+	// The region's program has no body here, but the place it was cut out of has.
+	if r := s.bodies[id]; r != nil {
+		ir.Walk(r.Body, stmt, expr)
+		if r.Result != nil {
+			ir.WalkExpr(r.Result, stmt, expr)
+		}
+	}
 	return own
 }

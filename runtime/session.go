@@ -57,7 +57,8 @@ type session struct {
 	unwind   *unwinder
 	gens     map[int]*generations
 	regions  []*ebpf.Program
-	writes   []map[int]bool // by handler: generation arrays that it writes
+	writes   []map[int]bool     // by handler: generation arrays that it writes
+	bodies   map[int]*ir.Region // what regions were cut out of
 	attached []attached
 	files    files   // of procfs probes
 	counters closers // events that handlers read
@@ -636,9 +637,9 @@ func (s *session) housekeep() {
 // timedOut ends the run when its time is over.
 func (s *session) timedOut() {
 	if s.opt.TimeoutIsLimit && s.cut.CompareAndSwap(0, StatusRuntime) {
-		s.requestExit()
+		// Handlers stop first: writing may take long.
+		s.blk.setState(ir.SessRunning, ir.SessStopping)
 		s.out.warn(fmt.Sprintf("the run ends after %v, as the policy of this host wants [%s]", s.opt.Timeout, codeRuntime))
-		return
 	}
 	s.requestExit()
 }
