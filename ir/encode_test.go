@@ -60,6 +60,10 @@ func TestEncodeKernel(t *testing.T) {
 	p.Funcs = append(p.Funcs, &ir.Func{Name: "k", Result: ir.TVoid, Body: []ir.Stmt{&ir.Return{}}})
 	p.Handlers[1].Body = append(p.Handlers[1].Body, &ir.Eval{X: &ir.Call{Chain: []int{2}, T: ir.TVoid}})
 	p.Handlers[0].Body = append(p.Handlers[0].Body, &ir.Eval{X: &ir.Call{Chain: []int{0}, Args: []ir.Expr{&ir.IntConst{}, &ir.StrConst{}}, T: ir.TStr(63)}})
+	// What a kernel handler leaves for the loader to call is the loader's.
+	late := ir.Expr(&ir.MakeText{Kind: ir.TextFormat, Tag: ir.LazyCall, Format: 3, T: ir.Type{Kind: ir.Deferred, Text: ir.TextFormat}})
+	p.Funcs = append(p.Funcs, &ir.Func{Name: "late", Result: ir.TInt, Body: []ir.Stmt{&ir.Return{X: &ir.IntConst{}}}})
+	p.Handlers[1].Body = append(p.Handlers[1].Body, &ir.Eval{X: late})
 	before := sample()
 	b, err := ir.Encode(p)
 	if err != nil {
@@ -84,7 +88,7 @@ func TestEncodeKernel(t *testing.T) {
 	if !slices.Equal(params, wp) || result != wr || size != ws || q.Regions[0].Body != nil {
 		t.Errorf("region %v %d %d, want %v %d %d", params, result, size, wp, wr, ws)
 	}
-	if q.Funcs[0].Body == nil || q.Funcs[1].Body == nil || q.Funcs[2].Body != nil {
+	if q.Funcs[0].Body == nil || q.Funcs[1].Body == nil || q.Funcs[2].Body != nil || q.Funcs[3].Body == nil {
 		t.Error("wrong functions left out")
 	}
 }

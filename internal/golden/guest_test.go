@@ -24,7 +24,6 @@ var guestSkipped = func() map[string]string {
 		}
 	}
 	maps.Copy(m, map[string]string{
-		"ctx_fns":          "the first process of the guest is not init",
 		"kprobe_function":  "the guest's cat does not call the function",
 		"syscall_argstr":   "the guest's cat is a static program that opens nothing else",
 		"syscall_open_ret": "the guest's cat is a static program that opens nothing else",
