@@ -62,28 +62,6 @@ var differs = map[string]func(string) string{
 	"timer_profile":      digits,
 	"opt_monitor_stats":  digits,
 	"ctx_fns":            firstProcess,
-	"syscall_argstr":     noLocale,
-	"syscall_open_ret":   noLocale,
-}
-
-// noLocale leaves out what depends on the machine's locales and on when the traced
-// command's own output comes: the files of locales, and how often lines follow
-// themselves.
-func noLocale(s string) string {
-	var out []string
-	skip := false
-	for l := range strings.Lines(s) {
-		switch result := strings.HasPrefix(l, "openat -> "); {
-		case result && skip, l == "vm\n":
-			continue
-		default:
-			skip = !result && (strings.Contains(l, "/locale/") || strings.Contains(l, "LC_") || strings.Contains(l, "/gconv/") || strings.Contains(l, "(AT_FDCWD, 0x"))
-			if !skip && (len(out) == 0 || out[len(out)-1] != l) {
-				out = append(out, l)
-			}
-		}
-	}
-	return strings.Join(out, "")
 }
 
 // firstProcess puts one name for what process 1 is called here and was there.
