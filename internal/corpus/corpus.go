@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sort"
 	"strings"
 
@@ -31,13 +30,21 @@ type File struct {
 	Macro bool // a .stpm file
 }
 
-// Root is the top folder of the repository.
+// Root is the top folder of the repository: the first one with a go.mod, from the
+// working directory upwards. (Paths in the binary say nothing after -trimpath.)
 func Root() string {
-	_, file, _, ok := runtime.Caller(0)
-	if !ok {
+	dir, err := os.Getwd()
+	if err != nil {
 		return "."
 	}
-	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+	for d := dir; ; d = filepath.Dir(d) {
+		if _, err := os.Stat(filepath.Join(d, "go.mod")); err == nil {
+			return d
+		}
+		if d == filepath.Dir(d) {
+			return dir
+		}
+	}
 }
 
 // GoldenDir is the folder of golden behaviour: $STAPKIT_GOLDEN, or shared/golden
