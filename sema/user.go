@@ -284,6 +284,13 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 // functionsIn resolves functions of one program: with its debug information, and by
 // its symbols those that this does not know.
 func (r *resolver) functionsIn(in *request, w *where, file *userFile, spec *funcSpec) ([]*Probe, *fail) {
+	if spec.file != "" && !spec.hasLine {
+		// "name@VERSION" is a symbol of a library, as linkers write it.
+		versioned := spec.name + "@" + spec.file
+		if syms, err := file.elf.Lookup(versioned); err == nil && len(syms) > 0 {
+			return r.userFunctions(in, w, file, versioned)
+		}
+	}
 	code := r.debugCode(w, file)
 	precise := spec.file != ""
 	for _, part := range []string{"inline", "label", "callee", "callees"} {
@@ -310,6 +317,7 @@ func (r *resolver) functionsIn(in *request, w *where, file *userFile, spec *func
 	known := map[string]bool{}
 	for _, p := range out {
 		known[p.Func] = true
+		known[p.Carriers[0].Symbol] = true
 	}
 	more, f := r.userFunctions(in, w, file, spec.name)
 	if f != nil {
@@ -350,11 +358,11 @@ func functionNames(f *userFile) []string {
 func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern string) ([]*Probe, *fail) {
 	var syms []elf.Symbol
 	var err error
-	if target.IsPattern(pattern) {
+	if qualified := isQualified(pattern); qualified || target.IsPattern(pattern) {
 		var all []elf.Symbol
 		all, err = file.elf.Symbols()
 		for _, s := range all {
-			if target.Match(pattern, s.Name) {
+			if target.Match(pattern, s.Name) || qualified && matchQualified(pattern, s.Name) {
 				syms = append(syms, s)
 			}
 		}
@@ -369,6 +377,7 @@ func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern 
 	for _, s := range syms {
 		if s.Kind == elf.Func || s.Kind == elf.Indirect {
 			byName[s.Name]++
+			byName[s.Name+"@"+s.Version]++
 		}
 	}
 	var out []*Probe
@@ -381,7 +390,11 @@ func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern 
 			continue
 		}
 		seen[s.Addr] = true
-		p, f := r.userFunction(in, w, file, s, byName[s.Name] > 1)
+		name := s.Name
+		if byName[name] > 1 && s.Version != "" && byName[name+"@"+s.Version] == 1 || strings.Contains(pattern, "@") {
+			name += "@" + s.Version // libraries keep old versions of functions
+		}
+		p, f := r.userFunction(in, w, file, s, name, byName[name] > 1 && name == s.Name)
 		if f != nil {
 			return nil, f
 		}
@@ -392,18 +405,21 @@ func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern 
 }
 
 // userFunction makes the probe of one function.
-func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Symbol, ambiguous bool) (*Probe, *fail) {
-	p := in.make(FamUFunction, fmt.Sprintf("%s.function(%q)%s", w.head(file), s.Name, tail(in, "function")))
+func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Symbol, name string, ambiguous bool) (*Probe, *fail) {
+	p := in.make(FamUFunction, fmt.Sprintf("%s.function(%q)%s", w.head(file), name, tail(in, "function")))
 	p.Func, p.Binary = s.Name, file.path
 	p.Return = in.has("return")
-	c := Carrier{Kind: "uprobe", Symbol: s.Name, Reason: "a breakpoint at the function's entry; bound by its symbol"}
+	if full, _, ok := demangled(s.Name); ok {
+		p.source = full
+	}
+	c := Carrier{Kind: "uprobe", Symbol: name, Reason: "a breakpoint at the function's entry; bound by its symbol"}
 	if p.Return {
 		if file.elf.IsGo() {
 			return nil, goReturn(file)
 		}
 		c.Kind, c.Reason = "uretprobe", "the return address is replaced while the function runs"
 	}
-	if ambiguous || s.Version != "" && len(p.Func) == 0 {
+	if ambiguous {
 		off, ok := file.elf.Offset(s.Addr)
 		if !ok {
 			return nil, failf(codeNoMatch, nil, "no match: function %s has no place in the file", s.Name)

@@ -162,6 +162,20 @@ func instances(d *dwarf.Data, spec *funcSpec, inlined, own bool) []*dwarf.Instan
 			}
 		}
 	}
+	qualified := isQualified(spec.name)
+	if qualified {
+		base := lastComponent(spec.name)
+		names = names[:0:0]
+		if n, _, _ := strings.Cut(base, "<"); !target.IsPattern(n) && n == base && len(d.Lookup(base))+len(d.Inlined(base)) > 0 {
+			names = append(names, base)
+		} else {
+			for _, name := range d.Names() {
+				if bare, _, _ := strings.Cut(name, "<"); target.Match(base, name) || target.Match(n, bare) {
+					names = append(names, name)
+				}
+			}
+		}
+	}
 	var out []*dwarf.Instance
 	for _, n := range names {
 		var list []*dwarf.Instance
@@ -172,7 +186,7 @@ func instances(d *dwarf.Data, spec *funcSpec, inlined, own bool) []*dwarf.Instan
 			list = append(list, d.Inlined(n)...)
 		}
 		for _, i := range list {
-			if spec.file != "" && !matchFile(i.Decl.File, spec.file) {
+			if spec.file != "" && !matchFile(i.Decl.File, spec.file) || qualified && !matchQualified(spec.name, i.Linkage) {
 				continue
 			}
 			out = append(out, i)
@@ -264,7 +278,10 @@ func (r *resolver) debugFunction(in *request, w *where, file *userFile, code *co
 		}
 		c.Kind, c.Reason = "uretprobe", "the return address is replaced while the function runs"
 	}
-	if syms, err := file.elf.Lookup(i.Name); err != nil || len(syms) != 1 || syms[0].Addr != i.Addr {
+	if i.Linkage != "" {
+		c.Symbol = i.Linkage
+	}
+	if syms, err := file.elf.Lookup(c.Symbol); err != nil || len(syms) != 1 || syms[0].Addr != i.Addr {
 		c.Symbol, c.Offset, c.BuildID = "", off, file.elf.BuildID
 		c.Reason = "no symbol names it alone, so it is bound by its place in this build"
 	}

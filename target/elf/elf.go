@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"cmp"
 	"debug/elf"
+	"debug/gosym"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -379,6 +380,9 @@ func (f *File) readSymbols() error {
 		return err
 	}
 	add(dyn)
+	if len(syms) == 0 && f.IsGo() {
+		f.syms = append(f.syms, f.goFunctions()...)
+	}
 	rank := func(s Symbol) int {
 		r := 0
 		if s.Kind != Func && s.Kind != Indirect {
@@ -468,6 +472,34 @@ func (f *File) IsGo() bool {
 		}
 	}
 	return false
+}
+
+// goFunctions lists the functions of a Go program from the table that its run time has
+// for them, which stripping leaves.
+func (f *File) goFunctions() []Symbol {
+	var out []Symbol
+	for _, s := range f.f.Sections {
+		if s.Name != ".gopclntab" && s.Name != ".data.rel.ro.gopclntab" || s.Type == elf.SHT_NOBITS {
+			continue
+		}
+		data, err := f.SectionData(s, maxSymbolTable)
+		text := f.f.Section(".text")
+		if err != nil || text == nil {
+			return nil // as if it had none
+		}
+		t, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
+		if err != nil {
+			return nil
+		}
+		for i := range t.Funcs {
+			fn := &t.Funcs[i]
+			if fn.Sym == nil || fn.End < fn.Entry {
+				continue
+			}
+			out = append(out, Symbol{Name: fn.Name, Addr: fn.Entry, Size: fn.End - fn.Entry, Kind: Func, Global: true})
+		}
+	}
+	return out
 }
 
 // DebugLink is the name and CRC of a separate debug file, from .gnu_debuglink.
