@@ -21,6 +21,7 @@ func Apply(p *ir.Program) []diag.Diagnostic {
 	pl.locks()
 	pl.order()
 	pl.slots()
+	pl.eager()
 	pl.lazy()
 	pl.merge()
 	pl.widths()
@@ -34,7 +35,8 @@ type planner struct {
 	diags []diag.Diagnostic
 	funcs []summary // by function
 	// handler summaries, by handler
-	handlers []summary
+	handlers    []summary
+	plainFormat int // index of the format "%s" and 1
 }
 
 // use says how code touches a global.

@@ -37,14 +37,12 @@ func (pl *planner) widths() {
 			if g.InitStr != "" {
 				w.join(&g.Value, w.str(len(g.InitStr)), 0)
 			}
-			if g.Settable && !g.IsArray() {
-				w.join(&g.Value, w.str(p.Limits.MaxStringLen-1), 0)
-			}
 		}
 	}
+	kernel := pl.reached(true)
 	pass := func() {
 		for i, f := range p.Funcs {
-			w.frame(f.Locals, &w.results[i], false)
+			w.frame(f.Locals, &w.results[i], kernel[i])
 			w.points = nil
 			w.list(f.Body)
 		}
@@ -61,7 +59,7 @@ func (pl *planner) widths() {
 		w.changed = false
 		w.widen = round >= 4
 		pass()
-		if !w.changed {
+		if !w.changed && !w.settable() {
 			break
 		}
 	}
@@ -78,6 +76,23 @@ func (pl *planner) widths() {
 	}
 	pass() // expressions see the final widths
 	pl.formats()
+}
+
+// settable makes room in string variables for what the command line may give them;
+// one that holds deferred text takes nothing from there. It reports changes.
+func (w *widener) settable() bool {
+	for i := range w.p.Globals {
+		g := &w.p.Globals[i]
+		if !g.Settable || g.IsArray() {
+			continue
+		}
+		if g.Value.Kind == ir.Deferred {
+			g.Settable = false
+			continue
+		}
+		w.join(&g.Value, w.str(w.p.Limits.MaxStringLen-1), 0)
+	}
+	return w.changed
 }
 
 // formats records the types of the arguments that each format gets: a string
@@ -272,10 +287,25 @@ func (w *widener) mixed(site int) {
 	})
 }
 
-// observe reports that code in the kernel looks into deferred text.
-func (w *widener) observe(x ir.Expr, site int) {
-	if x.Type().Kind == ir.Deferred {
+// observe reports that code in the kernel looks into deferred text. Code of the
+// loader gets the text.
+func (w *widener) observe(x *ir.Expr, site int) {
+	if (*x).Type().Kind != ir.Deferred {
+		return
+	}
+	if w.kernel {
 		w.mixed(site)
+		return
+	}
+	*x = w.plain(*x, site)
+	w.expr(*x)
+	w.changed = true
+}
+
+// pass makes text that goes to a variable or function of the loader's code.
+func (w *widener) pass(x *ir.Expr, site int) {
+	if !w.kernel {
+		w.observe(x, site)
 	}
 }
 
@@ -303,6 +333,7 @@ func (w *widener) list(list []ir.Stmt) {
 			w.lvalue(&s.L, s.Site)
 		case *ir.Return:
 			if s.X != nil && w.result != nil {
+				w.pass(&s.X, 0)
 				w.join(w.result, s.X.Type(), 0)
 			}
 		case *ir.Try:
@@ -359,9 +390,12 @@ func (w *widener) expr(x ir.Expr) {
 		w.lvalue(&x.L, x.Site)
 	case *ir.Update:
 		w.lvalue(&x.L, x.Site)
+		if !x.L.Global {
+			w.pass(&x.R, x.Site)
+		}
 		t := x.R.Type()
 		if x.Op == ir.OpConcat {
-			w.observe(x.R, x.Site)
+			w.observe(&x.R, x.Site)
 			t = w.str(length(x.L.T) + length(t))
 		}
 		if x.L.Global {
@@ -373,18 +407,21 @@ func (w *widener) expr(x ir.Expr) {
 	case *ir.Binary:
 		switch {
 		case x.Op == ir.OpConcat:
-			w.observe(x.X, x.Site)
-			w.observe(x.Y, x.Site)
+			w.observe(&x.X, x.Site)
+			w.observe(&x.Y, x.Site)
 			x.T = w.str(length(x.X.Type()) + length(x.Y.Type()))
 		case x.X.Type().Kind != x.Y.Type().Kind:
-			w.observe(x.X, x.Site)
-			w.observe(x.Y, x.Site)
+			w.observe(&x.X, x.Site)
+			w.observe(&x.Y, x.Site)
 		}
 	case *ir.Cond:
 		if x.X.Type().Kind != ir.Int {
 			x.T = w.wider(x.X.Type(), x.Y.Type(), 0)
 		}
 	case *ir.Call:
+		for i := range x.Args {
+			w.pass(&x.Args[i], x.Site)
+		}
 		for _, f := range x.Chain {
 			for i, a := range x.Args {
 				w.join(&p.Funcs[f].Locals[i], a.Type(), x.Site)
@@ -403,7 +440,7 @@ func (w *widener) expr(x ir.Expr) {
 	case *ir.Sprintf:
 		x.T = w.str(w.printed(p.Formats[x.Format].Parsed, x.Args, x.Site))
 	case *ir.Match:
-		w.observe(x.X, x.Site)
+		w.observe(&x.X, x.Site)
 	case *ir.Lookup:
 		n := 0
 		for _, e := range p.Tables[x.Table].Entries {
@@ -463,9 +500,9 @@ func (w *widener) expr(x ir.Expr) {
 
 func (w *widener) intrinsic(x *ir.Intrinsic) {
 	p := w.p
-	for i, a := range x.Args {
+	for i := range x.Args {
 		if ir.Intrinsics[x.ID].Args[i] != ir.Deferred {
-			w.observe(a, x.Site)
+			w.observe(&x.Args[i], x.Site)
 		}
 	}
 	if x.T.Kind != ir.Str {
@@ -550,8 +587,11 @@ func (w *widener) printed(f format.Format, args []ir.Expr, site int) int {
 		case format.Str:
 			if i < len(args) {
 				t := args[i].Type()
-				w.observe(args[i], site)
-				size = length(t)
+				if size = length(t); t.Kind == ir.Deferred {
+					if size = limit; w.kernel {
+						w.mixed(site)
+					}
+				}
 			}
 			if d.Prec != format.Unset {
 				size = min(size, max(prec, 0))
