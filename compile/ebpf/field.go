@@ -68,9 +68,17 @@ func (p *prog) field(e *ir.Field, dst asm.Register) {
 	case e.BitSize > 0:
 		p.bitField(e, dst, reloc, add)
 	case e.Trusted && e.Space == ir.KernelSpace && p.trusted(e.Base):
-		// The verifier knows the type; a null pointer is a fault.
+		// The verifier knows the type; a null pointer is a fault. It also takes
+		// most arguments for valid that are null or an error number at times
+		// (sched_process_wait's), drops a test for that, and the load is one of
+		// those that crash the kernel. What it lets pass is a test of the lower
+		// half, which 32-bit subtraction makes a number of.
+		fault := p.errConst(ir.ErrKernelFault, e.Site, int32(e.Off))
 		p.int(e.Base, asm.R1)
-		p.jimm(asm.JEq, asm.R1, 0, p.errConst(ir.ErrKernelFault, e.Site, int32(e.Off)))
+		p.jimm(asm.JEq, asm.R1, 0, fault)
+		p.mov(asm.R2, asm.R1)
+		p.emit(asm.Sub.Imm32(asm.R2, -maxErrno))
+		p.jimm(asm.JLE, asm.R2, maxErrno, fault)
 		ld := asm.LoadMem(dst, asm.R1, int16(e.Off), sizeOf(e.Size))
 		if reloc {
 			ld = object.WithCORE(ld, offset)
