@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/pflag"
@@ -71,7 +70,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return bad("%v", err)
 	}
 	if *version {
-		fmt.Fprintln(stdout, "stapfmt", moduleVersion())
+		fmt.Fprintln(stdout, "stapfmt", config.ToolVersion())
 		return rewrite.Clean
 	}
 	opt.Paths = fs.Args()
@@ -96,8 +95,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	default:
 		return bad("--color=%s: use never, auto or always", *color)
 	}
-	opt.Color = wantColor(*color, stdout)
-	if wantColor(*color, stderr) {
+	opt.Color = diag.WantColor(*color, stdout)
+	if diag.WantColor(*color, stderr) {
 		opt.ErrColors, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS")) // malformed ones are the default ones
 	}
 	var editor config.EditorConfig
@@ -106,35 +105,4 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return stapfmt.Indent{Spaces: in.Spaces(), TabWidth: in.TabWidth}, err
 	}
 	return rewrite.Run(opt)
-}
-
-// wantColor decides as most programs do: $NO_COLOR and $FORCE_COLOR, then whether there is
-// a terminal that knows colours.
-func wantColor(mode string, w io.Writer) bool {
-	if mode != "auto" {
-		return mode == "always"
-	}
-	if os.Getenv("NO_COLOR") != "" {
-		return false
-	}
-	if os.Getenv("FORCE_COLOR") != "" {
-		return true
-	}
-	f, ok := w.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" {
-		return false
-	}
-	if runtime.GOOS == "windows" && os.Getenv("WT_SESSION") == "" && os.Getenv("TERM") == "" {
-		return false // an old console, which would show the codes
-	}
-	st, err := f.Stat()
-	return err == nil && st.Mode()&os.ModeCharDevice != 0
-}
-
-// moduleVersion is what the Go tool recorded of how the program was built.
-func moduleVersion() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

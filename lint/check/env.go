@@ -28,15 +28,16 @@ type EnvOptions struct {
 	Target   *target.Target
 	Explicit bool
 	// Includes are further library directories.
-	Includes []string
-	Guru     bool
+	Includes   []string
+	Guru       bool
+	Compatible string
 }
 
 // NewEnv opens the library for a target.
 func NewEnv(o EnvOptions) (*Env, error) {
 	e := &Env{target: o.Target, explicit: o.Explicit, binaries: &sema.Binaries{}}
 	e.opt = syntax.Options{
-		Target: conditions{sema.Conditions{Target: o.Target, Guru: o.Guru}}, Privileged: o.Guru, ArgsUnknown: true,
+		Target: conditions{sema.Conditions{Target: o.Target, Guru: o.Guru}}, Privileged: o.Guru, ArgsUnknown: true, Compatible: o.Compatible,
 	}
 	lib, err := sema.OpenLibrary(e.opt, o.Includes)
 	if err != nil {
@@ -74,6 +75,8 @@ type Input struct {
 	Guru bool
 	// Tapset: it is a file of a library.
 	Tapset bool
+	// Command is that of -c, for "process" without a path.
+	Command string
 }
 
 // Script elaborates a script.
@@ -90,7 +93,7 @@ func (e *Env) Script(in Input) *lint.Script {
 		f = syntax.ParseFile(in.Name, in.Text, opt)
 	}
 	p := sema.Elaborate([]*syntax.File{f}, sema.Options{
-		Tools: true, Target: e.target, Library: e.lib.Library, Binaries: e.binaries, Guru: opt.Privileged,
+		Tools: true, Target: e.target, Library: e.lib.Library, Binaries: e.binaries, Guru: opt.Privileged, Command: in.Command,
 		TrustPrograms: !e.explicit || e.target == nil || !e.target.IsRunning(),
 	})
 	s := &lint.Script{Program: p, Files: []*syntax.File{f}, Target: e.target, Explicit: e.explicit, Tapset: in.Tapset}
