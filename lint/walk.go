@@ -228,7 +228,8 @@ func (b *Body) Pure(x syntax.Expr) bool {
 			list := b.Calls[n]
 			pure = pure && len(list) > 0
 			for _, f := range list {
-				pure = pure && f.Pure
+				// Elaboration looks at what the program uses only.
+				pure = pure && (f.Pure || f.Library && f.Intrinsic != "" && f.Decl.Result != syntax.NoType)
 			}
 		}
 		return pure
@@ -303,4 +304,38 @@ func (s *Script) HasProbes() bool {
 		}
 	}
 	return false
+}
+
+// Lost lists the user's probes that were not elaborated: their points depend on what is
+// not known here, are missing on the target, or were not understood. What they do, nobody
+// knows.
+func (s *Script) Lost() []*syntax.ProbeDecl {
+	have := map[*syntax.ProbeDecl]bool{}
+	probes := s.Program.Probes
+	if t := s.Program.Tools; t != nil {
+		probes = t.Probes
+	}
+	for _, p := range probes {
+		have[p.Decl] = true
+	}
+	var out []*syntax.ProbeDecl
+	for _, f := range s.Files {
+		for _, d := range f.Decls {
+			if p, ok := d.(*syntax.ProbeDecl); ok && !have[p] {
+				out = append(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// Guessed reports whether names may come from what was not understood: a macro that is
+// missing, a probe that was not elaborated.
+func (s *Script) Guessed() bool {
+	for i := range s.Program.Diags {
+		if s.Program.Diags[i].Code == "E0017" {
+			return true
+		}
+	}
+	return len(s.Lost()) > 0
 }

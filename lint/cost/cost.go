@@ -105,8 +105,12 @@ const most = 1 << 40
 func (e *estimator) body(b *lint.Body) int64 {
 	var n int64 = 100 // of the carrier
 	for _, bl := range b.Blocks {
-		if bl != nil {
+		switch {
+		case bl == nil:
+		case b.Own(bl) || b.Func != nil:
 			n += e.node(b, bl)
+		default:
+			n += 300 // of an alias mostly nothing is left but what the handler uses
 		}
 	}
 	return min(n, most)

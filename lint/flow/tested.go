@@ -198,7 +198,10 @@ func (t *Tested) learn(x syntax.Expr, truth bool, s *intsets.Sparse) {
 		if v, ok := t.g.Body.Int(x.X); ok && nonzeroIf(mirror(x.Op), v, truth) {
 			t.gen(x.Y, s)
 		}
-		// x > y with y a count is as good as x > 0; more is not tried.
+		// "@count(x) >= least": who compares a count has thought of none.
+		if c, ok := x.X.(*syntax.StatOp); ok && c.Op == syntax.StatCount && (x.Op == syntax.Ge || x.Op == syntax.Gt) && truth {
+			t.gen(x.X, s)
+		}
 	case *syntax.AssignExpr:
 		if truth && x.Op == syntax.Assign {
 			t.gen(x.L, s)

@@ -43,7 +43,7 @@ func run(p *lint.Pass) (any, error) {
 			seen := map[string]syntax.Point{}
 			for _, pt := range list {
 				q, ok := pt.(*syntax.ProbePoint)
-				if !ok || q.Cond != nil {
+				if !ok || q.Cond != nil || len(q.Components) == 1 && q.Components[0].Name == "never" {
 					continue
 				}
 				bare := *q

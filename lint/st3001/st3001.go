@@ -50,7 +50,7 @@ probe syscall.read.return {
 })
 
 func run(p *lint.Pass) (any, error) {
-	if p.Broken() {
+	if p.Broken() || p.Guessed() {
 		return nil, nil
 	}
 	for _, m := range p.ResultOf[mapuse.Maps].([]*mapuse.Map) {

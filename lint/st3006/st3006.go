@@ -42,7 +42,7 @@ probe end {
 })
 
 func run(p *lint.Pass) (any, error) {
-	if p.Broken() {
+	if p.Broken() || p.Guessed() {
 		return nil, nil
 	}
 next:

@@ -45,6 +45,9 @@ func run(p *lint.Pass) (any, error) {
 				continue // what others lead to is told at the first of them
 			}
 			s := b.Stmts[0]
+			if decided(g.Body, s) {
+				continue // that is the condition's fault, which ST4004 tells
+			}
 			if _, null := s.(*syntax.NullStmt); null || !g.Body.Own(s) {
 				continue
 			}
@@ -54,4 +57,29 @@ func run(p *lint.Pass) (any, error) {
 		}
 	}
 	return nil, nil
+}
+
+// decided reports whether a statement is the branch of an "if" whose condition is known.
+func decided(b *lint.Body, s syntax.Stmt) bool {
+	found := false
+	for _, bl := range b.Blocks {
+		if bl == nil {
+			continue
+		}
+		syntax.Inspect(bl, func(n syntax.Node) bool {
+			i, ok := n.(*syntax.IfStmt)
+			if !ok {
+				return !found
+			}
+			if _, known := b.Truth(i.Cond); known {
+				for _, branch := range []syntax.Stmt{i.Then, i.Else} {
+					if branch != nil && branch.File() == s.File() && s.First() >= branch.First() && s.Last() <= branch.Last() {
+						found = true
+					}
+				}
+			}
+			return !found
+		})
+	}
+	return found
 }

@@ -88,7 +88,35 @@ func constants(p *lint.Pass) map[*sema.Global]bool {
 	for _, g := range p.Program.Globals {
 		// Arguments give values that nobody knows here.
 		_, arg := g.Decl.Init.(*syntax.ScriptArg)
-		out[g] = g.HasInit && !g.Written && (g.InitInt != 0 || arg)
+		out[g] = g.HasInit && (g.InitInt != 0 || arg) || !g.HasInit
+	}
+	// Of one that is set, all values have to be such, and one has to be there from the
+	// beginning.
+	begins := map[*sema.Global]bool{}
+	for _, b := range p.Bodies() {
+		b.Walk(func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.AssignExpr:
+				g := b.Global(n.L)
+				v, known := b.Int(n.R)
+				if g == nil {
+					return true
+				}
+				if n.Op != syntax.Assign || !known || v == 0 {
+					out[g] = false
+				} else if b.Probe != nil && b.Probe.Family == sema.FamBegin {
+					begins[g] = true
+				}
+			case *syntax.IncDec:
+				if g := b.Global(n.X); g != nil {
+					out[g] = false
+				}
+			}
+			return true
+		})
+	}
+	for g, ok := range out {
+		out[g] = ok && (g.HasInit || begins[g])
 	}
 	return out
 }

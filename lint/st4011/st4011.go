@@ -32,7 +32,7 @@ probe begin {
 })
 
 func run(p *lint.Pass) (any, error) {
-	if p.Broken() || p.Program.Unresolved || p.Tapset {
+	if p.Broken() || p.Program.Unresolved || p.Tapset || p.Guessed() {
 		return nil, nil
 	}
 	var first *sema.Probe

@@ -35,7 +35,7 @@ probe begin {
 	},
 	Adopts: []diag.Code{"E1509"},
 	Adopt: func(p *lint.Pass, d *diag.Diagnostic) bool {
-		if p.Tapset || !p.HasProbes() {
+		if p.Tapset || !p.HasProbes() || p.Guessed() {
 			d.Message = ""
 			return true
 		}

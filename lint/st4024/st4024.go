@@ -45,17 +45,20 @@ func run(p *lint.Pass) (any, error) {
 		return nil, nil
 	}
 	works := map[*syntax.ProbeDecl]bool{}
+	live := map[*syntax.ProbeDecl]bool{}
 	for _, b := range p.Bodies() {
-		if b.Probe != nil && effect(&b) {
-			for _, pr := range b.Probes {
-				works[pr.Decl] = true
-			}
+		for _, pr := range b.Probes {
+			live[pr.Decl] = true
+			works[pr.Decl] = works[pr.Decl] || effect(&b)
 		}
+	}
+	for _, d := range p.Lost() {
+		works[d] = true // nobody knows
 	}
 	for _, f := range p.Files {
 		for _, decl := range f.Decls {
 			d, ok := decl.(*syntax.ProbeDecl)
-			if !ok || works[d] || d.Body == nil || len(d.Points) == 0 || !code(d.Body) {
+			if !ok || works[d] || !live[d] && !elided(p, d) || d.Body == nil || len(d.Points) == 0 || !code(d.Body) {
 				continue
 			}
 			p.Reportf(d.Points[0], "the handler prints nothing and changes no global, so it is left out")
@@ -104,4 +107,14 @@ func effect(b *lint.Body) bool {
 func outside(b *lint.Body, x syntax.Expr) bool {
 	_, local := b.Object(x).(*sema.Local)
 	return !local
+}
+
+// elided reports whether elaboration has left a probe out for lack of effect.
+func elided(p *lint.Pass, d *syntax.ProbeDecl) bool {
+	for i := range p.Program.Diags {
+		if x := &p.Program.Diags[i]; x.Code == "E1504" && p.DeclAt(x.Range.Start) == syntax.Decl(d) {
+			return true
+		}
+	}
+	return false
 }

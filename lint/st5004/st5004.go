@@ -36,7 +36,7 @@ probe end {
 })
 
 func run(p *lint.Pass) (any, error) {
-	if p.Broken() {
+	if p.Broken() || p.Guessed() {
 		return nil, nil
 	}
 	for _, g := range p.Program.Globals {

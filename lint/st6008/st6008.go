@@ -14,10 +14,10 @@ var Analyzer = lint.Rule(&lint.Analyzer{
 	Doc: &lint.Doc{
 		Title:    "handler costs more than the budget",
 		Severity: diag.Warning,
-		Options:  []lint.Option{{Name: "instructions", Default: int64(50000), Text: "the budget of one run of a handler of events"}},
+		Options:  []lint.Option{{Name: "instructions", Default: int64(1000000), Text: "the budget of one run of a handler of events"}},
 		Why: `
-A handler runs on the CPU of what it probes, which waits for it. 50,000 instructions are some 15 microseconds: on a system
-call that takes two, the service became as slow as the script, and the script was blamed for the outage that it was to
+A handler runs on the CPU of what it probes, which waits for it. A million instructions are some 300 microseconds: on a
+system call that takes two, the service became as slow as the script, and the script was blamed for the outage that it was to
 explain. The estimate counts loops as often as they may run.`,
 		Before: `
 global names

@@ -2,6 +2,8 @@
 package st7001
 
 import (
+	"strings"
+
 	"stapkit/diag"
 	"stapkit/lint"
 	"stapkit/sema"
@@ -58,7 +60,7 @@ func run(p *lint.Pass) (any, error) {
 					p.Report(d)
 				}
 			}
-			if name := fn.Name.Name; !p.Tapset && !fn.Private && !seen[name] && len(library.FuncFiles(name)) > 0 {
+			if name := fn.Name.Name; !p.Tapset && !fn.Private && !seen[name] && !strings.HasSuffix(name, "_filter_key") && len(library.FuncFiles(name)) > 0 {
 				seen[name] = true
 				p.Reportf(fn.Name, "function '%s' hides the one of the library", name)
 			}

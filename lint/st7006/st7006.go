@@ -43,8 +43,6 @@ var obsolete = map[string]replacement{
 	"sprint_stack":   {"sprint_syms", true, "its text is cut"},
 	"sprint_ustack":  {"sprint_usyms", true, "its text is cut"},
 	"task_backtrace": {"sprint_backtrace()", false, "it was deprecated in SystemTap 1.6"},
-	"returnval":      {"$return", false, "it reads a register whatever the function returns"},
-	"returnstr":      {"$return", false, "it reads a register whatever the function returns"},
 	"probefunc":      {"ppfunc", true, "ppfunc() tells the function of every kind of probe"},
 }
 
