@@ -43,7 +43,8 @@ import (
 	"stapkit/syntax"
 )
 
-var update = flag.Bool("update", false, "rewrite the suppressed and fixed scripts of archives")
+// Update is the flag -update: golden files are rewritten.
+var Update = flag.Bool("update", false, "rewrite golden files")
 
 // setup is what the comment of an archive says.
 type setup struct {
@@ -284,7 +285,7 @@ func archive(t *testing.T, a *lint.Analyzer, file string, seen *tally) {
 			}
 		})
 	}
-	if *update {
+	if *Update {
 		out := &txtar.Archive{Comment: ar.Comment}
 		for _, f := range order {
 			out.Files = append(out.Files, f)

@@ -13,6 +13,7 @@ import (
 	"stapkit/internal/corpus"
 	"stapkit/lint"
 	"stapkit/lint/check"
+	"stapkit/lint/linttest"
 	"stapkit/lint/registry"
 )
 
@@ -32,13 +33,17 @@ func examples(t *testing.T) (list []found, others map[string]int) {
 		t.Skip("the package systemtap-doc is not installed")
 	}
 	others = map[string]int{}
-	envs := map[bool]*check.Env{}
-	for _, guru := range []bool{false, true} {
-		e, err := check.NewEnv(check.EnvOptions{Guru: guru})
-		if err != nil {
-			t.Fatal(err)
+	envs := map[string]*check.Env{}
+	env := func(guru bool, includes []string) *check.Env {
+		key := fmt.Sprint(guru, includes)
+		if envs[key] == nil {
+			e, err := check.NewEnv(check.EnvOptions{Guru: guru, Includes: includes})
+			if err != nil {
+				t.Fatal(err)
+			}
+			envs[key] = e
 		}
-		envs[guru] = e
+		return envs[key]
 	}
 	var names []string
 	err := filepath.WalkDir(corpus.ExamplesDir, func(p string, d os.DirEntry, err error) error {
@@ -58,12 +63,16 @@ func examples(t *testing.T) (list []found, others map[string]int) {
 		}
 		meta, _ := os.ReadFile(strings.TrimSuffix(name, ".stp") + ".meta")
 		guru := bytesGuru(text)
+		var includes []string
 		if m := testCheck.FindSubmatch(meta); m != nil {
 			guru = guru || regexp.MustCompile(`\s-[a-zA-Z]*g`).Match(m[1])
+			if dir := regexp.MustCompile(`-I *(\S+)`).FindSubmatch(m[1]); dir != nil {
+				includes = append(includes, filepath.Join(filepath.Dir(name), string(dir[1])))
+			}
 		}
 		rel, _ := filepath.Rel(corpus.ExamplesDir, name)
 		tapset := strings.Contains(rel, "tapset")
-		s := envs[guru].Script(check.Input{Name: rel, Text: text, Guru: guru, Tapset: tapset, Command: "true"})
+		s := env(guru, includes).Script(check.Input{Name: rel, Text: text, Guru: guru, Tapset: tapset, Command: "true"})
 		res, err := lint.Run(s, registry.All(), lint.Settings{})
 		if err != nil {
 			t.Fatalf("%s: %v", rel, err)
@@ -113,3 +122,116 @@ func TestDumpFindings(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// verdicts are what was found of each finding: "true", or "false" and why.
+const verdicts = "testdata/verdicts.txt"
+
+// document is where the table of verdicts is.
+const document = "../../docs/lint/precision.md"
+
+// TestPrecision holds the findings in the examples against the verdicts: each has one,
+// fewer than 5 % are false, and docs/lint/precision.md has the table. With -update new
+// findings are added as "unjudged", which is for a person to change, and the table is
+// written.
+func TestPrecision(t *testing.T) {
+	list, _ := examples(t)
+	data, err := os.ReadFile(verdicts)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	known := map[string][]string{} // by finding
+	for line := range strings.Lines(string(data)) {
+		line = strings.TrimRight(line, "\n")
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		f := strings.SplitN(line, "\t", 4)
+		if len(f) != 4 {
+			t.Fatalf("%s: %q has no four parts", verdicts, line)
+		}
+		key := f[0] + "\t" + f[1] + "\t" + f[3]
+		known[key] = append(known[key], f[2])
+	}
+	type tally struct{ all, wrong int }
+	rules := map[string]*tally{}
+	total := tally{}
+	var out, reasons strings.Builder
+	sort.SliceStable(list, func(i, j int) bool { return list[i].rule < list[j].rule })
+	for _, d := range list {
+		key := d.rule + "\t" + d.file + "\t" + d.message
+		verdict := "unjudged"
+		if v := known[key]; len(v) > 0 {
+			verdict = v[0]
+			known[key] = v[1:]
+		}
+		fmt.Fprintf(&out, "%s\t%s\t%s\t%s\n", d.rule, d.file, verdict, d.message)
+		if rules[d.rule] == nil {
+			rules[d.rule] = &tally{}
+		}
+		rules[d.rule].all++
+		total.all++
+		switch {
+		case verdict == "true":
+		case strings.HasPrefix(verdict, "false: "):
+			rules[d.rule].wrong++
+			total.wrong++
+			fmt.Fprintf(&reasons, "- %s, %s: %s. %s.\n", d.rule, d.file, d.message, strings.TrimPrefix(verdict, "false: "))
+		case !*linttest.Update:
+			t.Errorf("%s %s: %s: not judged", d.rule, d.file, d.message)
+		}
+	}
+	for key, left := range known {
+		if len(left) > 0 && !*linttest.Update {
+			t.Errorf("judged and not found any more: %s", key)
+		}
+	}
+	if total.wrong*20 >= total.all {
+		t.Errorf("%d of %d findings are false: 5 %% or more", total.wrong, total.all)
+	}
+	var doc strings.Builder
+	fmt.Fprintf(&doc, precisionHead, total.all, total.all-total.wrong, total.wrong, 100*float64(total.wrong)/float64(total.all))
+	names := make([]string, 0, len(rules))
+	for n := range rules {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		fmt.Fprintf(&doc, "| [%[1]s](../errors/%[1]s.md) | %s | %d | %d | %d |\n", n, lint.Lookup(n).Doc.Title, rules[n].all, rules[n].all-rules[n].wrong, rules[n].wrong)
+	}
+	fmt.Fprintf(&doc, "| all | | %d | %d | %d |\n", total.all, total.all-total.wrong, total.wrong)
+	doc.WriteString("\n## The false ones\n\n" + reasons.String())
+	if *linttest.Update {
+		for name, text := range map[string]string{verdicts: verdictHead + out.String(), document: doc.String()} {
+			if err := os.WriteFile(name, []byte(text), 0o666); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return
+	}
+	if have, err := os.ReadFile(document); err != nil || string(have) != doc.String() {
+		t.Errorf("%s is stale (-update writes it): %v", document, err)
+	}
+}
+
+const verdictHead = `# Findings in the examples of systemtap-doc, each with what a person found when looking at
+# the script: "true", or "false: " and why. Columns: rule, place, verdict, message.
+`
+
+const precisionHead = `# How right the linter is
+
+Written by go test ./lint/registry -run TestPrecision -update; do not edit.
+
+The linter was run, without a target, over the 201 example scripts that come with SystemTap
+(Debian's systemtap-doc), each with the options of its test. Every finding was looked at in
+its script. A finding is true when what it says of the script holds, whether or not its
+author would change anything; false when it does not hold, or when the library that it
+blames is ours and lacks what SystemTap's has. The verdicts are in
+[verdicts.txt](../../lint/registry/testdata/verdicts.txt), and a test holds them against
+the findings of every change, in both directions.
+
+%d findings: %d true, %d false, which are %.1f %%. What the parser and elaboration report
+under their own codes is not counted.
+
+| rule | | findings | true | false |
+|---|---|---|---|---|
+`

@@ -81,6 +81,7 @@ import (
 	"stapkit/lint/st6008"
 	"stapkit/lint/st6009"
 	"stapkit/lint/st6010"
+	"stapkit/lint/st6011"
 	"stapkit/lint/st6012"
 	"stapkit/lint/st7001"
 	"stapkit/lint/st7002"
@@ -172,6 +173,7 @@ var rules = []*lint.Analyzer{
 	st6008.Analyzer,
 	st6009.Analyzer,
 	st6010.Analyzer,
+	st6011.Analyzer,
 	st6012.Analyzer,
 	st7001.Analyzer,
 	st7002.Analyzer,

@@ -83,6 +83,7 @@ import (
 	"stapkit/lint/st6008"
 	"stapkit/lint/st6009"
 	"stapkit/lint/st6010"
+	"stapkit/lint/st6011"
 	"stapkit/lint/st6012"
 	"stapkit/lint/st7001"
 	"stapkit/lint/st7002"
@@ -248,6 +249,8 @@ func TestST6008(t *testing.T) { linttest.Run(t, st6008.Analyzer, "../st6008") }
 func TestST6009(t *testing.T) { linttest.Run(t, st6009.Analyzer, "../st6009") }
 
 func TestST6010(t *testing.T) { linttest.Run(t, st6010.Analyzer, "../st6010") }
+
+func TestST6011(t *testing.T) { linttest.Run(t, st6011.Analyzer, "../st6011") }
 
 func TestST6012(t *testing.T) { linttest.Run(t, st6012.Analyzer, "../st6012") }
 

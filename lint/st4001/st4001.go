@@ -2,6 +2,8 @@
 package st4001
 
 import (
+	"regexp"
+
 	"stapkit/diag"
 	"stapkit/lint"
 )
@@ -32,9 +34,13 @@ probe begin {
 	},
 	Adopts: []diag.Code{"E1501"},
 	Adopt: func(p *lint.Pass, d *diag.Diagnostic) bool {
-		if p.Guessed() {
+		if p.Guessed() || argument.MatchString(d.Message) {
 			d.Message = "" // what was not understood may assign it
 		}
 		return true
 	},
 })
+
+// argument matches the names that script arguments have in the library: which are set
+// depends on the command line.
+var argument = regexp.MustCompile(`'argv_[0-9]+'`)

@@ -38,13 +38,27 @@ probe timer.ms(10) {
 })
 
 func run(p *lint.Pass) (any, error) {
-	for _, g := range p.ResultOf[flow.Graphs].([]*flow.Graph) {
+	graphs := p.ResultOf[flow.Graphs].([]*flow.Graph)
+	// Aliases make several bodies of one handler: what one of them reaches is reached.
+	reached := map[syntax.Stmt]bool{}
+	for _, g := range graphs {
+		reach := g.Reachable()
+		for _, b := range g.Blocks {
+			for _, s := range b.Stmts {
+				reached[s] = reached[s] || reach[b.Index]
+			}
+		}
+	}
+	for _, g := range graphs {
 		reach := g.Reachable()
 		for _, b := range g.Blocks {
 			if reach[b.Index] || len(b.Preds) > 0 || len(b.Stmts) == 0 {
 				continue // what others lead to is told at the first of them
 			}
 			s := b.Stmts[0]
+			if reached[s] {
+				continue
+			}
 			if decided(g.Body, s) {
 				continue // that is the condition's fault, which ST4004 tells
 			}

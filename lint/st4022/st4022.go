@@ -4,6 +4,7 @@ package st4022
 import (
 	"stapkit/diag"
 	"stapkit/lint"
+	"stapkit/syntax"
 )
 
 // Analyzer is the rule.
@@ -40,8 +41,25 @@ probe begin {
 			return true
 		}
 		if decl := p.DeclAt(d.Range.Start); decl != nil {
+			if f, ok := decl.(*syntax.FuncDecl); ok && mentioned(p, f.Name) {
+				d.Message = "" // in code that is not in use on this target, or not understood
+				return true
+			}
 			d.Fixes = p.Remove("remove the function", false, decl)
 		}
 		return true
 	},
 })
+
+// mentioned reports whether a name stands anywhere else in the text.
+func mentioned(p *lint.Pass, name *syntax.Ident) bool {
+	n := 0
+	for _, f := range p.Files {
+		for i := range f.Raw {
+			if f.Raw[i].Kind == syntax.Name && f.RawText(i) == name.Name {
+				n++
+			}
+		}
+	}
+	return n > 1
+}

@@ -41,6 +41,7 @@ func run(p *lint.Pass) (any, error) {
 		print *syntax.PrintExpr
 	}
 	var found []one
+	screen := false
 	for _, b := range p.Bodies() {
 		var prints []*syntax.PrintExpr
 		loops := false
@@ -53,6 +54,9 @@ func run(p *lint.Pass) (any, error) {
 			case *syntax.ForeachStmt, *syntax.WhileStmt, *syntax.ForStmt:
 				loops = true
 			case *syntax.Call:
+				if n.Name != nil && (strings.HasPrefix(n.Name.Name, "ansi_") || strings.HasPrefix(n.Name.Name, "cursor_")) {
+					screen = true
+				}
 				if b.Library(n) == "" && !b.Pure(n) {
 					loops = true // a function that may print, too
 				}
@@ -61,6 +65,9 @@ func run(p *lint.Pass) (any, error) {
 			}
 			return true
 		})
+		if screen {
+			return nil, nil // a picture has no lines
+		}
 		for _, pr := range prints {
 			if endsOnly(pr) {
 				return nil, nil // something ends lines that others begin
