@@ -85,6 +85,7 @@ import (
 	_ "stapkit/lint/st6008"
 	_ "stapkit/lint/st6009"
 	_ "stapkit/lint/st6010"
+	_ "stapkit/lint/st6011"
 	_ "stapkit/lint/st6012"
 	_ "stapkit/lint/st7001"
 	_ "stapkit/lint/st7002"
