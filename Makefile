@@ -15,7 +15,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test debs guests debug-kernel examples generate lint clean
+.PHONY: all build test debs guests debug-kernel examples generate man lint clean
 all: build
 
 build:
@@ -59,6 +59,10 @@ debug-kernel:
 
 generate:
 	$(GO) generate ./...
+
+# The manual of the library for man(1).
+man:
+	$(GO) run ./internal/gen/tapsetdocs -man build/man/man3
 
 lint:
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \

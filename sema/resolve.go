@@ -652,7 +652,11 @@ func (b *bodyState) call(x *syntax.Call) {
 	}
 	candidates := b.e.functions(x.Name.Name, x.File())
 	if len(candidates) == 0 {
-		b.error(codeUnresolvedFunc, x.Name, "unresolved function %s%s", x.Name.Name, b.e.similarFuncs(x.Name.Name))
+		if r, ok := tapsets.Refused(x.Name.Name); ok {
+			b.error(codeUnresolvedFunc, x.Name, "the function %s is not there: %s", x.Name.Name, r.Why).help("there is %s", r.Instead)
+		} else {
+			b.error(codeUnresolvedFunc, x.Name, "unresolved function %s%s", x.Name.Name, b.e.similarFuncs(x.Name.Name))
+		}
 		return
 	}
 	for _, f := range candidates {

@@ -15,6 +15,7 @@ import (
 
 //go:generate go run stapkit/internal/gen/syscalls -aliases lib
 //go:generate go run stapkit/internal/gen/tapsets
+//go:generate go run stapkit/internal/gen/tapsetdocs ../docs
 
 //go:embed lib
 var lib embed.FS

@@ -8,8 +8,22 @@
 //	 * Description: text
 //	 */
 //
-// with "function" or "probe" in place of "sfunction", or "NAME() - summary" alone, and
-// plain comments directly before a declaration.
+// with "function" or "probe" in place of "sfunction"; what stapkit's own library writes,
+//
+//	/**
+//	 * NAME(param, …) - summary
+//	 * @param: text
+//	 *
+//	 * Value: text
+//	 * Context: text
+//	 * Example:
+//	 *     code
+//	 *
+//	 * text
+//	 */
+//
+// with the dotted name alone for a probe; and plain comments directly before a
+// declaration.
 package doc
 
 import (
@@ -23,8 +37,10 @@ import (
 // A Comment documents one declaration.
 type Comment struct {
 	// Kind is "function" or "probe" for a structured comment, "" for a plain one.
-	Kind    string
-	Name    string // as the comment gives it, "" for a plain one
+	Kind string
+	Name string // as the comment gives it, "" for a plain one
+	// Args are the names of the parameters behind the name, if it has them.
+	Args    []string
 	Summary string // one line
 	Params  []Param
 	// Sections are the parts with a title such as "Description", in order. Text in
@@ -40,7 +56,8 @@ type Section struct{ Title, Text string }
 
 var (
 	head    = regexp.MustCompile(`^(?:(s?function|s?probe)\s+)(\S+?)(?:\(\))?\s*(?:-+\s*(.*))?$`)
-	call    = regexp.MustCompile(`^(\w+)\([^()]*\)\s+-+\s+(.*)$`)
+	call    = regexp.MustCompile(`^(\w+)\(([^()]*)\)\s+-+\s+(.*)$`)
+	alias   = regexp.MustCompile(`^([a-z_]\w*(?:\.[\w*]+)*)\s+-+\s+(.*)$`)
 	param   = regexp.MustCompile(`^@(\w+|\.\.\.)\s*:\s*(.*)$`)
 	section = regexp.MustCompile(`^(Description|Context|Value|Return|Returns|Note|NOTE|Notes|Please note|Arguments|General syntax|Example|Examples|Warning)\s*:\s*(.*)$`)
 )
@@ -56,8 +73,17 @@ func Parse(text string) *Comment {
 		para = &c.Sections[len(c.Sections)-1].Text
 	}
 	started := false
+	code := false // within an example, whose lines stay as they are
 	for _, l := range lines {
 		t := strings.TrimSpace(l)
+		if code && (t == "" || strings.HasPrefix(l, "    ")) {
+			*para += strings.TrimPrefix(strings.TrimPrefix(l, " "), "    ") + "\n"
+			continue
+		}
+		if code {
+			*para = strings.TrimRight(*para, "\n")
+			code, para = false, nil
+		}
 		if !started && t == "" {
 			continue
 		}
@@ -70,7 +96,17 @@ func Parse(text string) *Comment {
 			}
 			// Stapkit's own library writes "NAME() - summary".
 			if m := call.FindStringSubmatch(t); m != nil && strings.HasPrefix(text, "/**") {
-				c.Kind, c.Name, c.Summary = "function", m[1], m[2]
+				c.Kind, c.Name, c.Summary = "function", m[1], m[3]
+				for _, a := range strings.Split(m[2], ",") {
+					if a = strings.TrimSpace(a); a != "" {
+						c.Args = append(c.Args, a)
+					}
+				}
+				para = &c.Summary
+				continue
+			}
+			if m := alias.FindStringSubmatch(t); m != nil && strings.HasPrefix(text, "/**") {
+				c.Kind, c.Name, c.Summary = "probe", m[1], m[2]
 				para = &c.Summary
 				continue
 			}
@@ -84,6 +120,7 @@ func Parse(text string) *Comment {
 		if m := section.FindStringSubmatch(t); m != nil && c.Kind != "" {
 			sec(m[1])
 			*para = m[2]
+			code = m[1] == "Example" && m[2] == ""
 			continue
 		}
 		if t == "" {
@@ -172,6 +209,10 @@ func (c *Comment) Markdown() string {
 		if s.Title != "" && s.Title != "Description" {
 			b.WriteString("**" + s.Title + "**: ")
 		}
+		if s.Title == "Example" && strings.Contains(s.Text, "{") {
+			b.WriteString("\n```systemtap\n" + s.Text + "\n```\n")
+			continue
+		}
 		b.WriteString(escape(s.Text) + "\n")
 	}
 	return strings.TrimLeft(b.String(), "\n")
@@ -220,6 +261,10 @@ func (d *File) Of(decl syntax.Decl) *Comment {
 	switch n := decl.(type) {
 	case *syntax.FuncDecl:
 		if n.Name != nil {
+			// Overloads have comments of their own.
+			if c := d.structured(n); c != nil && c.Kind == "function" && c.Name == n.Name.Name {
+				return c
+			}
 			if c := d.Function(n.Name.Name); c != nil {
 				return c
 			}
@@ -232,6 +277,54 @@ func (d *File) Of(decl syntax.Decl) *Comment {
 		}
 	}
 	return d.Before(decl)
+}
+
+// structured gives the structured comment that stands last before a node.
+func (d *File) structured(n syntax.Node) *Comment {
+	list := d.f.LeadingComments(n)
+	if len(list) == 0 {
+		return nil
+	}
+	if text := d.f.RawText(list[len(list)-1]); strings.HasPrefix(text, "/**") {
+		return Parse(text)
+	}
+	return nil
+}
+
+// Section gives the text of a section, "" if there is none.
+func (c *Comment) Section(title string) string {
+	for _, s := range c.Sections {
+		if s.Title == title {
+			return s.Text
+		}
+	}
+	return ""
+}
+
+// A Group is what a library file says of all that it declares, in the comment at its
+// beginning: a title, text, and the sections Context and Example, which count for
+// declarations that have none of their own.
+type Group struct{ Title, Text, Context, Example string }
+
+// Group reads that comment, which is written with "//".
+func (d *File) Group() Group {
+	var lines []string
+	for i := range d.f.Raw {
+		if d.f.Raw[i].Kind != syntax.Comment {
+			break
+		}
+		text := d.f.RawText(i)
+		if !strings.HasPrefix(text, "//") || i > 0 && d.f.Raw[i].Off > d.f.Raw[i-1].End+1 {
+			break
+		}
+		lines = append(lines, strings.TrimLeft(text, "/"))
+	}
+	if len(lines) == 0 {
+		return Group{}
+	}
+	// Read as a structured comment, whose summary ends at an empty line.
+	c := Parse("/**\n * function GROUP - " + strings.TrimSpace(lines[0]) + "\n *" + strings.Join(lines[1:], "\n *") + "\n */")
+	return Group{Title: strings.TrimSuffix(c.Summary, "."), Text: c.Section(""), Context: c.Section("Context"), Example: c.Section("Example")}
 }
 
 // Before gives the comments directly before a node, nil if there are none or if they
