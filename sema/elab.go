@@ -2,6 +2,7 @@ package sema
 
 import (
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -405,7 +406,11 @@ func (e *elab) reportFail(f *fail) {
 	if node == nil {
 		return
 	}
-	b := e.at(f.code, node, "%s", f.text()).help("%s", f.help)
+	text := f.text()
+	if f.code == codeNoMatch && f.help == "" && text == "no match" && len(f.chain) > 0 {
+		f.help = listingOf(f.chain[0])
+	}
+	b := e.at(f.code, node, "%s", text).help("%s", f.help)
 	for i, pp := range f.chain {
 		if i == 0 && f.node == nil {
 			continue
@@ -413,6 +418,21 @@ func (e *elab) reportFail(f *fail) {
 		b.related(pp, "while resolving probe point")
 	}
 	b.emit()
+}
+
+// lastName is the last string argument of a probe point.
+var lastName = regexp.MustCompile(`\("((?:[^"\\]|\\.)*)"\)([^"]*)$`)
+
+// listingOf tells how to see what there is where a point names something that there
+// is not, "" where that is clear.
+func listingOf(pp *syntax.ProbePoint) string {
+	point := strings.TrimRight(syntax.PointString(pp), "?!")
+	point, _, _ = strings.Cut(point, " if (")
+	m := lastName.FindStringSubmatchIndex(point)
+	if m == nil || point[m[2]:m[3]] == "*" {
+		return ""
+	}
+	return "to see what there is: stap -l '" + point[:m[2]] + "*" + point[m[3]:] + "'"
 }
 
 // builder makes a diagnostic.

@@ -484,9 +484,9 @@ var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 		p := r.symbolProbe(in, FamFunction, text, s)
 		p.Carriers[0].Reason = "the script asks for a kprobe"
 		if p.Return {
-			p.Carriers = append(p.Carriers, Carrier{Kind: "kretprobe_multi", Target: s.Name, Module: s.Module, Needs: []string{"kprobe_multi"}})
+			p.Carriers = append(p.Carriers, Carrier{Kind: "kretprobe_multi", Target: s.Name, Module: s.Module, Needs: []string{"kprobe_multi"}, Reason: "one attachment for all functions"})
 		} else {
-			p.Carriers = append(p.Carriers, Carrier{Kind: "kprobe_multi", Target: s.Name, Module: s.Module, Needs: []string{"kprobe_multi"}})
+			p.Carriers = append(p.Carriers, Carrier{Kind: "kprobe_multi", Target: s.Name, Module: s.Module, Needs: []string{"kprobe_multi"}, Reason: "one attachment for all functions"})
 		}
 		p.ctx = &context{what: "a kprobe, which takes arguments by int_arg(n) and pointer_arg(n)", module: s.Module}
 		return p
@@ -522,7 +522,8 @@ var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 			return r.open(FamFunction, in, "function "+name), nil
 		}
 		for _, f := range funcs {
-			if symErr != nil {
+			// The table of an installed kernel has no modules.
+			if symErr != nil || f.Module != "" {
 				add(sym.Symbol{Name: f.Name, Module: f.Module, Type: 't'})
 			}
 		}

@@ -115,7 +115,8 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	case c.arg == numArg:
 		w.pid = int(c.num)
 		if f := open("/proc/" + strconv.Itoa(w.pid) + "/exe"); f != nil {
-			return nil, failf(codeNoMatch, nil, "no match: there is no process %d, or its program cannot be read", w.pid)
+			return nil, failf(codeNoMatch, nil, "no match: there is no process %d, or its program cannot be read", w.pid).
+				withHelp(`process("/path/to/program") means all processes of a program`)
 		}
 	case c.arg == noArg || c.str == "":
 		if r.e.opt.Command == "" && r.e.opt.PID == 0 {
@@ -170,7 +171,8 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	if len(w.files) == 0 {
 		more, f := r.paths(lib.str)
 		if f != nil {
-			return nil, failf(codeNoMatch, nil, "no match: %s loads no library %q", main.path, lib.str)
+			return nil, failf(codeNoMatch, nil, "no match: %s loads no library %q", main.path, lib.str).
+				suggesting("it loads", func() []string { return paths }).withHelp(`process("/path/to/library") probes a library in all programs`)
 		}
 		for _, p := range more {
 			if f := open(p); f != nil {
@@ -548,7 +550,11 @@ var famPlt = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar", func() []string { return ctype.Similar(pattern, names, 5) })
+		fl := failf(codeNoMatch, nil, "no match").suggesting("similar", func() []string { return ctype.Similar(pattern, names, 5) })
+		if len(names) == 0 {
+			fl.help = w.files[0].path + " has no PLT: it calls libraries directly, or is static"
+		}
+		return nil, fl
 	}
 	return out, nil
 }}

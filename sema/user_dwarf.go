@@ -257,10 +257,46 @@ func (r *resolver) debugFunctions(in *request, c *code, spec *funcSpec, inlined 
 			out = append(out, p)
 		}
 	}
-	if len(out) == 0 {
+	if len(out) > 0 {
+		return out, nil
+	}
+	if failed != nil {
 		return nil, failed // of several places, some may be out of reach
 	}
-	return out, nil
+	// What was asked for of a function that is there.
+	name := spec.name
+	own := instances(c.data, &funcSpec{name: spec.name, file: spec.file}, false, true)
+	switch label := in.arg("label"); {
+	case len(own) == 0:
+	case in.has("inline"):
+		return nil, failf(codeNoMatch, nil, "no match: %s is inlined nowhere", name).withHelp("without .inline its own code is probed")
+	case label != nil:
+		var labels []string
+		for _, i := range own {
+			for _, l := range i.Labels() {
+				labels = append(labels, l.Name)
+			}
+		}
+		f := failf(codeNoMatch, nil, "no match: %s has no such label", name)
+		if f.help = "it has none at all"; len(labels) > 0 {
+			f.help = "it has " + strings.Join(compact(labels), ", ")
+		}
+		return nil, f
+	case in.has("callee") || in.has("callees"):
+		var names []string
+		for _, i := range own {
+			names = append(names, i.Callees()...)
+		}
+		f := failf(codeNoMatch, nil, "no match: %s does not call it, as far as the compiler recorded calls", name)
+		if len(names) > 0 {
+			slices.Sort(names)
+			f.help = "it calls " + strings.Join(compact(names), ", ")
+		} else {
+			f.help = "compile with -O1 or more, which records calls"
+		}
+		return nil, f
+	}
+	return nil, nil
 }
 
 // debugFunction makes the probe of one function of a program.
