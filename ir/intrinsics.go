@@ -119,6 +119,10 @@ const (
 	// what the points of one handler differ in
 	IPointInt
 	IPointStr
+	// sets of numbers that the library keeps, of processes mostly
+	IMarked
+	IMark
+	IUnmark
 	numIntrinsics
 )
 
@@ -180,6 +184,9 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	ITraceText:  {Name: "trace_text", Args: []Kind{Str}, Result: Void, Where: InKernel | InLoader, Doc: "writes a line to the kernel's trace buffer"},
 	IPointInt:   {Name: "point_int", Args: []Kind{Int}, Result: Int, Where: InKernel, Stable: true, Doc: "number n (literal) of the running Point of the handler; made by the planner"},
 	IPointStr:   {Name: "point_str", Args: []Kind{Int}, Result: Str, Where: InKernel, Stable: true, Doc: "string n (literal) of the running Point of the handler, as wide as the longest; made by the planner"},
+	IMarked:     {Name: "marked", Args: []Kind{Int, Int}, Result: Int, Where: InKernel | InLoader, Doc: "whether the set (first argument) has the number. Sets are shared by all handlers, and need no lock"},
+	IMark:       {Name: "mark", Args: []Kind{Int, Int}, Result: Void, Where: InKernel | InLoader, Doc: "puts the number into the set; if there is no room, nothing happens"},
+	IUnmark:     {Name: "unmark", Args: []Kind{Int, Int}, Result: Void, Where: InKernel | InLoader, Doc: "takes the number out of the set"},
 	IIsReturn:   {Name: "is_return", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 in a return probe"},
 
 	// the loader, and what it is asked to do

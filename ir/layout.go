@@ -19,6 +19,7 @@ const (
 	MapStrings = ".data.str"    // data section: scalar Str and Deferred globals
 	MapStats   = "stap_stat"    // PERCPU_ARRAY, 1 element: scalar aggregates
 	MapRing    = "stap_ring"    // RINGBUF
+	MapMarks   = "stap_marks"   // HASH from {set, number} to 1, see IMark
 	MapConst   = ".rodata"      // data section, frozen by whoever loads the object: constant strings and tables
 )
 

@@ -75,6 +75,11 @@ func attachBreakpoint(s *session, rows []row) (io.Closer, error) {
 	if a.Write {
 		attr.Bp_type = onWrite
 	}
+	if a.Process != "" || a.PID != 0 || a.TargetSet {
+		// What the program does, not the kernel, which clears its variables
+		// when it starts, byte by byte.
+		attr.Bits |= unix.PerfBitExcludeKernel
+	}
 	l, err := openEvents(s, rows[0], &attr)
 	if errors.Is(err, unix.ENOSPC) {
 		return nil, fmt.Errorf("all debug registers of the processor are in use: %w", err)

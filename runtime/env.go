@@ -30,6 +30,8 @@ type env struct {
 	value   string // of a procfs probe
 	systems []string
 	region  []byte
+	of      *task              // for which the handler runs, nil: the loader
+	marks   map[[2]uint64]bool // sets, if no kernel handler has any
 }
 
 // flushAt is the size at which a handler's output is written although the
@@ -239,18 +241,23 @@ func (e *env) System(cmd string) error {
 func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, error) {
 	switch id {
 	case ir.IPid:
-		return interp.IntValue(int64(os.Getpid())), nil
+		return interp.IntValue(int64(e.self().pid)), nil
 	case ir.ITid:
-		return interp.IntValue(int64(os.Getpid())), nil
+		return interp.IntValue(int64(e.self().tid)), nil
 	case ir.IUid:
-		return interp.IntValue(int64(os.Getuid())), nil
+		return interp.IntValue(int64(e.self().uid)), nil
 	case ir.IGid:
-		return interp.IntValue(int64(os.Getgid())), nil
+		return interp.IntValue(int64(e.self().gid)), nil
 	case ir.IExecname:
-		return interp.StrValue(e.name), nil
+		return interp.StrValue(e.self().name), nil
+	case ir.IMarked, ir.IMark, ir.IUnmark:
+		return e.member(id, uint64(args[0].I), uint64(args[1].I))
 	case ir.ICpu:
 		return interp.IntValue(int64(currentCPU())), nil
 	case ir.ITask:
+		if e.of != nil {
+			return interp.Value{}, interp.NewError(ir.ErrNoContext, 0)
+		}
 		addr, err := e.peek.task()
 		if err != nil {
 			return interp.Value{}, interp.NewError(ir.ErrNoContext, 0)

@@ -552,8 +552,12 @@ func (s *session) running() error {
 		return err
 	}
 	defer tm.close()
+	old := s.residents()
 	if !s.blk.setState(ir.SessStarting, ir.SessRunning) {
 		return nil
+	}
+	if err := s.greet(old); err != nil {
+		return err
 	}
 	begin := clock(unix.CLOCK_MONOTONIC)
 	for i := range s.p.Probes {

@@ -57,13 +57,14 @@ type elab struct {
 	prog *Program
 	res  *resolver
 
-	units   map[*syntax.File]*unit
-	filters map[string]*syntax.Block // tests of processes, by text
-	globals map[string]*Global       // public
-	order   []*Global
-	funcs   map[string][]*Func // public ones of the files in use
-	pulled  map[string]bool    // function names looked up in the library
-	allFunc []*Func
+	units    map[*syntax.File]*unit
+	filters  map[string]*syntax.Block // tests of processes, by text
+	programs map[string]int           // sets of processes by the path of their program
+	globals  map[string]*Global       // public
+	order    []*Global
+	funcs    map[string][]*Func // public ones of the files in use
+	pulled   map[string]bool    // function names looked up in the library
+	allFunc  []*Func
 
 	probes  []*Probe
 	pending []func() // bodies to resolve

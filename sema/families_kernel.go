@@ -560,6 +560,12 @@ var famData = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 				return nil, needProcess()
 			}
 			c.Process, c.PID, c.TargetSet = r.e.opt.program(), r.e.opt.PID, true
+		} else if c.Process != "" {
+			paths, f := r.paths(c.Process)
+			if f != nil {
+				return nil, f
+			}
+			c.Process = realPath(paths[0])
 		}
 	}
 	if d.arg == numArg {

@@ -352,6 +352,8 @@ type Access struct {
 	Type   ctype.Type
 	Size   int // of the integer: 1, 2, 4, 8
 	Signed bool
+	// AtExit: of a system call's number, that the place is where calls return.
+	AtExit bool
 	Space  Space
 	// Module is the kernel module whose BTF has the types, Binary the user program.
 	Module, Binary string
@@ -485,6 +487,10 @@ type Probe struct {
 	Sufficient bool
 	// Member: one of the places that a pattern names. The kernel may refuse it.
 	Member bool
+	// Resident: the handler runs in the loader, for each process or thread that is
+	// there when the script starts. It is a companion of a probe that waits for new
+	// ones.
+	Resident bool
 
 	// ctx is what the place offers to target variables; makeCtx makes it on demand.
 	ctx     *context
@@ -506,7 +512,7 @@ func (p *Probe) InLoader() bool {
 	case FamBegin, FamEnd, FamError, FamNever, FamTimer, FamProcfs:
 		return true
 	}
-	return false
+	return p.Resident
 }
 
 // A Derivation is one step from a resolved point to the one in the script.

@@ -391,9 +391,11 @@ probe process("`+bin+`").begin, process.syscall { println(pid()) }`, opt)
 	var got []string
 	for _, pr := range p.Probes {
 		c := pr.Carriers[0]
-		got = append(got, c.Kind+" "+c.Symbol)
+		got = append(got, strings.TrimSpace(c.Kind+" "+c.Symbol+" "+strings.TrimPrefix(c.Target, bin)))
 	}
-	want := []string{"uprobe foo", "uretprobe foo", "tp_btf ", "tp_btf "}
+	// A process begins when it executes the program or comes from a copy of it, or is there.
+	want := []string{"uprobe foo", "uretprobe foo", "tp_btf  sched_process_exec",
+		"tp_btf  sys_exit", "", "tp_btf  sys_enter"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strconv"
 	"strings"
@@ -98,9 +100,7 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	c := in.comps[0]
 	w := &where{}
 	open := func(path string) *fail {
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			path = real
-		}
+		path = realPath(path)
 		f := b.file(path)
 		if f.err != nil {
 			if errors.Is(f.err, fs.ErrNotExist) {
@@ -122,10 +122,10 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 		if r.e.opt.Command == "" && r.e.opt.PID == 0 {
 			return nil, needProcess()
 		}
-		w.pid, w.targetSet = r.e.opt.PID, true
+		w.targetSet = true
 		path := r.e.opt.program()
 		if path == "" {
-			path = "/proc/" + strconv.Itoa(w.pid) + "/exe"
+			path = "/proc/" + strconv.Itoa(r.e.opt.PID) + "/exe"
 		} else if found, err := b.Search.Executable(path); err == nil {
 			path = found
 		}
@@ -184,6 +184,21 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	return w, nil
 }
 
+// buildID is the form of a build-id in hexadecimal: a name of this kind that is no
+// program means the program with it.
+var buildID = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
+
+// realPath is the absolute path of a file, links followed.
+func realPath(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path
+}
+
 // program is the program of the command line that -c gives: its first word.
 func (o *Options) program() string {
 	words := strings.Fields(o.Command)
@@ -217,6 +232,18 @@ func (r *resolver) paths(name string) ([]string, *fail) {
 		return nil, failf(codeNoMatch, nil, "no match: a pattern of programs needs their directory").withHelp("as in process(\"/usr/bin/%s\")", name)
 	}
 	p, err := s.Executable(name)
+	if err != nil && buildID.MatchString(name) {
+		var first []string
+		if cmd := r.e.opt.program(); cmd != "" {
+			if found, err := s.Executable(cmd); err == nil {
+				first = append(first, found)
+			}
+		}
+		if p, err := s.ByBuildID(name, first); err == nil {
+			return []string{p}, nil
+		}
+		return nil, failf(codeNoMatch, nil, "no match").withHelp("no program or library with build-id %s was found: in the build-id directories, among running processes, in $PATH and among libraries", name)
+	}
 	if err != nil {
 		return nil, failf(codeNoMatch, nil, "no match").withHelp("%v", err)
 	}
@@ -676,12 +703,10 @@ func (r *resolver) processFilter(in *request) (c Carrier, head string, f *fail) 
 	if f != nil {
 		return c, "", f
 	}
-	c.Process = paths[0]
-	if real, err := filepath.EvalSymlinks(paths[0]); err == nil {
-		c.Process = real
-	} else {
+	if _, err := os.Stat(paths[0]); err != nil {
 		return c, "", failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", paths[0])
 	}
+	c.Process = realPath(paths[0])
 	return c, fmt.Sprintf("process(%q)", c.Process), nil
 }
 
@@ -694,23 +719,46 @@ var famProcess = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 		return nil, f
 	}
 	what := strings.TrimPrefix(pointText(in.comps[1:]), ".")
-	p := in.make(FamProcess, head+"."+what)
-	p.Func, p.Binary = what, c.Process
-	c.Kind = "tp_btf"
+	point := func() *Probe {
+		p := in.make(FamProcess, head+"."+what)
+		p.Func, p.Binary = what, c.Process
+		p.ctx = &context{what: "process." + what, space: UserSpace, binary: c.Process}
+		return p
+	}
+	on := func(event, reason string) *Probe {
+		p := point()
+		c := c
+		c.Kind, c.Target, c.Reason = "tp_btf", event, reason
+		raw := c
+		raw.Kind = "raw_tp"
+		p.Carriers = []Carrier{c, raw}
+		return p
+	}
+	var out []*Probe
 	switch what {
 	case "begin":
-		c.Target, c.Reason = "sched_process_exec", "a process begins when it executes a program; the loader runs it once for each that is there already"
-	case "thread.begin":
-		c.Target, c.Reason = "task_newtask", "threads begin when they are created"
+		out = append(out, on("sched_process_exec", "a process begins when it executes a program, and when it comes back as a copy from the call that made it"))
 	case "end", "thread.end":
-		c.Target, c.Reason = "sched_process_exit", "the task ends"
+		return []*Probe{on("sched_process_exit", "the task ends")}, nil
 	}
-	raw := c
-	raw.Kind = "raw_tp"
-	p.Carriers = []Carrier{c, raw}
-	p.ctx = &context{what: "process." + what, space: UserSpace, binary: c.Process}
-	return []*Probe{p}, nil
+	// A new task is told of where it first runs: when it returns, with 0, from the
+	// call by which its creator made it.
+	born := on("sys_exit", "the new task returns from the call that made it; the loader tells of those that are there already")
+	for i, name := range []string{bornVar, bornCall} {
+		base := [...]BaseKind{BaseSyscallReturn, BaseSyscallNr}[i]
+		born.ctx.vars = append(born.ctx.vars, ctxVar{name: name, hidden: true, acc: Access{Base: base, AtExit: true, Size: 8, Signed: true}})
+	}
+	old := point()
+	old.Resident = true
+	old.Carriers = []Carrier{c}
+	return append(out, born, old), nil
 }}
+
+// The result and the number of the call that makes a task, for the filter.
+const (
+	bornVar  = "__born"
+	bornCall = "__call"
+)
 
 var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	if r.unknown(in) {

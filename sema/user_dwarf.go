@@ -4,7 +4,6 @@ import (
 	delf "debug/elf"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -604,9 +603,7 @@ func (e *elab) userType(path, name string) (ctype.Type, bool) {
 
 // userFile opens a program that a script names by its path.
 func (e *elab) userFile(path string) *userFile {
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
+	path = realPath(path)
 	f := e.opt.Binaries.file(path)
 	if f.err != nil {
 		return nil

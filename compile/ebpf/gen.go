@@ -259,6 +259,7 @@ func (g *generator) addMaps() {
 		add(object.Map{Name: ir.MapStats, Type: cebpf.PerCPUArray, KeySize: 4, ValueSize: uint32(g.statSize), MaxEntries: 1})
 	}
 	g.addUnwind()
+	g.addMarks()
 	if g.maps[ir.MapRing] {
 		add(object.Map{Name: ir.MapRing, Type: cebpf.RingBuf, MaxEntries: defaultRing})
 	}

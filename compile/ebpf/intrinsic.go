@@ -10,6 +10,8 @@ import (
 func (p *prog) intrinsicVoid(e *ir.Intrinsic) {
 	p.at(e.Site)
 	switch e.ID {
+	case ir.IMark, ir.IUnmark:
+		p.markMember(e)
 	case ir.IExit:
 		p.exitSession()
 	case ir.IAbort:
@@ -127,6 +129,9 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 	case ir.IKsym:
 		n, _ := literal(e.Args[0])
 		p.sessionWord(dst, p.g.p.KsymOff(int(n)))
+	case ir.IMarked:
+		p.markMember(e)
+		p.mov(dst, asm.R0)
 	case ir.IIsReturn:
 		p.imm(dst, b2i(p.h.Return))
 	case ir.ISignal:

@@ -185,7 +185,7 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 		if b.ctx == ir.CtxTracepoint {
 			return &ir.CtxField{Off: 8, Size: 8, Signed: true}, true
 		}
-		if b.ret {
+		if b.ret || acc.AtExit {
 			return saved(r.nr), true
 		}
 		return &ir.CtxArg{N: 1, Size: 8}, true

@@ -302,6 +302,19 @@ func (l *lowerer) probe(p *sema.Probe) {
 				a.Config = uint64(p.Umask)
 			}
 		}
+		if p.Resident {
+			if !l.runsInLoader(h) {
+				// It asks for what only the kernel knows: it is not told of
+				// tasks that are there already.
+				l.out.Handlers = l.out.Handlers[:h]
+				return
+			}
+			c := &p.Carriers[0]
+			a.Process, a.PID, a.TargetSet, a.Target = c.Process, c.PID, c.TargetSet, "process"
+			if p.Func == "thread.begin" {
+				a.Target = "thread"
+			}
+		}
 		row.Attach = []ir.Attach{a}
 		l.out.Probes = append(l.out.Probes, row)
 		return
@@ -348,6 +361,38 @@ func (l *lowerer) probe(p *sema.Probe) {
 // procfsUmask takes the files of procfs probes from all but their owner, as
 // SystemTap does.
 const procfsUmask = 0o066
+
+// runsInLoader reports whether nothing that a handler does needs the kernel.
+func (l *lowerer) runsInLoader(h int) bool {
+	ok := true
+	seen := map[int]bool{}
+	var expr func(x ir.Expr)
+	expr = func(x ir.Expr) {
+		switch x := x.(type) {
+		case *ir.CtxArg, *ir.CtxField:
+			ok = false
+		case *ir.Load:
+			ok = ok && x.Space == ir.KernelSpace
+		case *ir.Field:
+			ok = ok && x.Space == ir.KernelSpace
+		case *ir.MakeText:
+			if user, stack := x.Kind.IsStack(); stack || user {
+				ok = false
+			}
+		case *ir.Intrinsic:
+			ok = ok && ir.Intrinsics[x.ID].Where&ir.InLoader != 0
+		case *ir.Call:
+			for _, f := range x.Chain {
+				if !seen[f] {
+					seen[f] = true
+					ir.Walk(l.out.Funcs[f].Body, nil, expr)
+				}
+			}
+		}
+	}
+	l.out.Handlers[h].Walk(nil, expr)
+	return ok
+}
 
 // asksRegisters reports whether a handler wants the registers of the probed place,
 // which programs on the entry and return of functions are not given, or frames of

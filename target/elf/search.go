@@ -125,6 +125,58 @@ func (s *Search) fits(path string) bool {
 	return f.Close() == nil && ok
 }
 
+// ByBuildID finds the program or library with a build-id in hexadecimal: one of
+// first, else by the links of a distribution's build-id directories, else among the
+// programs that run, in the search path, and libraries. The error wraps
+// fs.ErrNotExist.
+func (s *Search) ByBuildID(id string, first []string) (string, error) {
+	if len(id) < 4 {
+		return "", fmt.Errorf("build-id %q: %w", id, fs.ErrNotExist)
+	}
+	has := func(path string) (string, bool) {
+		real, err := filepath.EvalSymlinks(path)
+		return real, err == nil && sameBuildID(real, id)
+	}
+	for _, p := range first {
+		if real, ok := has(p); ok {
+			return real, nil
+		}
+	}
+	for _, dir := range []string{"/usr/lib/debug/.build-id", "/usr/lib/.build-id"} {
+		if real, ok := has(s.path(filepath.Join(dir, id[:2], id[2:]))); ok {
+			return real, nil
+		}
+	}
+	if s.Root == "" {
+		// A pattern that is well-formed has no error.
+		running, _ := filepath.Glob("/proc/[0-9]*/exe")
+		for _, p := range running {
+			if real, ok := has(p); ok {
+				return real, nil
+			}
+		}
+	}
+	dirs := s.Path
+	if dirs == nil {
+		dirs = filepath.SplitList(os.Getenv("PATH"))
+	}
+	for _, d := range append(slices.Clone(dirs), s.libraryDirs()...) {
+		es, err := os.ReadDir(s.path(d))
+		if err != nil {
+			continue // in a list, but absent
+		}
+		for _, e := range es {
+			if e.IsDir() {
+				continue
+			}
+			if real, ok := has(s.path(filepath.Join(d, e.Name()))); ok {
+				return real, nil
+			}
+		}
+	}
+	return "", fmt.Errorf("build-id %s: %w", id, fs.ErrNotExist)
+}
+
 type cacheEntry struct{ name, path string }
 
 // ldCache reads the cache of the GNU dynamic linker (dl-cache.h of glibc): a
