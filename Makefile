@@ -3,6 +3,7 @@
 # make debug-kernel  a kernel's debug package for more of them: 300 MB, kept in the cache
 # make generate what go generate writes: the index of the library, docs/errors, …
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
+# make test-editors  real editors, and the protocol's own client, against staplsp
 # make lint     gofmt, go vet, staticcheck, stapfmt
 
 GO ?= go
@@ -11,7 +12,7 @@ export CGO_ENABLED = 0
 # What tests need beside Go: SystemTap's library and examples as a corpus to
 # read, a C compiler and SDT headers for programs to trace, and the tools whose
 # answers ours are held against.
-DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client qemu-system-x86 xz-utils
+DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client qemu-system-x86 xz-utils neovim
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
@@ -23,9 +24,17 @@ build:
 	$(foreach c,$(COMMANDS),$(GO) build -trimpath -ldflags='-s -w' -o bin/$(c) ./cmd/$(c) &&) true
 
 # Without a network there are no guests; their tests are then skipped.
-test: debs
+test: debs client
 	-@$(MAKE) --no-print-directory guests
 	$(GO) test -timeout 20m ./...
+
+test-editors: debs client
+	EDITS=5000 $(GO) test -count=1 -v ./internal/editors
+
+# The protocol's client library that a test uses; without a network or npm it is skipped.
+client:
+	-@if command -v npm >/dev/null; then \
+	  cd internal/editors/protocol && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund --silent; }; fi
 
 debs:
 	@missing=; \

@@ -103,7 +103,7 @@ func (s *server) lint(q *query.Snapshot) []diag.Diagnostic {
 	}
 	script := &lint.Script{Program: prog, Files: []*syntax.File{q.File}, Target: q.Env.Target, Tapset: q.Env.IsLibrary(q.Name)}
 	script.Explicit = q.Env.Target != nil && !q.Env.Target.IsRunning()
-	res, err := lint.Run(script, registry.All(), lint.Settings{})
+	res, err := lint.Run(script, registry.All(), s.envs.lintSettings(q.Name, q.Text))
 	if err != nil {
 		s.logf("lint: %v", err)
 		return prog.Diags

@@ -14,6 +14,8 @@ import (
 
 	protocol "github.com/tliron/glsp/protocol_3_16"
 
+	"stapkit/config"
+	"stapkit/lint"
 	"stapkit/query"
 	"stapkit/target"
 )
@@ -163,8 +165,7 @@ func (e *envs) config(name string, text []byte) (query.Config, string) {
 		c.Includes = append(c.Includes, e.inWorkspace(d, name))
 	}
 	if on(st.Trusted) {
-		e.project(&c, &spec, name)
-		shebang(&c, &spec, name, text)
+		e.project(&c, &spec, name, text)
 	}
 	return c, spec
 }
@@ -313,7 +314,7 @@ func (e *envs) fileChanged(name string) {
 		}
 	}
 	e.mu.Unlock()
-	if filepath.Base(name) == projectFile {
+	if filepath.Base(name) == config.ProjectFile {
 		e.forget()
 		changed = true
 	}
@@ -347,58 +348,57 @@ func (e *envs) targetList() []string {
 	return out
 }
 
-// projectFile is where a project says how its scripts are read.
-const projectFile = "stapkit.toml"
-
-// project adds what the stapkit.toml above a script says.
-func (e *envs) project(c *query.Config, spec *string, name string) {}
-
-// shebang adds the options of a script's first line.
-func shebang(c *query.Config, spec *string, name string, text []byte) {
-	line, _, _ := strings.Cut(string(text[:min(len(text), 4096)]), "\n")
-	if !strings.HasPrefix(line, "#!") {
-		return
-	}
-	words := strings.Fields(line[2:])
-	i := 0
-	for i < len(words) && !strings.HasPrefix(filepath.Base(words[i]), "stap") {
-		i++
-	}
-	for i++; i < len(words); i++ {
-		w := words[i]
-		value := func(short, long string) (string, bool) {
-			switch {
-			case w == short || w == long:
-				if i+1 < len(words) {
-					i++
-					return words[i], true
-				}
-			case strings.HasPrefix(w, long+"="):
-				return w[len(long)+1:], true
-			case len(w) > 2 && strings.HasPrefix(w, short) && !strings.HasPrefix(w, "--"):
-				return w[2:], true
-			}
-			return "", false
+// project adds what the stapkit.toml above a script says, or else its "#!" line. What
+// is wrong with the file is told once, and shown in it when it is open.
+func (e *envs) project(c *query.Config, spec *string, name string, text []byte) {
+	var sc config.Script
+	if filepath.IsAbs(name) {
+		var err error
+		if sc, _, err = config.ForScript(name, text); err != nil {
+			e.mu.Lock()
+			e.tell(protocol.MessageTypeWarning, err.Error())
+			e.mu.Unlock()
+			return
 		}
-		if v, ok := value("-I", "--include"); ok {
-			if !filepath.IsAbs(v) {
-				v = filepath.Join(filepath.Dir(name), v)
-			}
-			c.Includes = append(c.Includes, v)
-		} else if v, ok := value("-r", "--release"); ok {
-			if *spec == "" {
-				*spec = v
-			}
-		} else if v, ok := value("-c", "--command"); ok {
-			c.Command = strings.Trim(v, `'"`)
-		} else if v, ok := strings.CutPrefix(w, "--compatible="); ok {
-			c.Compatible = v
-		} else if v, ok := strings.CutPrefix(w, "--privilege="); ok {
-			c.Privilege = v
-		} else if w == "--guru" || strings.HasPrefix(w, "-") && !strings.HasPrefix(w, "--") && strings.Contains(w, "g") {
-			c.Guru = true
-		}
+	} else {
+		sc = config.Shebang(name, text)
 	}
+	if sc.HasArgs {
+		c.Args = sc.Args
+	}
+	c.Guru = c.Guru || sc.Guru
+	c.Includes = append(c.Includes, sc.Include...)
+	if sc.Compatible != "" {
+		c.Compatible = sc.Compatible
+	}
+	if sc.Privilege != "" {
+		c.Privilege = sc.Privilege
+	}
+	if sc.Command != "" {
+		c.Command = sc.Command
+	}
+	if len(sc.Targets) > 0 && *spec == "" {
+		t := sc.Targets[0]
+		if err := t.Check(); err != nil {
+			e.mu.Lock()
+			e.tell(protocol.MessageTypeWarning, err.Error())
+			e.mu.Unlock()
+			return
+		}
+		*spec = t.Spec
+	}
+}
+
+// lintSettings are those of the stapkit.toml above a script.
+func (e *envs) lintSettings(name string, text []byte) lint.Settings {
+	if !on(e.current().Trusted) || !filepath.IsAbs(name) {
+		return lint.Settings{}
+	}
+	_, p, err := config.ForScript(name, text)
+	if err != nil || p == nil {
+		return lint.Settings{}
+	}
+	return lint.FromConfig(p.Lint)
 }
 
 // begin shows that something takes its time; done ends it.

@@ -12,6 +12,7 @@ import (
 	"github.com/tliron/glsp"
 	protocol "github.com/tliron/glsp/protocol_3_16"
 
+	"stapkit/config"
 	"stapkit/diag"
 	"stapkit/tapsets"
 )
@@ -181,7 +182,7 @@ func (s *server) afterInitialize(ctx *glsp.Context, p *protocol.InitializedParam
 			params := protocol.RegistrationParams{Registrations: []protocol.Registration{{
 				ID: "watch", Method: protocol.MethodWorkspaceDidChangeWatchedFiles,
 				RegisterOptions: protocol.DidChangeWatchedFilesRegistrationOptions{Watchers: []protocol.FileSystemWatcher{
-					{GlobPattern: "**/*.{stp,stpm}"}, {GlobPattern: "**/" + projectFile},
+					{GlobPattern: "**/*.{stp,stpm}"}, {GlobPattern: "**/" + config.ProjectFile},
 				}},
 			}}}
 			if err := s.conn.Call(ctx, protocol.ServerClientRegisterCapability, params, nil); err != nil {
@@ -246,7 +247,7 @@ func (s *server) didChangeWatchedFiles(ctx *glsp.Context, p *protocol.DidChangeW
 	c := s.of(ctx)
 	for _, ch := range p.Changes {
 		name := nameOf(ch.URI)
-		if c.view.docs[ch.URI] == nil || filepath.Base(name) == projectFile {
+		if c.view.docs[ch.URI] == nil || filepath.Base(name) == config.ProjectFile {
 			s.envs.fileChanged(name)
 		}
 	}
@@ -368,7 +369,7 @@ func (s *server) textDocumentContent(c *call, params json.RawMessage) (any, erro
 // where the client asks us for the text, else as a file in the cache.
 func (s *server) virtualURI(name string) string {
 	if s.client.virtual {
-		return libraryScheme + ":/" + name
+		return libraryScheme + ":///" + name
 	}
 	s.mu.Lock()
 	uri, ok := s.written[name]
@@ -376,7 +377,7 @@ func (s *server) virtualURI(name string) string {
 	if ok {
 		return uri
 	}
-	uri = libraryScheme + ":/" + name
+	uri = libraryScheme + ":///" + name
 	if path, err := s.writeVirtual(name); err == nil {
 		uri = uriOf(path)
 	} else {
