@@ -1311,14 +1311,11 @@ func (c *completer) expression(p place) {
 		})
 		c.aliasVariables(d, local)
 	}
-	for _, f := range s.Env.library().names {
-		fs := s.Env.library().funcs[f]
+	for _, it := range s.Env.library().items {
 		class := 3
-		if strings.HasPrefix(f, "_") {
+		if strings.HasPrefix(it.Label, "_") {
 			class = 6
 		}
-		it := Item{Label: f, Kind: FunctionItem, Detail: (&Function{Name: f, Params: params(fs[0]), Result: typeText(fs[0].Result)}).Signature(), Data: "func\x00\x00" + f}
-		it.Insert, it.Snippet = callSnippet(f, fs[0]), true
 		c.add(class, it)
 	}
 	for n, doc := range printDoc {

@@ -164,7 +164,7 @@ func (e *Env) embedded(name string) bool {
 type libraryIndex struct {
 	funcs   map[string][]*sema.Func // public ones, by name; overloads in order
 	names   []string
-	globals []string
+	items   []Item // to complete them
 }
 
 // library reads the whole library, once.
@@ -180,6 +180,12 @@ func (e *Env) library() *libraryIndex {
 			x.funcs[f.Name] = append(x.funcs[f.Name], f)
 		}
 		sort.Strings(x.names)
+		for _, n := range x.names {
+			f := x.funcs[n][0]
+			it := Item{Label: n, Kind: FunctionItem, Snippet: true, Insert: callSnippet(n, f), Data: "func\x00\x00" + n,
+				Detail: (&Function{Name: n, Params: params(f), Result: typeText(f.Result)}).Signature()}
+			x.items = append(x.items, it)
+		}
 		e.index = x
 	})
 	return e.index

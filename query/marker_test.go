@@ -49,9 +49,9 @@ var kinds = map[string]func(s *Snapshot, off int, arg string) string{
 			n = v
 		}
 		var b strings.Builder
-		fmt.Fprintf(&b, "replace %q, %d items", s.Text[c.Start:c.End], len(c.Items))
-		if c.Incomplete {
-			b.WriteString(", incomplete")
+		fmt.Fprintf(&b, "replace %q", s.Text[c.Start:c.End])
+		if len(c.Items) <= n { // the library grows
+			fmt.Fprintf(&b, ", %d items", len(c.Items))
 		}
 		b.WriteByte('\n')
 		for i, it := range c.Items {

@@ -131,6 +131,7 @@ func (p *Tracepoint) Object() *btf.Spec { return p.spec }
 type eventIndex struct {
 	names  []tracefs.Name
 	system map[string]string // of an event
+	has    map[tracefs.Name]bool
 }
 
 // system is the subsystem of a tracepoint, and whether it has an event.
@@ -143,7 +144,7 @@ func (t *Target) system(tracepoint string) (system string, event bool) {
 
 func (t *Target) eventIndex() *eventIndex {
 	x, _ := t.events.get(func() (*eventIndex, error) {
-		x := &eventIndex{system: map[string]string{}}
+		x := &eventIndex{system: map[string]string{}, has: map[tracefs.Name]bool{}}
 		ns, err := t.src.Events()
 		if err != nil {
 			t.note("The kernel's trace events are not known; the systems of tracepoints are those of other kernels.", err)
@@ -151,6 +152,7 @@ func (t *Target) eventIndex() *eventIndex {
 		}
 		x.names = ns
 		for _, n := range ns {
+			x.has[n] = true
 			if _, ok := x.system[n.Event]; !ok {
 				x.system[n.Event] = n.System
 			}
@@ -162,8 +164,15 @@ func (t *Target) eventIndex() *eventIndex {
 
 // Events lists the trace events that match a pattern of "system:event".
 func (t *Target) Events(pattern string) []tracefs.Name {
+	x := t.eventIndex()
+	if !IsPattern(pattern) { // asked for each system call of a script
+		if system, event, ok := strings.Cut(pattern, ":"); ok && x.has[tracefs.Name{System: system, Event: event}] {
+			return []tracefs.Name{{System: system, Event: event}}
+		}
+		return nil
+	}
 	var out []tracefs.Name
-	for _, n := range t.eventIndex().names {
+	for _, n := range x.names {
 		if Match(pattern, n.String()) {
 			out = append(out, n)
 		}
