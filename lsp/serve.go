@@ -274,6 +274,9 @@ func (s *server) recovered(what string, err *error) {
 
 // background work that ends with the server; a panic in it is logged.
 func (s *server) spawn(what string, f func(ctx context.Context)) {
+	if s.background.Err() != nil {
+		return
+	}
 	s.work.Add(1)
 	go func() {
 		defer s.work.Done()

@@ -53,6 +53,12 @@ func (p *peer) Handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.Re
 // start connects a client to a server that shows the small kernel.
 func start(t testing.TB, capabilities string) *peer {
 	t.Helper()
+	return startWith(t, "", capabilities)
+}
+
+// startWith gives further parameters of initialize, ended by a comma.
+func startWith(t testing.TB, params, capabilities string) *peer {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "vmlinux")
 	if err := minikernel.Write(path); err != nil {
 		t.Fatal(err)
@@ -63,7 +69,7 @@ func start(t testing.TB, capabilities string) *peer {
 		p.done <- Serve(context.Background(), there, Options{Version: "test", Settings: Settings{Target: path}})
 	}()
 	p.conn = jsonrpc2.NewConn(context.Background(), jsonrpc2.NewBufferedStream(here, jsonrpc2.VSCodeObjectCodec{}), jsonrpc2.AsyncHandler(p), jsonrpc2.SetLogger(discard{}))
-	p.call("initialize", json.RawMessage(`{"processId":null,"rootUri":null,"capabilities":`+capabilities+`}`), nil)
+	p.call("initialize", json.RawMessage(`{"processId":null,"rootUri":null,`+params+`"capabilities":`+capabilities+`}`), nil)
 	p.notify("initialized", struct{}{})
 	return p
 }

@@ -671,7 +671,7 @@ func (c *completer) inString(in int) {
 	wide := func(b byte) bool { return isWordByte(b) || strings.IndexByte("*?:.@/+-", b) >= 0 }
 	c.setWord(start, wide)
 	c.word = typed
-	if p := s.where(s.before(head)); p == inHeader || head > 0 && raw[s.before(head)].Kind == syntax.KwProbe {
+	if k := s.before(head); s.where(k) == inHeader || k >= 0 && raw[k].Kind == syntax.KwProbe {
 		comp, next, ok := s.componentBefore(head)
 		if !ok {
 			return

@@ -162,9 +162,9 @@ func (e *Env) embedded(name string) bool {
 
 // libraryIndex holds what the library declares.
 type libraryIndex struct {
-	funcs   map[string][]*sema.Func // public ones, by name; overloads in order
-	names   []string
-	items   []Item // to complete them
+	funcs map[string][]*sema.Func // public ones, by name; overloads in order
+	names []string
+	items []Item // to complete them
 }
 
 // library reads the whole library, once.
