@@ -85,6 +85,7 @@ func stapFlags(o *StapOptions, defines, globals *[]string) *pflag.FlagSet {
 	fs.BoolVar(&o.NoGlobalDisplay, "no-global-var-display", false, "do not show globals that are written but never read")
 	fs.StringVar(&o.Compatible, "compatible", "", "read the script as SystemTap `VERSION` would")
 	fs.StringVar(&o.Privilege, "privilege", "", "restrict what the script may do: stapusr, stapsys or stapdev")
+	fs.Bool("unprivileged", false, "the same as --privilege=stapusr")
 	fs.StringVar(&o.Dump, "dump", "", "with -p1: show `tokens`, source or expanded")
 	fs.BoolVar(&o.JSON, "json", false, "with -p1, -l, -L and the dumps: output for programs")
 	fs.BoolVar(&o.DumpTypes, "dump-probe-types", false, "list the kinds of probe points")
@@ -149,6 +150,21 @@ func ParseStap(args []string) (*StapOptions, *pflag.FlagSet, error) {
 			return nil, fs, usagef("-m %s: a name has lower-case letters, digits and '_' only", o.ModuleName)
 		}
 		o.Name = o.ModuleName
+	}
+	if fs.Changed("unprivileged") {
+		o.Privilege = "stapusr"
+	}
+	switch o.Privilege {
+	case "", "stapdev":
+	case "stapusr", "stapsys":
+		if o.Guru {
+			return nil, fs, usagef("-g and --privilege=%s exclude each other: guru mode is for stapdev", o.Privilege)
+		}
+	default:
+		return nil, fs, usagef("--privilege=%s: use stapusr, stapsys or stapdev", o.Privilege)
+	}
+	if strings.Trim(o.Compatible, "0123456789.") != "" {
+		return nil, fs, usagef("--compatible=%s: give a version such as 4.8", o.Compatible)
 	}
 	switch o.Color {
 	case "never", "auto", "always":

@@ -72,7 +72,8 @@ func TestRecordedOptions(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", filepath.Base(path), code, stderr)
 		}
 	}
-	for _, args := range [][]string{{}, {"-r", kernel, "/no/such.stp"}, {"-r", kernel, "-e", ""}} {
+	for _, args := range [][]string{{"--privilege=root", "-e", "probe begin { exit() }"}, {"-g", "--unprivileged", "-e", "probe begin { exit() }"},
+		{"--compatible=x", "-e", "probe begin { exit() }"}, {"-p2", "--unprivileged", "-e", "probe begin { println(task_current()) }"}, {}, {"-r", kernel, "/no/such.stp"}, {"-r", kernel, "-e", ""}} {
 		if code, stdout, stderr := run(t, args...); code != 1 || stdout != "" || stderr == "" {
 			t.Errorf("%q: exit %d, %s%s", args, code, stdout, stderr)
 		}

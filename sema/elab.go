@@ -1,6 +1,7 @@
 package sema
 
 import (
+	gocontext "context"
 	"fmt"
 	"regexp"
 	"sort"
@@ -36,6 +37,9 @@ type Options struct {
 	// path means their program.
 	Command string
 	PID     int
+	// Context, when it ends, ends elaboration early: the program is then marked
+	// Cancelled and good for nothing but its Diags. nil never ends.
+	Context gocontext.Context
 	// Tools is for editors: Program.Tools is filled in. Sample, when set, is how many
 	// places of one probe point are elaborated then; the others are only counted.
 	Tools  bool
@@ -104,6 +108,10 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 		e.resolveProbes(f, false)
 	}
 	e.drain()
+	if e.stopped() {
+		e.prog.Cancelled, e.prog.Unresolved = true, true
+		return e.prog
+	}
 	e.lateAutocasts()
 	e.infer()
 	e.finish(files)
@@ -112,6 +120,9 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 	}
 	return e.prog
 }
+
+// stopped reports whether nobody waits for the result any more.
+func (e *elab) stopped() bool { return e.opt.Context != nil && e.opt.Context.Err() != nil }
 
 func newElab(files []*syntax.File, opt Options) *elab {
 	if opt.Binaries == nil {
@@ -137,7 +148,7 @@ func newElab(files []*syntax.File, opt Options) *elab {
 // drain resolves bodies until none is left; that may bring in more files, whose
 // probes bring in more bodies.
 func (e *elab) drain() {
-	for len(e.pending) > 0 {
+	for len(e.pending) > 0 && !e.stopped() {
 		next := e.pending[0]
 		e.pending = e.pending[1:]
 		next()

@@ -31,6 +31,7 @@ func (e *elab) finish(files []*syntax.File) {
 	live := e.reach()
 	e.accesses(live)
 	e.warnings(live)
+	e.privileges()
 	e.collect(live)
 	e.recursion()
 	for _, p := range e.prog.Probes {

@@ -522,6 +522,9 @@ func (r *resolver) points(list []syntax.Point, proto *Probe, suffix []comp, dept
 			continue
 		}
 		for i := range expanded {
+			if r.e.stopped() {
+				return out, fails
+			}
 			p := &expanded[i]
 			if p.dynamic {
 				r.e.unresolved = true

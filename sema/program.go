@@ -49,6 +49,8 @@ type Program struct {
 	// Unresolved: something was taken on trust, because nothing is known of the
 	// target or of a script argument. Such a program cannot be compiled.
 	Unresolved bool
+	// Cancelled: Options.Context ended before elaboration did.
+	Cancelled bool
 	// Tools is what editors want to know besides, nil without Options.Tools.
 	Tools *Tools
 }

@@ -710,9 +710,89 @@ func (b *bodyState) permitted(f *Func, x *syntax.Call) {
 			related(f.Decl.Name, "declared here").help("%s", embeddedHelp(f.Name, f.Decl.Code.Text))
 	case !b.e.opt.Guru && b.e.needsGuru(f):
 		b.error(codeNeedGuru, x.Name, "function may not be used unless -g is specified")
-	case b.e.opt.Privilege == "stapusr" && f.Decl.Code != nil && !f.marked("unprivileged"):
-		b.error(codePrivilege, x.Name, "function may not be used when --privilege=%s is specified", b.e.opt.Privilege)
 	}
+}
+
+// kernelIntrinsics are those that look into the kernel or act on others, which
+// scripts with the privilege of a user may not.
+var kernelIntrinsics = map[string]bool{
+	"kernel_str": true, "kernel_mem": true, "reg": true, "task": true, "kframe": true, "ksym": true, "trace_text": true,
+	"printk": true, "dump_stack": true, "user_write": true, "user_write_str": true, "signal": true, "system": true,
+	"module_name": true, "module_size": true, "symbol_lines": true, "result": true, "set_result": true,
+}
+
+// privileges checks, for --privilege=stapusr, what the user's files call and read.
+func (e *elab) privileges() {
+	if e.opt.Privilege != "stapusr" {
+		return
+	}
+	why := map[*Func]string{}
+	var reads func(f *Func, depth int) string
+	reads = func(f *Func, depth int) string {
+		if w, ok := why[f]; ok || depth > 100 {
+			return w
+		}
+		why[f] = ""
+		if kernelIntrinsics[f.Intrinsic] && !f.marked("unprivileged") {
+			why[f] = f.Name
+			return f.Name
+		}
+		if f.state != nil {
+			for x, a := range f.state.body.Targets {
+				if e.looksIntoKernel(a) {
+					why[f] = syntax.ExprString(x)
+					return why[f]
+				}
+			}
+			for _, list := range f.state.body.Calls {
+				for _, g := range list {
+					if w := reads(g, depth+1); w != "" {
+						why[f] = w
+						return w
+					}
+				}
+			}
+		}
+		return ""
+	}
+	for _, b := range e.bodies {
+		if u := e.units[b.file]; u != nil && u.library {
+			continue
+		}
+		for x, list := range b.body.Calls {
+			for _, f := range list {
+				if u := e.units[f.File]; u == nil || !u.library || !e.user(x) {
+					continue
+				}
+				if w := reads(f, 0); w != "" {
+					bd := b.error(codePrivilege, x.Name, "function may not be used when --privilege=%s is specified", e.opt.Privilege)
+					if w != f.Name {
+						bd.help("it looks into the kernel: %s", w)
+					}
+					break
+				}
+			}
+		}
+		for x, a := range b.body.Targets {
+			if e.user(x) && e.looksIntoKernel(a) {
+				b.error(codePrivilege, x, "the kernel may not be looked into when --privilege=%s is specified", e.opt.Privilege)
+			}
+		}
+	}
+}
+
+// looksIntoKernel reports whether a value is read from kernel memory.
+func (e *elab) looksIntoKernel(a *Access) bool {
+	if a.Space == UserSpace {
+		return false
+	}
+	switch a.Base {
+	case BaseSymbol, BaseRegister, BaseRegs:
+		return true
+	case BaseExpr:
+		return a.Path != nil && len(a.Path.Hops) > 0
+	}
+	return false
 }
 
 // needsGuru reports whether a function does what only guru mode allows: it is marked

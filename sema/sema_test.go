@@ -2,6 +2,7 @@ package sema
 
 import (
 	"bytes"
+	gocontext "context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf/btf"
 
@@ -667,5 +669,27 @@ func TestListTargets(t *testing.T) {
 	want := "kernel.function(\"vfs_both\")\nkernel.function(\"vfs_new\") /* only " + b.Name() + " */\nkernel.function(\"vfs_old\") /* only " + a.Name() + " */"
 	if got != want {
 		t.Errorf("%s\nwant\n%s\n%s", got, want, show(ds))
+	}
+}
+
+// TestCancelled: elaboration ends when its context does, wherever it is.
+func TestCancelled(t *testing.T) {
+	ctx, cancel := gocontext.WithCancel(gocontext.Background())
+	cancel()
+	p := elaborate(t, `probe syscall.* { println(name, argstr) } probe kernel.function("*") { n++ }`, Options{Target: kernel(t), Context: ctx})
+	if !p.Cancelled || len(p.Probes) != 0 {
+		t.Errorf("cancelled %v, %d probes", p.Cancelled, len(p.Probes))
+	}
+	for _, after := range []time.Duration{time.Millisecond, 20 * time.Millisecond} {
+		ctx, cancel := gocontext.WithTimeout(gocontext.Background(), after)
+		start := time.Now()
+		p := elaborate(t, `probe syscall.* { println(name, argstr) } probe syscall.*.return { println(name, retstr) }`, Options{Target: kernel(t), Context: ctx})
+		if took := time.Since(start); took > after+2*time.Second {
+			t.Errorf("cancelled after %v, it took %v (cancelled: %v)", after, took, p.Cancelled)
+		}
+		cancel()
+	}
+	if p := elaborate(t, "probe begin { println(1) }", Options{Context: gocontext.Background()}); p.Cancelled || !p.OK() {
+		t.Errorf("not cancelled: %v", show(p.Diags))
 	}
 }

@@ -207,6 +207,9 @@ func (r *resolver) debugFunctions(in *request, c *code, spec *funcSpec, inlined 
 	var out []*Probe
 	var failed *fail
 	for _, i := range instances(c.data, spec, inlined && !in.has("call") && !in.has("return") && !in.has("exported"), !in.has("inline")) {
+		if r.e.stopped() {
+			break
+		}
 		if in.has("exported") && !i.External {
 			continue
 		}
@@ -352,6 +355,9 @@ func (r *resolver) statements(in *request, c *code, spec *funcSpec) ([]*Probe, *
 	all := instances(c.data, spec, true, true)
 	var lines []lineOf
 	for _, i := range all {
+		if r.e.stopped() {
+			return nil, nil
+		}
 		list, err := i.Lines()
 		if err != nil {
 			return nil, failf(codeNoMatch, nil, "no match: the lines of %s cannot be read: %v", i.Name, err)
