@@ -15,9 +15,13 @@ import (
 	"stapkit/bundle"
 )
 
+// ServiceUser is who runs installed bundles as a system service (staprun@.service). What
+// root may run by default, it may.
+const ServiceUser = "stapkit"
+
 // Policy is what this host lets allowed signers' bundles do. It is read from
 // policy.toml and policy.d/*.toml. Without any such file, every carrier and helper is
-// permitted, no right is (see bundle.Rights), root alone may run bundles, and unsigned
+// permitted, no right is (see bundle.Rights), root and the service's user may run bundles, and unsigned
 // ones with --allow-unsigned.
 type Policy struct {
 	files []*policyFile
@@ -37,7 +41,7 @@ type Policy struct {
 //	[[allow]]                     # without any, everything but rights; else one must fit
 //	signers  = ["*@ops.example.org"]
 //	scripts  = ["disk*.stp"]
-//	users    = ["root", "alice"]  # who runs it; without users and groups: root
+//	users    = ["root", "alice"]  # who runs it; without users and groups: root, stapkit
 //	groups   = ["stapusr"]
 //	carriers = ["raw_tp", "kprobe*"]
 //	helpers  = ["bpf_get_*"]
@@ -346,7 +350,7 @@ func (r *rule) permits(q *Request) error {
 
 func (r *rule) forUser(q *Request) bool {
 	if len(r.Users) == 0 && len(r.Groups) == 0 {
-		return q.UID == 0
+		return q.UID == 0 || q.User == ServiceUser
 	}
 	return anyMatch(r.Users, q.User) || slices.ContainsFunc(q.Groups, func(g string) bool { return anyMatch(r.Groups, g) })
 }

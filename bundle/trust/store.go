@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"stapkit/bundle"
 )
 
 // DefaultDirs are the directories of trust files, the administrator's first.
@@ -146,6 +148,29 @@ func (opt *LoadOptions) checkOwner(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// ReadInstalled reads a bundle from the first of dirs that has one of the name. It and
+// what is above it must be as safe as a trust file.
+func ReadInstalled(opt LoadOptions, name string) (path string, data []byte, err error) {
+	opt.defaults()
+	if !plainName(name) {
+		return "", nil, fmt.Errorf("%q is no name of a bundle: letters, digits, - and _ make one", name)
+	}
+	for _, dir := range opt.Dirs {
+		dir = filepath.Join(dir, "bundles")
+		if ok, err := opt.checkDirs(dir); err != nil {
+			return "", nil, err
+		} else if !ok {
+			continue
+		}
+		path := filepath.Join(dir, name+".o")
+		data, ok, err := opt.readUpTo(path, bundle.MaxSize)
+		if err != nil || ok {
+			return path, data, err
+		}
+	}
+	return "", nil, fmt.Errorf("no bundle %s.o is installed in the folder bundles of %s", name, strings.Join(opt.Dirs, " or "))
+}
+
 // names returns base+ext and the files in base.d, sorted.
 func (opt *LoadOptions) names(dir, base, ext string, strict bool) ([]string, error) {
 	out := []string{base + ext}
@@ -181,6 +206,10 @@ func plainName(s string) bool {
 // read returns the bytes of a regular file that only its owner can write. It is
 // false where the file does not exist. A link to /dev/null is an empty file.
 func (opt *LoadOptions) read(path string) (data []byte, ok bool, err error) {
+	return opt.readUpTo(path, maxFile)
+}
+
+func (opt *LoadOptions) readUpTo(path string, limit int64) (data []byte, ok bool, err error) {
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil
@@ -208,8 +237,8 @@ func (opt *LoadOptions) read(path string) (data []byte, ok bool, err error) {
 	if err := opt.checkOwner(path, info); err != nil {
 		return nil, false, err
 	}
-	if info.Size() > maxFile {
-		return nil, false, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), maxFile)
+	if info.Size() > limit {
+		return nil, false, fmt.Errorf("%s has %d bytes, more than %d", path, info.Size(), limit)
 	}
 	data = make([]byte, info.Size())
 	if _, err := io.ReadFull(f, data); err != nil {

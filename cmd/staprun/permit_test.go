@@ -162,6 +162,22 @@ func TestList(t *testing.T) {
 	if len(info.Running) != 1 || info.Running[0].Bundle != "/srv/init.o" {
 		t.Errorf("running: %+v", info.Running)
 	}
+	if r = commandWith(t, files, "--installed", "broken"); r.status != 24 {
+		t.Errorf("an installed bundle that is none: %+v", r)
+	}
+	// A link is not followed, a file of root's is run.
+	if r = commandWith(t, files, "--installed", "hello"); r.status != 1 || r.out != "" {
+		t.Errorf("by a link: %+v", r)
+	}
+	copied := map[string]string{signersFile: annLine, "/etc/stapkit/bundles/hello.o": "=> " + save(t, signed(t, hello(t), ann))}
+	if r = commandWith(t, copied, "--installed", "hello"); r.status != 0 || r.out != "hello 3\n" {
+		t.Errorf("installed: %+v", r)
+	}
+	for _, name := range []string{"../hello", "hello.o", "none"} {
+		if r = commandWith(t, copied, "--installed", name); r.status != 1 || r.out != "" {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
 	if r = commandWith(t, files, "--list"); !strings.Contains(r.out, "hello                ok, signed by ann@example.org") || !strings.Contains(r.out, "/srv/init.o") {
 		t.Errorf("%q", r.out)
 	}

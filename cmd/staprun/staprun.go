@@ -41,7 +41,7 @@ const (
 type options struct {
 	loader.Options
 	verify, inspect, json, dryRun bool
-	check, list                   bool
+	check, list, installed        bool
 	export                        string
 	limits, signatures            []string
 	describe, target              string
@@ -74,6 +74,7 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 	fs.StringVar(&o.target, "target", "", "with --dry-run: on the host that `FILE` describes (a description or BTF)")
 	fs.StringVar(&o.describe, "describe", "", "write a description of this host to `FILE`")
 	fs.BoolVar(&o.check, "check", false, "say whether the bundle may run here, where its probes are, and what they cost; attach nothing")
+	fs.BoolVar(&o.installed, "installed", false, "the bundle is the name of an installed one")
 	fs.BoolVar(&o.list, "list", false, "list the installed bundles and the running ones")
 	fs.StringVar(&o.export, "export-signature", "", "write what is signed to `PREFIX`.manifest, and the signatures to PREFIX.sig, PREFIX.2.sig …")
 	fs.StringArrayVar(&o.signatures, "signature", nil, "add the detached signature in `FILE` to the bundle before it is verified")
@@ -153,7 +154,15 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case o.list:
 		return list(o, stdout, stderr)
 	}
-	data, err := readBundle(o.bundle)
+	var data []byte
+	if o.installed {
+		var path string
+		if path, data, err = trust.ReadInstalled(trust.LoadOptions{}, o.bundle); err == nil {
+			o.bundle = path
+		}
+	} else {
+		data, err = readBundle(o.bundle)
+	}
 	if err != nil {
 		fmt.Fprintf(stderr, "staprun: %v\n", err)
 		return exitFailed

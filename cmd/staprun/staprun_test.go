@@ -28,15 +28,34 @@ import (
 
 // childVar makes the test binary behave as staprun, in a mount namespace whose /etc and
 // /run hold nothing but the files of the variable's JSON, by path. A value that begins
-// with "-> " makes a link.
+// with "-> " makes a link, with "=> " a copy.
 const childVar = "STAPRUN_TEST_FILES"
+
+// capsVar has that process go on as user 65534 with these capabilities alone, as
+// setpriv(1) takes them; plainVar marks it then.
+const (
+	capsVar  = "STAPRUN_TEST_CAPS"
+	plainVar = "STAPRUN_TEST_PLAIN"
+)
 
 func TestMain(m *testing.M) {
 	files, ok := os.LookupEnv(childVar)
+	if os.Getenv(plainVar) != "" {
+		os.Exit(staprun(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	}
 	if !ok {
 		os.Exit(m.Run())
 	}
 	if err := privateFiles(files); err != nil {
+		fmt.Fprintln(os.Stderr, "test set-up:", err)
+		os.Exit(99)
+	}
+	if caps, ok := os.LookupEnv(capsVar); ok {
+		exe, err := os.Executable()
+		if err == nil {
+			args := []string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=" + caps, "--ambient-caps=" + caps, exe}
+			err = syscall.Exec("/usr/bin/setpriv", append(args, os.Args[1:]...), append(os.Environ(), plainVar+"=1"))
+		}
 		fmt.Fprintln(os.Stderr, "test set-up:", err)
 		os.Exit(99)
 	}
@@ -67,7 +86,14 @@ func privateFiles(list string) error {
 			}
 			continue
 		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		data := []byte(content)
+		if from, ok := strings.CutPrefix(content, "=> "); ok {
+			var err error
+			if data, err = os.ReadFile(from); err != nil {
+				return err
+			}
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
 			return err
 		}
 	}
