@@ -90,8 +90,8 @@ while :; do
 done
 `
 
-// There boots a guest.
-func There(ctx context.Context, kernel string) (*Place, error) {
+// There boots a guest, in which something goes on all the time if it is to be busy.
+func There(ctx context.Context, kernel string, busy bool) (*Place, error) {
 	k, err := guest.Find(kernel)
 	if err != nil {
 		return nil, err
@@ -116,9 +116,12 @@ func There(ctx context.Context, kernel string) (*Place, error) {
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
-	busy, stop := context.WithCancel(ctx)
+	working, stop := context.WithCancel(ctx)
 	go func() {
-		_, _ = g.Run(busy, guest.Command{Args: []string{"/bin/busybox", "sh", "/bin/work"}, Timeout: 2 * time.Hour})
+		if !busy {
+			return
+		}
+		_, _ = g.Run(working, guest.Command{Args: []string{"/bin/busybox", "sh", "/bin/work"}, Timeout: 2 * time.Hour})
 	}()
 	return &Place{Name: kernel, Target: t, close: func() error { stop(); return g.Close() },
 		run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
@@ -128,6 +131,15 @@ func There(ctx context.Context, kernel string) (*Place, error) {
 			}
 			return g.Run(ctx, guest.Command{Args: append(append([]string{"/bin/staprun"}, args...), name), Timeout: limit})
 		}}, nil
+}
+
+// Script compiles a script for a place and runs it there with a command.
+func (p *Place) Script(ctx context.Context, text, command string) (guest.Result, error) {
+	r := compile("", &call{args: []string{"-g", "-e", text}}, p.Target, Loaded)
+	if !r.OK {
+		return guest.Result{}, errors.New(r.Why)
+	}
+	return p.run(ctx, r.Bundle, []string{"--allow-unsigned", "-T", "60", "-c", command}, 2*time.Minute)
 }
 
 // Ran is what became of a bundle that was run.

@@ -138,7 +138,7 @@ func (r *runner) place(ctx context.Context, kernel string) (*examples.Place, err
 			t, err := target.Open(desc)
 			return &examples.Place{Name: kernel, Target: t}, err
 		}
-		return examples.There(ctx, kernel)
+		return examples.There(ctx, kernel, true)
 	}
 	dir, err := os.MkdirTemp("", "examples")
 	if err != nil {
@@ -155,7 +155,7 @@ func (r *runner) place(ctx context.Context, kernel string) (*examples.Place, err
 func (r *runner) parsed(e examples.Example) { r.ran[e.Name], r.bad[e.Name] = "parsed", false }
 
 func (r *runner) failed(e examples.Example, kernel string, stage examples.Stage, why string) {
-	if _, ok := r.why[e.Name]; ok && r.far[e.Name] >= stage {
+	if _, ok := r.why[e.Name]; ok && r.far[e.Name] > stage {
 		return
 	}
 	r.far[e.Name], r.why[e.Name] = stage, kernel+": "+stage.String()+": "+why

@@ -1,0 +1,174 @@
+//go:build linux
+
+package tapsets_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"stapkit/internal/examples"
+	"stapkit/internal/guest"
+	"stapkit/internal/host"
+)
+
+// family is a script of testdata/families: it checks the variables of a family of
+// aliases while a command makes them fire, and prints a line for each, "NAME hits bad
+// failures". Its first lines say where it runs, the command, and what has to fire.
+type family struct {
+	name, file     string
+	on             map[string]bool // native, guest
+	command, stdin string
+	needs, fires   []string
+}
+
+func families(t *testing.T) []family {
+	t.Helper()
+	files, err := filepath.Glob("testdata/families/*.stp")
+	if err != nil || len(files) == 0 {
+		t.Fatal("there are no scripts: ", err)
+	}
+	var out []family
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := family{name: strings.TrimSuffix(filepath.Base(name), ".stp"), file: name, on: map[string]bool{}}
+		for line := range strings.Lines(string(text)) {
+			line, ok := strings.CutPrefix(line, "// ")
+			if !ok {
+				break
+			}
+			key, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+			switch key {
+			case "on":
+				for _, w := range strings.Fields(value) {
+					f.on[w] = true
+				}
+			case "command":
+				f.command = value
+			case "stdin":
+				f.stdin = strings.ReplaceAll(value, `\n`, "\n")
+			case "needs":
+				f.needs = strings.Fields(value)
+			case "fires":
+				f.fires = strings.Fields(value)
+			default:
+				t.Fatalf("%s: %q says nothing", name, line)
+			}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+var familyLine = regexp.MustCompile(`(?m)^(\S+) (\d+) bad (\d+)$`)
+
+// check holds the output of a script against what has to fire.
+func (f *family) check(t *testing.T, stdout, stderr string, code int) {
+	t.Helper()
+	seen := map[string]bool{}
+	rest := familyLine.ReplaceAllStringFunc(stdout, func(line string) string {
+		m := familyLine.FindStringSubmatch(line)
+		if m[2] != "0" {
+			seen[m[1]] = true
+		}
+		if m[3] != "0" {
+			t.Errorf("%s: %s of %s hits have wrong variables", m[1], m[3], m[2])
+		}
+		return ""
+	})
+	for _, n := range f.fires {
+		if !seen[n] {
+			t.Errorf("%s did not fire", n)
+		}
+	}
+	if code != 0 || strings.Contains(rest, "do not agree") {
+		t.Errorf("status %d", code)
+	}
+	if t.Failed() {
+		t.Logf("output:\n%serrors:\n%s", stdout, stderr)
+	}
+}
+
+// TestFamilies fires the alias families on the running kernel, as far as it can be
+// probed.
+func TestFamilies(t *testing.T) {
+	host.NeedBPF(t)
+	stap := hostStap(t, t.TempDir())
+	for _, f := range families(t) {
+		if !f.on["native"] {
+			continue
+		}
+		t.Run(f.name, func(t *testing.T) {
+			for _, p := range f.needs {
+				if _, err := exec.LookPath(p); err != nil {
+					t.Skip(err)
+				}
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, stap, "-c", f.command, f.file)
+			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+			cmd.Env = append(os.Environ(), "LC_ALL=C")
+			cmd.Stdin = strings.NewReader(f.stdin)
+			var stdout, stderr bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &stdout, &stderr
+			if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+				t.Fatal(err)
+			}
+			f.check(t, stdout.String(), stderr.String(), cmd.ProcessState.ExitCode())
+		})
+	}
+}
+
+// TestFamiliesGuest fires all of them on kernels whose functions can be probed.
+func TestFamiliesGuest(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes minutes")
+	}
+	for _, k := range guest.Suites {
+		t.Run(k.Kernel, func(t *testing.T) {
+			if _, err := guest.Find(k.Kernel); err != nil {
+				t.Skip(err)
+			}
+			p, err := examples.There(t.Context(), k.Kernel, false)
+			var absent *guest.MissingError
+			if errors.As(err, &absent) {
+				t.Skip(err)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if err := p.Close(); err != nil {
+					t.Error(err)
+				}
+			}()
+			for _, f := range families(t) {
+				if !f.on["guest"] || f.stdin != "" {
+					continue
+				}
+				t.Run(f.name, func(t *testing.T) {
+					text, err := os.ReadFile(f.file)
+					if err != nil {
+						t.Fatal(err)
+					}
+					r, err := p.Script(t.Context(), string(text), f.command)
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.check(t, r.Stdout, r.Stderr, r.Code)
+				})
+			}
+		})
+	}
+}
