@@ -502,6 +502,8 @@ type Probe struct {
 	callers []int64
 	// source is where the probed function is declared, as file:line, "" if not known.
 	source string
+	// places are the ways to attach of a return that has several places.
+	places []Carrier
 	// location is the build that the places of variables are of which only debug
 	// information tells.
 	location string

@@ -307,7 +307,7 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 			return ctype.Similar(spec.name, names, 5)
 		})
 	}
-	return out, nil
+	return spread(out), nil
 }}
 
 // functionsIn resolves functions of one program: with its debug information, and by
@@ -444,7 +444,8 @@ func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Sym
 	c := Carrier{Kind: "uprobe", Symbol: name, Reason: "a breakpoint at the function's entry; bound by its symbol"}
 	if p.Return {
 		if file.elf.IsGo() {
-			return nil, goReturn(file)
+			p.makeCtx = func() *context { return r.userContext(p, file, s.Addr) }
+			return p, goReturns(p, w, file, s.Addr, s.Size)
 		}
 		c.Kind, c.Reason = "uretprobe", "the return address is replaced while the function runs"
 	}

@@ -312,7 +312,20 @@ func (r *resolver) debugFunction(in *request, w *where, file *userFile, code *co
 	c := Carrier{Kind: "uprobe", Symbol: i.Name, Reason: "a breakpoint at the function's entry; bound by its symbol"}
 	if p.Return {
 		if file.elf.IsGo() {
-			return nil, goReturn(file)
+			p.makeCtx = func() *context {
+				c := r.instanceContext(p, code, i, i.Addr, true)
+				if c.ret == nil {
+					// Go tells of results as of parameters; the first number
+					// is in the register that C has it in.
+					c.ret = r.userContext(p, file, i.Addr).ret
+				}
+				return c
+			}
+			s, _, ok := file.elf.At(i.Addr)
+			if !ok || s.Addr != i.Addr {
+				s.Size = 0
+			}
+			return p, goReturns(p, w, file, i.Addr, s.Size)
 		}
 		c.Kind, c.Reason = "uretprobe", "the return address is replaced while the function runs"
 	}
@@ -326,11 +339,6 @@ func (r *resolver) debugFunction(in *request, w *where, file *userFile, code *co
 	p.Carriers = []Carrier{w.carrier(c, file)}
 	p.makeCtx = func() *context { return r.instanceContext(p, code, i, i.Addr, true) }
 	return p, nil
-}
-
-func goReturn(file *userFile) *fail {
-	return failf(codeRefused, nil, "a return probe kills Go programs such as %s: their stacks move", file.path).
-		withHelp("probe the entry, or the lines of its return statements")
 }
 
 // debugPlace makes the probe of an instruction within a function.

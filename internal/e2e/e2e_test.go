@@ -27,11 +27,15 @@ const readyEnv = "STAPKIT_E2E"
 
 // programs are compiled with these options each.
 var programs = map[string][]string{
-	"calls": {"-static"},
-	"cold":  {},
-	"heap":  {},
-	"stack": {},
-	"user":  {"-pthread"},
+	"calls":    {"-static"},
+	"cold":     {},
+	"fixed":    {"-pthread", "-no-pie"},
+	"heap":     {},
+	"rows":     {"-pthread"},
+	"stack":    {},
+	"static":   {"-pthread", "-static"},
+	"stripped": {"-pthread", "-s"},
+	"user":     {"-pthread"},
 }
 
 // compile puts stap and the programs into a folder.
