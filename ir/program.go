@@ -299,6 +299,8 @@ type Attach struct {
 	// Spec is the argument specification of a USDT mark, for which the program
 	// was compiled: another build's copy of the mark must have the same.
 	Spec string
+	// Compat are the numbers by which 32-bit programs make the system call.
+	Compat []int
 	// MaxActive is how many calls of the function a return probe follows at a time;
 	// 0: as many as the carrier can.
 	MaxActive int
@@ -311,7 +313,7 @@ type Dispatcher struct {
 	Name   string // of the program; its map of programs is called Name + "_m"
 	Target string
 	Layer  uint32
-	// Handlers by system call number.
+	// Handlers by system call number; of 32-bit programs by the number and MaxSyscall.
 	Handlers map[uint64]int
 }
 
@@ -324,7 +326,7 @@ func (p *Program) Dispatchers() []Dispatcher {
 	index := map[string]int{}
 	for i := range p.Probes {
 		for _, a := range p.Probes[i].Attach {
-			if a.Carrier != "dispatch" || a.Config >= MaxSyscall {
+			if a.Carrier != "dispatch" {
 				continue
 			}
 			name := DispatcherName(&a)
@@ -334,7 +336,14 @@ func (p *Program) Dispatchers() []Dispatcher {
 				index[name] = n
 				list = append(list, Dispatcher{Name: name, Target: a.Target, Layer: a.Type, Handlers: map[uint64]int{}})
 			}
-			list[n].Handlers[a.Config] = a.Handler
+			if a.Config < MaxSyscall {
+				list[n].Handlers[a.Config] = a.Handler
+			}
+			for _, nr := range a.Compat {
+				if nr >= 0 && nr < MaxSyscall {
+					list[n].Handlers[uint64(nr)+MaxSyscall] = a.Handler
+				}
+			}
 		}
 	}
 	return list

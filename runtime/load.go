@@ -99,8 +99,21 @@ func (s *session) load(object []byte) error {
 			delete(first.Programs, name)
 		}
 	}
+	for _, m := range first.Maps {
+		if m.Type == ebpf.ProgramArray {
+			m.Contents = slices.DeleteFunc(slices.Clone(m.Contents), func(kv ebpf.MapKV) bool {
+				name, ok := kv.Value.(string)
+				return ok && first.Programs[name] == nil
+			})
+		}
+	}
 	if s.coll, err = ebpf.NewCollectionWithOptions(first, ebpf.CollectionOptions{Cache: s.cache}); err != nil {
 		return s.explain(first, err)
+	}
+	for _, m := range spec.Maps {
+		if m.Type == ebpf.ProgramArray {
+			m.Contents = nil // they are filled
+		}
 	}
 	s.programs = s.coll.Programs
 	if s.opt.Timing {

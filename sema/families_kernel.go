@@ -663,12 +663,29 @@ var famSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 		if _, ok := noReturn[n]; ok && in.has("return") {
 			continue
 		}
-		out = append(out, r.syscall(in, n, table[n]))
+		out = append(out, r.syscall(in, arch, n, table[n]))
 	}
 	return out, nil
 }}
 
-func (r *resolver) syscall(in *request, name string, nr int) *Probe {
+// known reports whether a function may be there: its symbol is, or nothing is known
+// of symbols.
+func known(t *target.Target, function string) bool {
+	syms, err := t.Symbols()
+	return err != nil || len(syms.ByName(function)) > 0
+}
+
+// without32 reports whether a kernel is known not to run 32-bit programs.
+func without32(t *target.Target, arch string) bool {
+	option := "CONFIG_IA32_EMULATION"
+	if arch != "x86_64" {
+		option = "CONFIG_COMPAT"
+	}
+	v, known := t.Config(option)
+	return known && v != "y"
+}
+
+func (r *resolver) syscall(in *request, arch, name string, nr int) *Probe {
 	t := r.e.opt.Target
 	p := in.make(FamSyscall, "")
 	p.Return = in.has("return")
@@ -682,6 +699,25 @@ func (r *resolver) syscall(in *request, name string, nr int) *Probe {
 	event := name
 	if e, ok := syscallEvents[name]; ok {
 		event = e
+	}
+	if t == nil || !without32(t, arch) {
+		p.CompatNrs = compatNumbers(arch, name)
+	}
+	if len(p.CompatNrs) > 0 {
+		seen := map[string]bool{}
+		for _, fn := range compatFunctions(arch, name, event) {
+			if seen[fn] || t != nil && !known(t, fn) {
+				continue
+			}
+			seen[fn] = true
+			kind := "kprobe"
+			if p.Return {
+				kind = "kretprobe"
+			}
+			p.Compat = append(p.Compat, Carrier{Kind: kind, Target: fn, Reason: "calls of 32-bit programs"})
+		}
+		// Without kprobes every call of a program pays for those of 32-bit ones.
+		p.Compat = append(p.Compat, Carrier{Kind: "raw_tp", Target: "sys_" + which, Reason: "calls of 32-bit programs"})
 	}
 	full := tracefs.Name{System: "syscalls", Event: "sys_" + which + "_" + event}
 	if t != nil && len(t.Events(full.String())) > 0 {

@@ -478,6 +478,11 @@ type Probe struct {
 	Return               bool   // runs when a function or system call returns
 	MaxActive            int64
 	SyscallNr            int // of FamSyscall, -1 for any
+	// CompatNrs are the numbers that 32-bit programs have for the call, and Compat the
+	// ways to see their calls where the others do not: events of a call are of 64-bit
+	// programs only.
+	CompatNrs []int
+	Compat    []Carrier
 	// Path, Umask, MaxSize and Write of procfs.
 	Path           string
 	Umask, MaxSize int64

@@ -85,3 +85,46 @@ var noReturn = map[string]string{
 	"sigreturn":    "it returns where the signal came in, with the number of no call",
 	"uprobe":       "it returns where the probe was hit", "uretprobe": "it returns where the probe was hit",
 }
+
+// compatArch is the architecture of the 32-bit programs that run on one.
+var compatArch = map[string]string{"x86_64": "i386", "arm64": "arm"}
+
+// compatOther are calls of 32-bit programs that have the name of one of 64 bits with
+// a suffix, but other arguments.
+var compatOther = map[string]bool{"truncate64": true, "ftruncate64": true, "fadvise64_64": true}
+
+// compatNumbers are the numbers by which 32-bit programs make a system call. They
+// have several for those whose types have grown: stat and stat64, getuid and
+// getuid32, futex and futex_time64.
+func compatNumbers(arch, name string) []int {
+	table := syscallTable()[compatArch[arch]]
+	var out []int
+	for _, n := range []string{name, name + "64", name + "32", name + "_time64"} {
+		if _, own := syscallTable()[arch][n]; own && n != name || compatOther[n] {
+			continue
+		}
+		if nr, ok := table[n]; ok {
+			out = append(out, nr)
+		}
+	}
+	// Those whose names differ in more than a suffix.
+	for _, n := range compatNames[name] {
+		if nr, ok := table[n]; ok {
+			out = append(out, nr)
+		}
+	}
+	return out
+}
+
+// compatNames are those whose names differ in more than a suffix. The offset of
+// mmap2 is in pages.
+var compatNames = map[string][]string{"newfstatat": {"fstatat64"}, "mmap": {"mmap2"}}
+
+// compatFunctions are what the kernel may call the function of a call that 32-bit
+// programs make on x86, best first.
+func compatFunctions(arch, name, event string) []string {
+	if arch != "x86_64" {
+		return nil // arm64 has the same functions for programs of 64 bits
+	}
+	return []string{"__ia32_compat_sys_" + event, "__ia32_compat_sys_" + name, "__ia32_sys_ia32_" + name, "__ia32_sys_" + event, "__ia32_sys_" + name}
+}

@@ -10,8 +10,56 @@ import (
 	"stapkit/ir"
 )
 
-// syscallNr is where struct pt_regs keeps the number of the system call.
-var syscallNr = map[string]int32{"amd64": 120, "arm64": 280}
+// callRegs says where struct pt_regs tells about a system call: three words in a
+// row have its number and whether the program is one of 32 bits.
+type callRegs struct {
+	from, nr, mode int32 // of the three words; the others in them
+	mask, compat   int32 // of the mode
+}
+
+var syscallRegs = map[string]callRegs{
+	"amd64": {from: 120, nr: 0, mode: 16, mask: 0xffff, compat: 0x23}, // orig_ax, ip, cs: __USER32_CS
+	"arm64": {from: 264, nr: 16, mode: 0, mask: 0x10, compat: 0x10},   // pstate, orig_x0, syscallno: PSR_MODE32_BIT
+}
+
+// maxSyscallShift is the binary logarithm of ir.MaxSyscall.
+const maxSyscallShift = 10
+
+// syscallIndex reads which system call a raw tracepoint is about: its number, and
+// MaxSyscall more if the program is one of 32 bits. It is left in R0. The 24 bytes
+// at buf of the register base are used.
+func (g *generator) syscallIndex(target string, ctx, base asm.Register, buf int16) asm.Instructions {
+	r := syscallRegs[g.opt.Arch]
+	insns := asm.Instructions{
+		asm.LoadMem(asm.R3, ctx, 0, asm.DWord),
+		asm.Add.Imm(asm.R3, r.from),
+		asm.Mov.Reg(asm.R1, base),
+		asm.Add.Imm(asm.R1, int32(buf)),
+		asm.Mov.Imm(asm.R2, 24),
+		asm.FnProbeReadKernel.Call(),
+	}
+	if target == "sys_enter" {
+		insns = append(insns, asm.LoadMem(asm.R0, ctx, 8, asm.DWord))
+	} else {
+		// The second argument is the result.
+		insns = append(insns, asm.LoadMem(asm.R0, base, buf+int16(r.nr), asm.Word)) // arm64 has 32 bits
+	}
+	return append(insns,
+		// A number that no table has must not become one of 32 bits.
+		asm.Mov.Reg(asm.R2, asm.R0),
+		asm.RSh.Imm(asm.R2, maxSyscallShift),
+		asm.LSh.Imm(asm.R2, 32),
+		asm.Or.Reg(asm.R0, asm.R2),
+		// 0 if the mode is that of 32 bits, and so negative when one is taken away
+		asm.LoadMem(asm.R1, base, buf+int16(r.mode), asm.DWord),
+		asm.And.Imm(asm.R1, r.mask),
+		asm.Xor.Imm(asm.R1, r.compat),
+		asm.Sub.Imm(asm.R1, 1),
+		asm.RSh.Imm(asm.R1, 63),
+		asm.LSh.Imm(asm.R1, maxSyscallShift),
+		asm.Add.Reg(asm.R0, asm.R1),
+	)
+}
 
 // dispatchers makes the programs on the raw tracepoints of system calls that jump
 // to the handlers by the call's number (ir.Dispatcher).
@@ -19,29 +67,17 @@ func (g *generator) dispatchers() {
 	for _, d := range g.p.Dispatchers() {
 		table := d.Name + "_m"
 		insns := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
-		if d.Target == "sys_enter" {
-			insns = append(insns, asm.LoadMem(asm.R3, asm.R1, 8, asm.DWord))
-		} else {
-			// The second argument is the result; the number is in the registers.
-			insns = append(insns,
-				asm.LoadMem(asm.R3, asm.R1, 0, asm.DWord),
-				asm.Add.Imm(asm.R3, syscallNr[g.opt.Arch]),
-				asm.Mov.Reg(asm.R1, asm.RFP),
-				asm.Add.Imm(asm.R1, -8),
-				asm.Mov.Imm(asm.R2, 8),
-				asm.FnProbeReadKernel.Call(),
-				asm.LoadMem(asm.R3, asm.RFP, -8, asm.Word), // arm64 has 32 bits
-			)
-		}
+		insns = append(insns, g.syscallIndex(d.Target, asm.R6, asm.RFP, -24)...)
 		insns = append(insns,
-			asm.JGE.Imm(asm.R3, ir.MaxSyscall, "out"),
+			asm.JGE.Imm(asm.R0, 2*ir.MaxSyscall, "out"),
+			asm.Mov.Reg(asm.R3, asm.R0),
 			asm.Mov.Reg(asm.R1, asm.R6),
 			asm.LoadMapPtr(asm.R2, 0).WithReference(table),
 			asm.FnTailCall.Call(),
 			asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
 			asm.Return(),
 		)
-		m := object.Map{Name: table, Type: cebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: ir.MaxSyscall}
+		m := object.Map{Name: table, Type: cebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 2 * ir.MaxSyscall}
 		for nr, h := range d.Handlers {
 			m.Values = append(m.Values, object.MapValue{Index: uint32(nr), Name: g.p.Handlers[h].Name})
 		}

@@ -62,40 +62,37 @@ func (p *prog) dispatched() *ir.Attach {
 
 // pointOfCall sets R0 to the point by the system call's number.
 func (p *prog) pointOfCall(d *ir.Attach) {
-	table := make([]byte, 4*ir.MaxSyscall)
+	table := make([]byte, 4*2*ir.MaxSyscall)
 	for row := range p.h.Points {
 		pt := &p.h.Points[row]
+		put := func(at uint64) {
+			binary.LittleEndian.PutUint32(table[4*at:], uint32(ir.PointCookie(row, pt.Probe)))
+		}
 		for _, a := range p.g.p.Probes[pt.Probe].Attach {
-			if a.Carrier == "dispatch" && a.Config < ir.MaxSyscall && p.g.p.Handlers[a.Handler] == p.h {
-				binary.LittleEndian.PutUint32(table[4*a.Config:], uint32(ir.PointCookie(row, pt.Probe)))
+			if a.Carrier != "dispatch" || p.g.p.Handlers[a.Handler] != p.h {
+				continue
+			}
+			if a.Config < ir.MaxSyscall {
+				put(a.Config)
+			}
+			for _, nr := range a.Compat {
+				if nr >= 0 && nr < ir.MaxSyscall {
+					put(uint64(nr) + ir.MaxSyscall)
+				}
 			}
 		}
 	}
 	m := p.mark()
-	buf := p.alloc(8)
-	p.syscallNumber(d.Target, buf)
+	buf := p.alloc(24)
+	p.emit(p.g.syscallIndex(d.Target, rCtx, p.base(), int16(buf.off))...)
 	known := p.label()
-	p.jimm(asm.JLT, asm.R0, ir.MaxSyscall, known)
+	p.jimm(asm.JLT, asm.R0, 2*ir.MaxSyscall, known)
 	p.imm(asm.R0, 0) // never: the dispatcher has looked
 	p.place(known)
 	p.emit(asm.LSh.Imm(asm.R0, 2))
 	p.constant(asm.R1, p.g.consts.add(table))
 	p.emit(asm.Add.Reg(asm.R1, asm.R0), asm.LoadMem(asm.R0, asm.R1, 0, asm.Word))
 	p.release(m)
-}
-
-// syscallNumber sets R0 to the number of the system call, as the dispatcher reads
-// it.
-func (p *prog) syscallNumber(target string, buf mem) {
-	if target == "sys_enter" {
-		p.load(asm.R0, rCtx, 8)
-		return
-	}
-	p.memAddr(asm.R1, buf)
-	p.imm(asm.R2, 8)
-	p.load(asm.R3, rCtx, 0)
-	p.emit(asm.Add.Imm(asm.R3, syscallNr[p.g.opt.Arch]), asm.FnProbeReadKernel.Call())
-	p.emit(asm.LoadMem(asm.R0, p.base(), int16(buf.off), asm.Word))
 }
 
 // dropCookies takes the cookies from the rows of handlers that do not ask for them.

@@ -14,7 +14,11 @@ type regs struct {
 	args    []int // function arguments
 	call    []int // system call arguments
 	nr      int   // system call number
-	ret     int   // return value
+	call32  []int // system call arguments of 32-bit programs, nil: they are in the same places
+	mode    int   // the word that tells these programs: cut by mask32 it is mode32
+	mask32  int64
+	mode32  int64
+	ret     int // return value
 	sp      int
 	entrySP int64 // what the stack pointer grows by when a function returns
 }
@@ -25,6 +29,8 @@ var archRegs = map[string]*regs{
 		args:  []int{112, 104, 96, 88, 72, 64},
 		call:  []int{112, 104, 96, 56, 72, 64},
 		nr:    120, ret: 80, sp: 152, entrySP: 8,
+		// bx cx dx si di bp; cs is __USER32_CS
+		call32: []int{40, 88, 96, 104, 112, 32}, mode: 136, mask32: 0xffff, mode32: 0x23,
 	},
 	"arm64": {
 		dwarf: []int{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160,
@@ -32,6 +38,7 @@ var archRegs = map[string]*regs{
 		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
 		call: []int{272, 8, 16, 24, 32, 40}, // orig_x0 outlives the call
 		nr:   280, ret: 0, sp: 248,
+		mode: 264, mask32: 0x10, mode32: 0x10, // PSR_MODE32_BIT
 	},
 }
 
@@ -162,38 +169,69 @@ func (b *body) intrinsic(id ir.IntrinsicID, t ir.Type, site int, args ...ir.Expr
 	return &ir.Intrinsic{ID: id, Args: args, T: t, Site: site}
 }
 
+// savedReg reads a register of the program that makes a system call.
+func (b *body) savedReg(off, size, site int) ir.Expr {
+	if b.ctx != ir.CtxRawTP && b.ctx != ir.CtxBTFTP {
+		x := b.intrinsic(ir.IUReg, ir.TInt, site, &ir.IntConst{V: int64(off)})
+		if size == 4 {
+			return &ir.Binary{Op: ir.OpAnd, X: x, Y: &ir.IntConst{V: 1<<32 - 1}, T: ir.TInt, Site: site}
+		}
+		return x
+	}
+	return &ir.Field{Base: &ir.CtxArg{N: 0, Size: 8}, TypeID: -1, Off: off, Size: size, Trusted: b.ctx == ir.CtxBTFTP, Site: site}
+}
+
+// mode32 tells whether the program that makes a system call has 32 bits.
+func (b *body) mode32(site int) ir.Expr {
+	r := b.regs()
+	mode := &ir.Binary{Op: ir.OpAnd, X: b.savedReg(r.mode, 8, site), Y: &ir.IntConst{V: r.mask32}, T: ir.TInt, Site: site}
+	return &ir.Binary{Op: ir.OpEq, X: mode, Y: &ir.IntConst{V: r.mode32}, T: ir.TInt, Site: site}
+}
+
 // syscall reads an argument, the number or the result of a system call.
 func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 	r := b.regs()
-	var arg0 ir.Expr // the task's registers in raw tracepoints
-	if b.ctx == ir.CtxRawTP || b.ctx == ir.CtxBTFTP {
-		arg0 = &ir.CtxArg{N: 0, Size: 8}
-	}
-	saved := func(off int) ir.Expr {
-		if arg0 == nil {
-			return b.intrinsic(ir.IUReg, ir.TInt, site, &ir.IntConst{V: int64(off)})
-		}
-		return &ir.Field{Base: arg0, TypeID: -1, Off: off, Size: 8, Trusted: b.ctx == ir.CtxBTFTP, Site: site}
-	}
 	switch acc.Base {
 	case sema.BaseSyscallArg:
-		if b.ctx == ir.CtxTracepoint && !b.ret {
+		native := func() ir.Expr { return b.savedReg(r.call[acc.N], 8, site) }
+		switch {
+		case r.call32 != nil && b.only32:
+			return b.savedReg(r.call32[acc.N], 4, site), true
+		case b.ctx == ir.CtxTracepoint && !b.ret:
 			return &ir.CtxField{Off: 16 + 8*acc.N, Size: 8}, true
+		case r.call32 != nil && (b.ctx == ir.CtxRawTP || b.ctx == ir.CtxBTFTP):
+			if b.compat == 0 {
+				b.compat = 1 + b.temp(ir.TInt)
+			}
+			return &ir.Cond{C: &ir.Local{ID: b.compat - 1, T: ir.TInt}, X: b.savedReg(r.call32[acc.N], 4, site), Y: native(), T: ir.TInt}, true
 		}
-		return saved(r.call[acc.N]), true
+		return native(), true
 	case sema.BaseSyscallNr:
-		if b.ctx == ir.CtxTracepoint {
+		switch {
+		case b.ctx == ir.CtxTracepoint:
 			return &ir.CtxField{Off: 8, Size: 8, Signed: true}, true
-		}
-		if b.ret || acc.AtExit {
-			return saved(r.nr), true
+		case b.ctx == ir.CtxKprobe:
+			return b.savedReg(r.nr, 8, site), true
+		case b.ret || acc.AtExit:
+			return b.savedReg(r.nr, 8, site), true
 		}
 		return &ir.CtxArg{N: 1, Size: 8}, true
 	}
-	if b.ctx == ir.CtxTracepoint {
+	switch b.ctx {
+	case ir.CtxTracepoint:
 		return &ir.CtxField{Off: 16, Size: 8, Signed: true}, true
+	case ir.CtxKprobe:
+		return &ir.CtxField{Off: r.ret, Size: 8, Signed: true}, true
 	}
 	return &ir.CtxArg{N: 1, Size: 8}, true
+}
+
+// prologue are the statements that what was lowered so far wants before it.
+func (b *body) prologue() []ir.Stmt {
+	if b.compat == 0 {
+		return nil
+	}
+	return []ir.Stmt{&ir.Eval{X: &ir.Update{L: ir.LValue{ID: b.compat - 1, T: ir.TInt}, Op: ir.OpSet, R: b.mode32(0)}}}
 }
 
 // location reads where DWARF or a USDT note says.

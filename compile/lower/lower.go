@@ -102,6 +102,7 @@ type lowerer struct {
 	// dispatch: system calls ride on the raw tracepoints, by number.
 	dispatch bool
 	counters map[*sema.Probe]int
+	only32   bool           // what is lowered sees system calls of 32-bit programs only
 	layers   map[string]int // handlers so far of a call, by tracepoint and number
 	crowds   map[*syntax.ProbeDecl]int
 	entries  map[entryKey]int // arrays of @entry values that the probes of a crowd share
@@ -224,6 +225,16 @@ func (l *lowerer) chooseDispatch() {
 
 // carriers are the ways to attach a probe, as sema found them, or the dispatcher.
 func (l *lowerer) carriers(p *sema.Probe) []sema.Carrier {
+	if l.only32 {
+		list := slices.Clone(p.Carriers)
+		for i := range list {
+			if list[i].Kind == "raw_tp" {
+				// One program for all such calls, and no 64-bit number.
+				list[i].Kind, list[i].Config = "dispatch", ir.MaxSyscall
+			}
+		}
+		return list
+	}
 	if !l.dispatch || p.Family != sema.FamSyscall || p.SyscallNr < 0 {
 		if !l.crowded(p) {
 			return p.Carriers
@@ -251,9 +262,9 @@ func (l *lowerer) carriers(p *sema.Probe) []sema.Carrier {
 }
 
 // layer numbers the handlers of one system call: each layer has one for a call.
-func (l *lowerer) layer(c *sema.Carrier) {
+func (l *lowerer) layer(c *sema.Carrier, p *sema.Probe) {
 	if c.Kind == "dispatch" {
-		key := fmt.Sprint(c.Target, c.Config)
+		key := fmt.Sprint(c.Target, p.SyscallNr)
 		c.Type = uint32(l.layers[key])
 		l.layers[key]++
 	}
@@ -342,10 +353,13 @@ func (l *lowerer) probe(p *sema.Probe) {
 		if h < 0 {
 			continue
 		}
-		l.layer(&c)
+		l.layer(&c, p)
 		a := attach(c, h)
-		if c.Kind == "kretprobe" {
+		switch c.Kind {
+		case "kretprobe":
 			a.MaxActive = int(p.MaxActive)
+		case "dispatch":
+			a.Compat = p.CompatNrs
 		}
 		row.Attach = append(row.Attach, a)
 	}
@@ -355,6 +369,14 @@ func (l *lowerer) probe(p *sema.Probe) {
 	l.out.Probes = append(l.out.Probes, row)
 	if len(entries.maps) > 0 {
 		l.entryProbe(p, &row, entries)
+	}
+	if !l.dispatch && !l.only32 && len(p.Compat) > 0 {
+		// The events of a call do not tell of 32-bit programs.
+		q := *p
+		q.Carriers, q.Optional = p.Compat, true
+		l.only32 = true
+		l.probe(&q)
+		l.only32 = false
 	}
 }
 
@@ -512,9 +534,10 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 			for i, e := range p.Body.Entries {
 				b := l.newBody(e.Body, p.Lib)
 				b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
-				b.ctx, b.kernel = ctx, true
+				b.ctx, b.kernel, b.only32 = ctx, true, l.only32
 				x := b.expr(e.X)
 				g := entries.maps[i]
+				hd.Body = append(hd.Body, b.prologue()...)
 				hd.Locals = b.locals
 				hd.Body = append(hd.Body, &ir.Eval{X: &ir.Update{
 					L: ir.LValue{Global: true, ID: g, T: l.out.Globals[g].Value,
@@ -527,8 +550,12 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 			l.out.Handlers = append(l.out.Handlers, hd)
 			byContext[ctx] = h
 		}
-		l.layer(&c)
-		row.Attach = append(row.Attach, attach(c, h))
+		l.layer(&c, p)
+		a := attach(c, h)
+		if c.Kind == "dispatch" {
+			a.Compat = p.CompatNrs
+		}
+		row.Attach = append(row.Attach, a)
 	}
 	l.out.Probes = append(l.out.Probes, row)
 }
@@ -549,12 +576,14 @@ func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
 
 // filterSyscall makes a handler on a raw tracepoint run for its system call only.
 func (l *lowerer) filterSyscall(p *sema.Probe, h *ir.Handler, ctx ir.Context, ret bool) {
-	if l.dispatch || p.Family != sema.FamSyscall || p.SyscallNr < 0 || ctx != ir.CtxRawTP && ctx != ir.CtxBTFTP {
+	if l.dispatch || l.only32 || p.Family != sema.FamSyscall || p.SyscallNr < 0 || ctx != ir.CtxRawTP && ctx != ir.CtxBTFTP {
 		return
 	}
 	b := &body{lowerer: l, ctx: ctx, ret: ret, kernel: true}
 	nr, _ := b.syscall(&sema.Access{Base: sema.BaseSyscallNr}, 0)
 	var c ir.Expr = &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: int64(p.SyscallNr)}, T: ir.TInt}
+	// The same number is another call of a 32-bit program.
+	c = &ir.Logical{And: true, X: c, Y: &ir.Unary{Op: ir.OpNot, X: b.mode32(0)}}
 	if h.Cond != nil {
 		c = &ir.Logical{And: true, X: c, Y: h.Cond}
 	}
@@ -595,7 +624,7 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	b := l.newBody(p.Body, p.Lib)
 	b.ctx = ctx
 	b.kernel = kernel
-	b.ret = p.Return
+	b.ret, b.only32 = p.Return, l.only32
 	for _, c := range p.Conds {
 		cb := l.newBody(c.Body, p.Lib)
 		x := cb.expr(c.X)
@@ -617,7 +646,8 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	if len(entries.maps) > 0 {
 		pre = b.entryFetch(entries, l.stackPointer(ctx, true))
 	}
-	h.Body = append(pre, b.block(stmts)...)
+	main := b.block(stmts)
+	h.Body = append(append(b.prologue(), pre...), main...)
 	l.filterSyscall(p, h, ctx, p.Return)
 	h.Locals = b.locals
 	l.out.Handlers = append(l.out.Handlers, h)

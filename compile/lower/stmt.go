@@ -16,6 +16,8 @@ type body struct {
 	kernel  bool
 	ret     bool    // return probe
 	entries []int   // locals with the @entry values
+	only32  bool    // only calls of 32-bit programs come here
+	compat  int     // local that tells whether the program has 32 bits, and 1; 0: nothing asks
 	result  ir.Type // of a function
 	ticks   int     // statements since the last Tick
 	tickAt  syntax.Node

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,13 @@ func compile(dir string) error {
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("stap: %w\n%s", err, out)
+	}
+	if runtime.GOARCH == "amd64" {
+		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "calls32"), "./testdata/calls32")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=386")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("calls32: %w\n%s", err, out)
+		}
 	}
 	for name, options := range programs {
 		args := append([]string{"-g", "-O1", "-fno-optimize-sibling-calls", "-w", "-o", filepath.Join(dir, name), filepath.Join("testdata", name+".c")}, options...)
@@ -381,6 +389,33 @@ probe syscall.getppid { if (pid() == target()) calls++ }
 probe end { printf("%d %d\n", ticks, calls); foreach (c+ in cpus) println(@count(cpus[c])) }`)
 	if want := fmt.Sprintf("%d %d\n%d\n%d\n", 2*n, 2*n, n, n); got != want {
 		t.Errorf("%s\nnot\n%s", got, want)
+	}
+}
+
+// TestCompat follows the system calls of a 32-bit program: by the calls' own probes,
+// and by all of them at once, which the kernel tells of otherwise.
+func TestCompat(t *testing.T) {
+	dir := needTools(t)
+	if runtime.GOARCH != "amd64" {
+		t.Skip("the 32-bit program is one for x86")
+	}
+	if err := exec.Command(filepath.Join(dir, "calls32")).Run(); err != nil {
+		t.Skipf("this kernel runs no 32-bit programs: %v", err)
+	}
+	const body = `{ if (pid() == target() && (name == "getppid" || isinstr(argstr, "/no/such/file"))) calls[pn(), argstr]++ }
+probe syscall.getppid.return { if (pid() == target()) returns[retval == ppid()]++ }
+probe end { foreach ([p+, a] in calls) printf("%s(%s) %d\n", p, a, calls[p, a]); printf("%d %d\n", returns[1], returns[0]) }`
+	for points, want := range map[string]string{
+		"syscall.getppid, syscall.openat": "syscall.getppid() 5\nsyscall.openat(AT_FDCWD, \"/no/such/file\", O_RDONLY|O_LARGEFILE) 2\n5 0\n",
+		"syscall.*":                       "syscall.getppid() 5\nsyscall.openat(AT_FDCWD, \"/no/such/file\", O_RDONLY|O_LARGEFILE) 2\n5 0\n",
+	} {
+		if got := stap(t, dir, "-c", "./calls32", "-e", "global calls, returns probe "+points+body); got != want {
+			t.Errorf("%s:\n%s\nnot\n%s", points, got, want)
+		}
+	}
+	got := stap(t, dir, "-c", "./calls32", "-e", `global calls probe syscall_any { if (pid() == target()) calls[name]++ } probe end { println(calls["getppid"]) }`)
+	if got != "5\n" {
+		t.Errorf("syscall_any: %s", got)
 	}
 }
 

@@ -22,6 +22,8 @@ import (
 // columns.
 var arches = []struct{ stap, goarch string }{
 	{"x86_64", "amd64"}, {"arm64", "arm64"}, {"riscv", "riscv64"}, {"s390", "s390x"}, {"powerpc", "ppc64le"},
+	// of 32-bit programs on the first two
+	{"i386", "386"}, {"arm", "arm"},
 }
 
 var constant = regexp.MustCompile(`(?m)^\s+SYS_(\w+)\s+= (\d+)$`)

@@ -314,12 +314,16 @@ func writeTables(all []variants, numbers map[string]map[int64]string) []byte {
 			write(v.tableName(g[0]), v.flags, v.def, v.list[g[0]])
 		}
 	}
-	for _, a := range arches {
-		var list []entry
-		for n, name := range numbers[a.stap] {
+	calls := func(arch string) (list []entry) {
+		for n, name := range numbers[arch] {
 			list = append(list, entry{n, name})
 		}
 		sort.Slice(list, func(i, j int) bool { return list[i].value < list[j].value })
+		return list
+	}
+	write("syscall_i386", false, "", calls("i386")) // of 32-bit programs on x86_64
+	for _, a := range arches {
+		list := calls(a.stap)
 		name := "syscall"
 		if a.stap != arches[0].stap {
 			name += "_" + a.stap
