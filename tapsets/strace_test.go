@@ -131,7 +131,12 @@ var library = regexp.MustCompile(`(/\S+) \(0x|=> (/\S+) \(0x`)
 // guest, by where they are there, programs with their libraries; and stap.
 func inGuest(t *testing.T, here map[string]string) func(string) string {
 	t.Helper()
-	k, err := guest.Find("6.12")
+	return inGuestOf(t, "6.12", here)
+}
+
+func inGuestOf(t *testing.T, kernel string, here map[string]string) func(string) string {
+	t.Helper()
+	k, err := guest.Find(kernel)
 	if err == nil {
 		_, err = guest.Emulator()
 	}
