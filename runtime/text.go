@@ -5,6 +5,7 @@ package loader
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -129,7 +130,8 @@ func frames(w []uint64) []uint64 {
 
 // kernel finds the symbol of a kernel address.
 func (t *texts) kernel(addr uint64) (s sym.Symbol, off, size uint64, ok bool) {
-	if !t.symbols() {
+	// The lower half is programs', or offsets of variables of CPUs, which have names too.
+	if addr>>63 == 0 && runtime.GOARCH != "s390x" || !t.symbols() {
 		return s, 0, 0, false
 	}
 	return t.ksyms.Lookup(addr)

@@ -207,7 +207,7 @@ func readUnresolved(t *testing.T, name string) map[string]bool {
 func writeUnresolved(t *testing.T, name string, absent map[string][]string) {
 	t.Helper()
 	var b strings.Builder
-	b.WriteString("# Aliases of the library for which a kernel has nothing, with the kernels: written by\n# go test ./tapsets -run AliasesResolve -update.\n")
+	b.WriteString("# What of the library a kernel has nothing for, with the kernels: written by\n# go test ./tapsets -run Resolve -update.\n")
 	var names []string
 	for n := range absent {
 		names = append(names, n)

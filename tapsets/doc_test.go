@@ -198,3 +198,27 @@ func refusedTable() string {
 	return "\nOf the 542 public functions of SystemTap's library these are not here; a script that\ncalls one is refused with the reason and the replacement.\n\n" +
 		"| function | why not | what it would take | instead |\n| --- | --- | --- | --- |\n" + strings.Join(rows, "\n") + "\n"
 }
+
+// examplesOf gives the examples in the comments of a file.
+func examplesOf(f *syntax.File) []string {
+	var out []string
+	d := doc.New(f)
+	if e := d.Group().Example; e != "" {
+		out = append(out, e)
+	}
+	functions(f.Decls, func(fn *syntax.FuncDecl) {
+		if c := d.Of(fn); c != nil && c.Section("Example") != "" {
+			out = append(out, c.Section("Example"))
+		}
+	})
+	return out
+}
+
+func readFile(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}

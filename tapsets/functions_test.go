@@ -34,6 +34,7 @@ var pure = []row{
 	{`usrdev2kerndev(0x811)`, strconv.Itoa(8<<20 | 17)}, {`usrdev2kerndev(0x12345678)`, strconv.Itoa(0x456<<20 | 0x12378)},
 	{`ip_ntop(htonl(0x7f000001))`, "127.0.0.1"}, {`format_ipaddr(0x0100007f, 2)`, "127.0.0.1"}, {`format_ipaddr(1, 77)`, ""},
 	{`format_ipaddr(8, 10)`, ""}, {`daddr_to_string(8)`, ""},
+	{`bdevname(0)`, "N/A"}, {`isinstr(disk_name(task_current(), 17), "17")`, "1"}, {`bio_op(task_current()) >= 0 && bio_op(task_current()) < 256`, "1"},
 	{`bio_rw_num(0x8001)`, "1"}, {`bio_rw_str(1) . bio_rw_str(0)`, "WR"},
 	{`WIFEXITED(0x300)`, "1"}, {`WEXITSTATUS(0x300)`, "3"}, {`WTERMSIG(9)`, "9"},
 	{`irqflags_str(0x80)`, "IRQF_SHARED"}, {`irqflags_str(0)`, "0x0"}, {`get_mmap_args(8)`, ""},
@@ -135,6 +136,12 @@ var own = []row{
 	{`backtrace()`, "~"}, {`stack(0) != 0`, "1"}, {`isinstr(callers(2), "0x")`, "1"}, {`caller_addr() != 0`, "1"}, {`caller()`, "~0x"},
 	{`ustack(0) != 0`, "1"}, {`isinstr(ucallers(0), "0x")`, "1"}, {`ubacktrace()`, "~^0x"}, {`sprint_backtrace()`, "~"}, {`sprint_ubacktrace()`, "~functions|syscall|uname"},
 	{`usymname(uaddr())`, "~."}, {`umodname(uaddr())`, "~functions"}, {`umodbuildid(uaddr())`, "~^[0-9a-f]*$"}, {`usymdata(uaddr())`, "~functions"},
+	{`user_uint16_error(uaddr()) == (user_uint8_error(uaddr()) | user_uint8_error(uaddr() + 1) << 8)`, "1"},
+	{`user_int16_error(uaddr()) == user_short_error(uaddr()) && user_ushort_error(uaddr()) == user_uint16_error(uaddr())`, "1"},
+	{`user_int8_error(uaddr()) == user_char_error(uaddr()) && (user_int8_error(uaddr()) & 255) == user_uint8_error(uaddr())`, "1"},
+	{`(user_int32_error(uaddr()) & 0xffffffff) == user_uint32_error(uaddr())`, "1"},
+	{`user_int64_error(uaddr()) == user_long_error(uaddr()) && user_ulong_error(uaddr()) == user_long_error(uaddr())`, "1"},
+	{`user_string2_utf16(8, "n")`, "n"},
 	{`usymfile(8)`, "0x8"}, {`usymline(8)`, "0x8"}, {`usymfileline(8)`, "0x8"}, {`sprint_usyms("0x8")`, "0x8"}, {`sprint_ustack("0x8")`, "0x8"},
 	{`task_backtrace(pid2task(1))`, "~"}, {`probefunc()`, "~"}, {`probemod()`, "~"},
 	{`inet_get_local_port(SK)`, "=local_port"}, {`inet_get_ip_source(SK)`, "127.0.0.1"}, {`tcpmib_local_port(SK)`, "=local_port"}, {`tcpmib_remote_port(SK)`, "=remote_port"},
@@ -203,6 +210,9 @@ probe syscall.uname {
 	print_syms("0x8 0x9")
 	print_ustack("0x8")
 	print_usyms("0x8")
+	print_ubacktrace(uaddr(), 0, 0)
+	print_ubacktrace_fileline(8, 0, 0)
+	qsq_print("k")
 	stp_print_binary(1, 0x0a41424344454647, 0, 0, 0)
 	log("logged")
 	try { assert(0, "asserted") } catch (m) { println("caught ", m) }
@@ -335,7 +345,7 @@ func checkFunctions(t *testing.T, run func(string) string, stap, there, extra st
 // kernelOnly are functions that need a probe of a kernel function, or whose effect some
 // kernels forbid.
 const kernelOnly = `
-global reads, returns
+global reads, returns, packets
 probe kprobe.function("vfs_read") {
 	if (pid() != target() || reads++)
 		next
@@ -344,10 +354,17 @@ probe kprobe.function("vfs_read") {
 	println("symdata ", symdata(addr()))
 	asmlinkage()
 	fastcall()
-	regparm(3)
+	try { regparm(3) } catch (m) { println("caught ", m) }
+	println("arguments ", longlong_arg(3) == ulong_arg(3), u64_arg(3) == ulonglong_arg(3))
 	println("callers ", caller_addr() != 0, " ", caller(), " ", stack(1) == caller_addr(), isinstr(callers(1), " "))
 	print_regs()
 	print_backtrace_fileline()
+}
+probe kernel.function("ip_rcv") {
+	if (execname() != "functions" || ipmib_get_proto($skb) != 6 || packets++)
+		next
+	println("packet ", ip_ntop(htonl(ipmib_remote_addr($skb, 0))), " ", ip_ntop(htonl(ipmib_local_addr($skb, 1))), " ",
+	        ipmib_tcp_remote_port($skb, 0) > 0, ipmib_tcp_local_port($skb, 0) > 0)
 }
 probe kernel.function("vfs_read").return {
 	if (pid() != target() || returns++)
@@ -388,12 +405,15 @@ func TestFunctionsInGuests(t *testing.T) {
 		t.Run(suite.Kernel, func(t *testing.T) {
 			t.Parallel()
 			run := inGuestOf(t, suite.Kernel, map[string]string{"/t/functions": program})
-			both := func(script string) string { return run("ip link set lo up; " + script + "dmesg | grep stapkit: | tail -3\n") }
+			both := func(script string) string {
+				return run("ip link set lo up; " + script + "dmesg | grep stapkit: | tail -3\n")
+			}
 			out := checkFunctions(t, both, "/bin/stap", "/t/functions", kernelOnly)
 			for _, want := range []string{
 				`(?m)^probed vfs_read kernel 11 vfs_read kernel 1111` + "088" + `0$`,
 				`(?m)^symdata vfs_read\+0x[0-9a-f]+/0x[0-9a-f]+ \[kernel\]$`,
 				`(?m)^callers 1 [a-z_0-9.]+ 0x[0-9a-f]+ 11$`,
+				`(?m)^arguments 11$`, `(?m)^caught regparm is invalid here`, `(?m)^packet 127.0.0.1 127.0.0.1 11$`,
 				`(?m)^returned 11 1$`,
 				`(?m)^RIP: .*`,
 				`(?m)^read back heyABCDEFGHIJKLMNO.* 1 xy$`,
@@ -409,5 +429,61 @@ func TestFunctionsInGuests(t *testing.T) {
 				t.Log(out)
 			}
 		})
+	}
+}
+
+// metrics is a script whose values other programs read.
+const metrics = `
+global hits
+probe begin {
+	hits["a\"b", 3] = 7
+	json_set_prefix("test")
+	json_add_numeric_metric("n", "a number", "count")
+	json_add_string_metric("t", "")
+	json_add_array("list", "an array")
+	json_add_array_numeric_metric("list", "x", "", "")
+	json_add_array_string_metric("list", "s", "")
+	try { json_add_array_numeric_metric("none", "x", "", "") } catch { println("refused") }
+}
+function angle:string(x:long) { return sprintf("<%d>", x) }
+probe json_data {
+	@json_output_data_start
+	@json_output_numeric_value("n", 5)
+	@json_output_numeric_value("unknown", 6)
+	@json_output_array_numeric_value("list", "eth0", "x", 1)
+	@json_output_array_string_value("list", "eth0", "s", "q\"z")
+	@json_output_array_numeric_value("list", "eth1", "x", 2)
+	@json_output_string_value("t", "text")
+	@json_output_data_end
+}
+probe prometheus {
+	@prometheus_dump_array2(hits, "hits", "a", "b")
+	@prometheus_dump_array2_map(hits, "hits", "a", "b", angle, sprint, angle)
+}
+global once
+probe timer.ms(300) {
+	if (!once++)
+		system("cd /run/stapkit/METRICS && cat data metadata prometheus")
+}
+probe timer.ms(1500) { exit() }
+`
+
+// TestMetrics reads what a script serves in JSON and for Prometheus.
+func TestMetrics(t *testing.T) {
+	if why := host.BPF(); why != "" {
+		t.Skip(why)
+	}
+	dir := t.TempDir()
+	name := fmt.Sprintf("metrics_%d", os.Getpid())
+	out := onHost(t)(fmt.Sprintf("cd %s; cat > m.stp <<'EOF'\n%sEOF\n%s -w -m %s m.stp 2>&1\n", dir, strings.ReplaceAll(metrics, "METRICS", name), hostStap(t, dir), name))
+	for _, want := range []string{
+		"refused\n",
+		`{"n":5,"list":[{"__id":"eth0","x":1,"s":"q\"z"},{"__id":"eth1","x":2}],"t":"text"}`,
+		`{"prefix":"test","metrics":[{"name":"n","pointer":"/n","type":"integer","description":"a number","units":"count"},{"name":"t","pointer":"/t","type":"string"},{"name":"list","pointer":"/list","type":"array","index":"/__id","description":"an array","metrics":[{"name":"x","pointer":"/x","type":"integer"},{"name":"s","pointer":"/s","type":"string"}]}]}`,
+		`hits{a="a\"b",b="3"} 7`, `hits{a="a\"b",b="<3>"} <7>`,
+	} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%s\nis not in\n%s", want, out)
+		}
 	}
 }
