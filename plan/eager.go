@@ -153,6 +153,11 @@ func (e *eagerness) expr(x ir.Expr, stays bool) ir.Expr {
 		e.list(y.Body)
 		y.R = e.expr(y.R, stays)
 		return y
+	case *ir.Intrinsic:
+		for i := range y.Args {
+			y.Args[i] = e.expr(y.Args[i], ir.Intrinsics[y.ID].Args[i] == ir.Deferred)
+		}
+		return y
 	case *ir.Region:
 		// Its program is the kernel's: what it does with text was judged before.
 		return y
