@@ -71,7 +71,7 @@ func stapFlags(o *StapOptions, defines, globals *[]string) *pflag.FlagSet {
 	fs.IntVarP(&o.BufferMB, "buffer", "s", 0, "use an output buffer of `MB` megabytes")
 	fs.StringVarP(&o.List, "list", "l", "", "list the probe points that match `PATTERN`")
 	fs.StringVarP(&o.ListVars, "list-vars", "L", "", "list the probe points that match `PATTERN`, with their variables")
-	fs.StringArrayVarP(&o.Releases, "release", "r", nil, "compile for another kernel: a BTF file, a host description, a vmlinux, or `RELEASE`; with -l and -L also several, or a directory of them")
+	fs.StringArrayVarP(&o.Releases, "release", "r", nil, "compile for another kernel: a BTF file, a host description, a vmlinux, or `RELEASE`; with -l, -L and -p2 also several, or a directory of them")
 	fs.StringVar(&o.Sysroot, "sysroot", "", "take kernels, programs, libraries and debug files from below `DIR`")
 	fs.StringVarP(&o.ModuleName, "module", "m", "", "name the bundle `NAME` and keep it as NAME.o")
 	fs.BoolVarP(&o.KeepTemp, "keep", "k", false, "keep intermediate files")

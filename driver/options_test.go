@@ -131,7 +131,13 @@ func TestListings(t *testing.T) {
 	if code, stdout, _ := run(t, "-r", kernel, "-r", two, "-l", `kernel.function("*")`); code != 0 || strings.Contains(stdout, "only") || strings.Count(stdout, "\n") != plain {
 		t.Errorf("two of the same: exit %d\n%s", code, stdout)
 	}
-	if code, _, stderr := run(t, "-r", kernel, "-r", two, "-p2", "-e", "probe begin { exit() }"); code != 1 || !strings.Contains(stderr, "several kernels") {
+	if code, stdout, stderr := run(t, "-r", kernel, "-r", two, "-p2", "-e", "probe begin { exit() }"); code != 0 || strings.Count(stdout, "# kernel") != 2 {
+		t.Errorf("-p2 for two: exit %d %s%s", code, stdout, stderr)
+	}
+	if code, _, stderr := run(t, "-r", kernel, "-r", two, "-p2", "-e", "probe kernel.function(\"nowhere\") { exit() }"); code != 1 || strings.Count(stderr, "no match") != 1 || strings.Contains(stderr, "(on ") {
+		t.Errorf("wrong on both: exit %d %s", code, stderr)
+	}
+	if code, _, stderr := run(t, "-r", kernel, "-r", two, "-p3", "-e", "probe begin { exit() }"); code != 1 || !strings.Contains(stderr, "several kernels") {
 		t.Errorf("compiled for two: exit %d %s", code, stderr)
 	}
 	if code, _, stderr := run(t, "--sysroot", "/no/such", "-l", "begin"); code != 1 || !strings.Contains(stderr, "/no/such") {

@@ -66,6 +66,9 @@ func (s *stap) run(ctx context.Context) int {
 		return s.fail(err)
 	}
 	defer s.close()
+	if len(s.targets) > 1 && o.LastPass == 2 && !o.ListOn {
+		return s.elaborateAll()
+	}
 	start := time.Now()
 	f, err := Parse(&o.Config)
 	if err != nil {
@@ -207,12 +210,12 @@ func (s *stap) target() error {
 	if s.targets, s.blind, err = openTargets(o.Releases, o.Sysroot); err != nil {
 		return err
 	}
-	if len(s.targets) > 1 && !o.ListOn {
+	if len(s.targets) > 1 && !o.ListOn && o.LastPass != 2 {
 		var names []string
 		for _, t := range s.targets {
 			names = append(names, t.Name())
 		}
-		return fmt.Errorf("several kernels are given (%s); a script is compiled for one at a time", strings.Join(names, ", "))
+		return fmt.Errorf("several kernels are given (%s); a script is compiled for one at a time; -l, -L and -p2 take several", strings.Join(names, ", "))
 	}
 	if len(s.targets) > 0 {
 		o.Target = s.targets[0]
@@ -321,6 +324,69 @@ func (s *stap) pass1() int {
 		}
 	}
 	return 0
+}
+
+// elaborateAll is -p2 for several kernels: what it finds is said once, with the kernels
+// it is true of unless that is all; then the program for each follows.
+func (s *stap) elaborateAll() int {
+	o := s.o
+	type found struct {
+		d  diag.Diagnostic
+		on []string
+	}
+	var all []*found
+	at := map[string]*found{}
+	var outputs []string
+	code := 0
+	for _, t := range s.targets {
+		o.Target = t
+		f, err := Parse(&o.Config)
+		if err != nil {
+			return s.fail(err)
+		}
+		s.f = f
+		if !Failed(f.Diags, o.Strict) {
+			p := f.Elaborate()
+			if !Failed(f.Diags, o.Strict) {
+				var b strings.Builder
+				if err := sema.DumpP2(&b, p, o.Verbose > 0); err != nil {
+					return s.fail(err)
+				}
+				outputs = append(outputs, fmt.Sprintf("# kernel %s\n%s", t.Name(), b.String()))
+			}
+		}
+		if Failed(f.Diags, o.Strict) {
+			code = 1
+		}
+		for _, d := range f.Diags {
+			key := fmt.Sprint(d.Code, d.Range, d.Message)
+			x := at[key]
+			if x == nil {
+				x = &found{d: d}
+				at[key] = x
+				all = append(all, x)
+			}
+			if n := len(x.on); n == 0 || x.on[n-1] != t.Name() {
+				x.on = append(x.on, t.Name())
+			}
+		}
+	}
+	var ds []diag.Diagnostic
+	for _, x := range all {
+		if len(x.on) < len(s.targets) {
+			x.d.Message += " (on " + strings.Join(x.on, ", ") + ")"
+		}
+		ds = append(ds, x.d)
+	}
+	pass := 0
+	if code != 0 {
+		pass = 2
+	}
+	s.report(ds, pass)
+	for _, out := range outputs {
+		fmt.Fprint(s.stdout, out)
+	}
+	return code
 }
 
 // list is -l and -L.

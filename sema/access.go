@@ -297,24 +297,31 @@ func (b *bodyState) constant(x *syntax.AtOp, name string) {
 		b.body.Consts[x] = longConst(n)
 		return
 	}
-	if nr, ok := strings.CutPrefix(name, "__NR_"); ok && x.Op == syntax.AtConst {
-		if n, ok := SyscallNumber(b.e.arch(), nr); ok {
-			b.body.Consts[x] = longConst(int64(n))
+	var err error
+	if x.Op == syntax.AtConst {
+		var n int64
+		if n, err = evalC(name, b.enumerator, b.sizeOf); err == nil {
+			b.body.Consts[x] = longConst(n)
 			return
 		}
+	} else if n, ok := b.enumerator(name); ok {
+		b.body.Consts[x] = longConst(n)
+		return
 	}
-	t := b.e.opt.Target
-	if t == nil {
+	if b.e.opt.Target == nil {
 		b.e.note("enum", x, "no target to look up the constant '%s'", name)
 		return
 	}
-	if v, _, ok := t.Constant(b.module(), name); ok {
-		b.body.Consts[x] = longConst(v)
-		return
-	}
-	bd := b.error(codeEnumName, x, "unable to find enumerator '%s'", name)
-	if x.Op == syntax.AtConst {
-		bd.help("only numbers and enumerators are known; a #define is not part of the kernel's type information")
+	if x.Op == syntax.AtConst && !strings.HasPrefix(err.Error(), "unable") {
+		b.error(codeEnumName, x, "the value of \"%s\" is not known: %v", name, err)
+	} else {
+		if err == nil {
+			err = fmt.Errorf("unable to find enumerator '%s'", name)
+		}
+		bd := b.error(codeEnumName, x, "%v", err)
+		if x.Op == syntax.AtConst {
+			bd.help("numbers, enumerators and sizes of types are known; a #define is not part of the kernel's type information")
+		}
 	}
 	b.body.bad[x] = true
 }
