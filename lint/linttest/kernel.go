@@ -14,6 +14,15 @@ import (
 	"stapkit/target/tracefs"
 )
 
+// BTF is the type information of a test kernel, as a file has it.
+func BTF(name string) ([]byte, error) {
+	t, err := Kernel(name)
+	if err != nil {
+		return nil, err
+	}
+	return t.Source().BTF(desc.Kernel)
+}
+
 // Kernel gives a target for tests: a small kernel made here, the same on every
 // machine. There are two, "old" (5.10) and "new" (6.12), which differ as kernels do:
 //
