@@ -50,9 +50,11 @@ probe timer.s(1) {
 
 func run(p *lint.Pass) (any, error) {
 	constant := constants(p)
+	counted := together(p)
 	for _, t := range p.ResultOf[flow.AllTested].([]*flow.Tested) {
 		b := t.Graph().Body
 		doubtful := locals(b)
+		loops := around(b)
 		t.Each(func(n syntax.Node, nonzero func(syntax.Expr) bool) {
 			var by syntax.Expr
 			switch n := n.(type) {
@@ -73,6 +75,9 @@ func run(p *lint.Pass) (any, error) {
 					p.Reportf(n, "division by zero")
 				}
 				return
+			}
+			if g := b.Global(by); g != nil && counted[pair{loops[n], g}] {
+				return // where the array has an element, its counter is not 0
 			}
 			if l, ok := b.Object(by).(*sema.Local); ok && doubtful[l] || maybe(b, by, constant) {
 				p.Reportf(by, "%s can be zero here, which ends the script", syntax.ExprString(by))
@@ -158,6 +163,74 @@ func locals(b *lint.Body) map[*sema.Local]bool {
 			}
 		case *syntax.IncDec:
 			mark(n.X)
+		}
+		return true
+	})
+	return out
+}
+
+// A pair is an array and a counter.
+type pair struct{ array, counter *sema.Global }
+
+// together are the counters that every handler that adds to an array counts up as well.
+func together(p *lint.Pass) map[pair]bool {
+	adds := map[*sema.Global]map[*lint.Body]bool{}
+	ups := map[*sema.Global]map[*lint.Body]bool{}
+	note := func(m map[*sema.Global]map[*lint.Body]bool, g *sema.Global, b *lint.Body) {
+		if m[g] == nil {
+			m[g] = map[*lint.Body]bool{}
+		}
+		m[g][b] = true
+	}
+	bodies := p.Bodies()
+	for i := range bodies {
+		b := &bodies[i]
+		change := func(x syntax.Expr, up bool) {
+			g := b.Global(x)
+			switch _, element := x.(*syntax.Index); {
+			case g == nil:
+			case element:
+				note(adds, g, b)
+			case up:
+				note(ups, g, b)
+			}
+		}
+		b.Walk(func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.AssignExpr:
+				change(n.L, n.Op == syntax.AddAssign)
+			case *syntax.IncDec:
+				change(n.X, n.Op == syntax.Inc)
+			}
+			return true
+		})
+	}
+	out := map[pair]bool{}
+	for array, where := range adds {
+		for counter, up := range ups {
+			all := true
+			for b := range where {
+				all = all && up[b]
+			}
+			if all {
+				out[pair{array, counter}] = true
+			}
+		}
+	}
+	return out
+}
+
+// around tells of each node inside of a foreach which array it walks.
+func around(b *lint.Body) map[syntax.Node]*sema.Global {
+	out := map[syntax.Node]*sema.Global{}
+	b.Walk(func(n syntax.Node) bool {
+		if f, ok := n.(*syntax.ForeachStmt); ok {
+			if g := b.Global(f.Array); g != nil {
+				b.WalkNode(f.Body, func(in syntax.Node) bool {
+					out[in] = g
+					return true
+				})
+			}
 		}
 		return true
 	})
