@@ -15,11 +15,12 @@ import (
 	"stapkit/diag"
 	"stapkit/ir"
 	"stapkit/plan"
-	loader "stapkit/runtime"
 )
 
 // Compiled is the result of passes 3 and 4.
 type Compiled struct {
+	// Target names the kernel, if several were asked for.
+	Target  string
 	Name    string
 	Program *ir.Program
 	// ELF is the object; its .stap sections hold the program for the loader.
@@ -201,11 +202,12 @@ func (f *Frontend) Object(c *Compiled, spec *object.Spec) error {
 	return nil
 }
 
-// Bundle makes the unsigned bundle file of a compiled script.
-func (f *Frontend) Bundle(c *Compiled) ([]byte, error) {
-	uses, err := loader.Uses(loader.Image{Program: c.Program, ELF: c.ELF})
+// Bundle makes the unsigned bundle file of a compiled script. All are its variants,
+// c the first, which has the objects of the others in its own.
+func (f *Frontend) Bundle(c *Compiled, all []*Compiled) ([]byte, error) {
+	uses, err := usesOf(all)
 	if err != nil {
-		return nil, fmt.Errorf("internal error: %w", err)
+		return nil, err
 	}
 	return bundle.Write(c.ELF, bundle.Manifest{
 		Script: f.Config.Scripts[0].Name, ScriptSHA256: sha256.Sum256(f.Config.Scripts[0].Text),

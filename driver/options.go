@@ -117,21 +117,8 @@ func ParseStap(args []string) (*StapOptions, *pflag.FlagSet, error) {
 		}
 		o.Timeout = time.Duration(sec * float64(time.Second))
 	}
-	o.Defines = map[string]string{}
-	for _, d := range defines {
-		name, value, ok := strings.Cut(d, "=")
-		if !ok {
-			value = "1"
-		}
-		o.Defines[name] = value
-	}
-	o.Globals = map[string]string{}
-	for _, g := range globals {
-		name, value, ok := strings.Cut(g, "=")
-		if !ok || name == "" {
-			return nil, fs, usagef("-G %s: give NAME=VALUE", g)
-		}
-		o.Globals[name] = value
+	if err := o.settings(defines, globals); err != nil {
+		return nil, fs, err
 	}
 	o.ListOn = o.List != "" || o.ListVars != ""
 	if fs.Changed("pass") && (o.LastPass < 1 || o.LastPass > 5) {
@@ -182,4 +169,27 @@ func ParseStap(args []string) (*StapOptions, *pflag.FlagSet, error) {
 	}
 	o.Args = rest
 	return o, fs, nil
+}
+
+// settings reads -D and -G.
+func (o *StapOptions) settings(defines, globals []string) error {
+	o.Defines, o.Globals = map[string]string{}, map[string]string{}
+	for _, d := range defines {
+		name, value, ok := strings.Cut(d, "=")
+		if name == "" {
+			return usagef("-D %s: give NAME or NAME=VALUE", d)
+		}
+		if !ok {
+			value = "1"
+		}
+		o.Defines[name] = value
+	}
+	for _, g := range globals {
+		name, value, ok := strings.Cut(g, "=")
+		if !ok || name == "" {
+			return usagef("-G %s: give NAME=VALUE", g)
+		}
+		o.Globals[name] = value
+	}
+	return nil
 }

@@ -125,7 +125,7 @@ func (s *stap) run(ctx context.Context) int {
 	}
 	s.pass(start, "Pass 4: compiled %q, %d bytes", c.Name+".o", len(c.ELF))
 	if o.LastPass == 4 || o.ModuleName != "" {
-		b, err := f.Bundle(c)
+		b, err := f.Bundle(c, []*Compiled{c})
 		if err != nil {
 			return s.fail(err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"stapkit/compile/object"
 	"stapkit/diag"
 )
 
@@ -35,7 +36,7 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var defines, globals []string
 	output := fs.StringP("output", "o", "", "write the bundle to `FILE` (default: the script's name with .o)")
 	key := fs.String("sign", "", "sign with `KEY`: a private key file, or a public key file whose key the ssh-agent has")
-	targets := fs.StringArray("target", nil, "compile for the host that `FILE` describes (a BTF file or a description by staprun --describe)")
+	targets := fs.StringArray("target", nil, "compile for the host that `FILE` describes (a BTF file or a description by staprun --describe); several times: one bundle for all")
 	explain := fs.Bool("explain", false, "print what each probe costs")
 	fs.StringVar(&o.Sysroot, "sysroot", "", "take kernels, programs, libraries and debug files from below `DIR`")
 	fs.StringArrayVarP(&o.Expr, "expr", "e", nil, "compile the script given as `SCRIPT`")
@@ -71,32 +72,14 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		o.ScriptFile, rest = rest[0], rest[1:]
 	}
 	o.Args = rest
-	o.Defines, o.Globals = map[string]string{}, map[string]string{}
-	for _, list := range []struct {
-		from []string
-		to   map[string]string
-	}{{defines, o.Defines}, {globals, o.Globals}} {
-		for _, d := range list.from {
-			name, value, ok := strings.Cut(d, "=")
-			if !ok {
-				value = "1"
-			}
-			list.to[name] = value
-		}
+	if err := o.settings(defines, globals); err != nil {
+		return fail(err)
 	}
-	if len(*targets) > 1 {
-		return fail(fmt.Errorf("--target: one target at a time; compile once for each"))
-	}
-	o.Releases = *targets
 	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
 	if err := s.scripts(); err != nil {
 		return fail(err)
 	}
-	if err := s.target(); err != nil {
-		return fail(err)
-	}
-	defer s.close()
-	c, ok, err := s.compile()
+	c, all, ok, err := s.compileFor(*targets)
 	if err != nil {
 		return fail(err)
 	}
@@ -104,11 +87,11 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 1
 	}
 	if *explain {
-		if err := c.Explain(stdout); err != nil {
+		if err := explainVariants(stdout, all); err != nil {
 			return fail(err)
 		}
 	}
-	b, err := s.f.Bundle(c)
+	b, err := s.f.Bundle(c, all)
 	if err != nil {
 		return fail(err)
 	}
@@ -128,10 +111,10 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 }
 
 // compile runs passes 1 to 4. ok is false when diagnostics were reported.
-func (s *stap) compile() (c *Compiled, ok bool, err error) {
+func (s *stap) compile() (c *Compiled, spec *object.Spec, ok bool, err error) {
 	f, err := Parse(&s.o.Config)
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	s.f = f
 	if !Failed(f.Diags, s.o.Strict) {
@@ -139,17 +122,17 @@ func (s *stap) compile() (c *Compiled, ok bool, err error) {
 	}
 	s.report(f.Diags, 0)
 	if Failed(f.Diags, s.o.Strict) {
-		return nil, false, nil
+		return nil, nil, false, nil
 	}
-	c, spec, err := f.Translate()
+	c, spec, err = f.Translate()
 	if err != nil {
-		return nil, false, err
+		return nil, nil, false, err
 	}
 	s.report(c.Diags, 0)
 	if Failed(c.Diags, s.o.Strict) || diag.HasErrors(c.Diags) {
-		return nil, false, nil
+		return nil, nil, false, nil
 	}
-	return c, true, f.Object(c, spec)
+	return c, spec, true, f.Object(c, spec)
 }
 
 // writeFile writes a file as a whole: a reader sees the old one or the new one.

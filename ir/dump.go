@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -590,4 +591,50 @@ func (d *dumper) inner(list []Stmt, result Expr) string {
 		text += " => " + d.expr(result)
 	}
 	return text + " }"
+}
+
+// DumpMeaning is Dump for comparing programs that were compiled for different
+// kernels: offsets that relocations put right are shown as 0, and of types nothing
+// but their names. Formats and sites are as in Dump.
+func DumpMeaning(w io.Writer, p *Program) error {
+	q := *p
+	q.Types = slices.Clone(p.Types)
+	for i := range q.Types {
+		q.Types[i].Members = nil
+	}
+	plain := func(x Expr) {
+		if f, ok := x.(*Field); ok && f.TypeID >= 0 {
+			f.Off, f.BitOff = 0, 0
+		}
+	}
+	q.Funcs = nil
+	for _, f := range p.Funcs {
+		c := *f
+		c.Body = CloneStmts(f.Body)
+		Walk(c.Body, nil, plain)
+		q.Funcs = append(q.Funcs, &c)
+	}
+	handlers := func(list []*Handler) (out []*Handler) {
+		for _, h := range list {
+			if h == nil {
+				out = append(out, nil)
+				continue
+			}
+			c := *h
+			c.Body, c.Cond, c.Result = CloneStmts(h.Body), CloneExpr(h.Cond), CloneExpr(h.Result)
+			c.Walk(nil, plain)
+			out = append(out, &c)
+		}
+		return out
+	}
+	q.Handlers, q.Regions = handlers(p.Handlers), handlers(p.Regions)
+	if err := Dump(w, &q); err != nil {
+		return err
+	}
+	for _, l := range p.Layouts {
+		if _, err := w.Write(l); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -69,6 +69,9 @@ type bundleInfo struct {
 	Needs        []string      `json:"needs,omitempty"`
 	Warnings     []string      `json:"warnings,omitempty"`
 	Sections     []sectionInfo `json:"sections"`
+	// Variants are the programs for different kernels; what is shown is the one
+	// for this kernel, or for that of --target.
+	Variants []loader.Fit `json:"variants,omitempty"`
 }
 
 type probeInfo struct {
@@ -100,7 +103,7 @@ func inspect(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
 		return v.Kind.ExitCode()
 	}
-	img, err := image(v.Bundle)
+	img, fits, err := image(v.Bundle, o.target)
 	if err != nil {
 		fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
 		return exitFailed
@@ -109,7 +112,7 @@ func inspect(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
 	info := bundleInfo{
 		File: o.bundle, Verdict: infoOf(v), Script: m.Script, ScriptSHA256: hex.EncodeToString(m.ScriptSHA256[:]),
 		Tool: m.Tool, ObjectSHA256: hex.EncodeToString(m.ELFSHA256[:]), Signatures: len(v.Bundle.Signatures),
-		Limits: p.Limits, Needs: p.Needs, Warnings: p.Warnings,
+		Limits: p.Limits, Needs: p.Needs, Warnings: p.Warnings, Variants: fits,
 	}
 	for i := range p.Probes {
 		pr := &p.Probes[i]
@@ -189,6 +192,19 @@ func (b *bundleInfo) write(w io.Writer) error {
 		fmt.Fprintf(&s, ": %s", b.Verdict.Reason)
 	}
 	fmt.Fprintf(&s, "\nscript     %s (sha256 %s)\ntool       %s\nobject     sha256 %s\n", b.Script, b.ScriptSHA256, b.Tool, b.ObjectSHA256)
+	if len(b.Variants) > 0 {
+		s.WriteString("variants\n")
+	}
+	for _, v := range b.Variants {
+		mark := ""
+		if v.Chosen {
+			mark = "  (for this kernel; shown below)"
+		}
+		if n := len(v.Missing); n > 0 {
+			mark += fmt.Sprintf("  lacks here: %s", strings.Join(v.Missing, ", "))
+		}
+		fmt.Fprintf(&s, "  %s%s\n", v.Target, mark)
+	}
 	s.WriteString("probes\n")
 	for _, p := range b.Probes {
 		fmt.Fprintf(&s, "  %s", p.Point)

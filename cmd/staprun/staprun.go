@@ -18,6 +18,7 @@ import (
 	"stapkit/bundle/trust"
 	"stapkit/ir"
 	loader "stapkit/runtime"
+	"stapkit/target"
 )
 
 const usage = `Usage: staprun [options] BUNDLE [GLOBAL=VALUE ...]   Verify and run a bundle.
@@ -71,7 +72,7 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 	fs.BoolVar(&o.inspect, "inspect", false, "show what is in the bundle and run nothing")
 	fs.BoolVar(&o.json, "json", false, "with --inspect, --verify and --dry-run: as JSON")
 	fs.BoolVar(&o.dryRun, "dry-run", false, "look for every probe's place and run nothing")
-	fs.StringVar(&o.target, "target", "", "with --dry-run: on the host that `FILE` describes (a description or BTF)")
+	fs.StringVar(&o.target, "target", "", "with --dry-run or --inspect: on the host that `FILE` describes (a description or BTF)")
 	fs.StringVar(&o.describe, "describe", "", "write a description of this host to `FILE`")
 	fs.BoolVar(&o.check, "check", false, "say whether the bundle may run here, where its probes are, and what they cost; attach nothing")
 	fs.BoolVar(&o.installed, "installed", false, "the bundle is the name of an installed one")
@@ -109,8 +110,8 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 		return nil, fs, fmt.Errorf("-x %d is no process", o.PID)
 	case o.timeout < 0 || o.BufferMB < 0:
 		return nil, fs, errors.New("a time or size must not be negative")
-	case o.target != "" && !o.dryRun:
-		return nil, fs, errors.New("--target belongs to --dry-run")
+	case o.target != "" && !o.dryRun && !o.inspect:
+		return nil, fs, errors.New("--target belongs to --dry-run and --inspect")
 	}
 	o.Timeout = time.Duration(o.timeout * float64(time.Second))
 	if o.describe != "" || o.list {
@@ -193,7 +194,12 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
 		return v.Kind.ExitCode()
 	}
-	img, err := image(v.Bundle)
+	img, fits, err := image(v.Bundle, o.target)
+	for _, f := range fits {
+		if f.Chosen && o.Verbose > 0 {
+			fmt.Fprintf(stderr, "staprun: %s: of %d programs in it, the one for %s\n", o.bundle, len(fits), f.Target)
+		}
+	}
 	if o.dryRun {
 		// Looking is allowed whoever made the bundle, if it is whole.
 		if v.Bundle == nil {
@@ -292,21 +298,28 @@ func verify(data []byte) trust.Verdict {
 	return trust.Verify(data, store, time.Now())
 }
 
-// image takes the program out of a bundle, of which nothing is believed.
-func image(b *bundle.Bundle) (loader.Image, error) {
+// image takes out of a bundle, of which nothing is believed, the program for the
+// kernel: the given description's, or the running one's.
+func image(b *bundle.Bundle, desc string) (loader.Image, []loader.Fit, error) {
 	if b == nil {
-		return loader.Image{}, errors.New("not a bundle")
+		return loader.Image{}, nil, errors.New("not a bundle")
 	}
-	enc, ok := b.Sections[".stap.ir"]
-	if !ok {
-		return loader.Image{}, errors.New("there is no program in it (section .stap.ir)")
-	}
-	p, err := ir.Decode(enc)
+	list, err := b.Variants()
 	if err != nil {
-		return loader.Image{}, err
+		return loader.Image{}, nil, err
 	}
-	if err := ir.Check(p); err != nil {
-		return loader.Image{}, fmt.Errorf("the program in it is not well-formed: %w", err)
+	if len(list) == 1 {
+		img, err := loader.ImageOf(&list[0])
+		return img, nil, err
 	}
-	return loader.Image{Program: p, ELF: b.ELF}, nil
+	open := target.Running
+	if desc != "" {
+		open = func() (*target.Target, error) { return target.Open(desc) }
+	}
+	tgt, err := open()
+	if err != nil {
+		return loader.Image{}, nil, err
+	}
+	img, fits, err := loader.Pick(list, tgt)
+	return img, fits, errors.Join(err, tgt.Close())
 }

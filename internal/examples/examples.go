@@ -237,7 +237,7 @@ func compile(dir string, c *call, t *target.Target, last Stage) (r Result) {
 	if err := f.Object(compiled, spec); err != nil {
 		return fail(Compiled, nil, err)
 	}
-	if r.Bundle, err = f.Bundle(compiled); err != nil {
+	if r.Bundle, err = f.Bundle(compiled, []*driver.Compiled{compiled}); err != nil {
 		return fail(Compiled, nil, err)
 	}
 	r.Stage, r.OK = Loaded, true

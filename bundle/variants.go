@@ -1,0 +1,80 @@
+package bundle
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// A bundle that was compiled for several hosts on which the script is not the same
+// has a program for each: the object itself is the first, and each of the others is
+// a whole object in a section of its own, so that the manifest's hash of the object
+// covers all. The section VariantsSection lists, a line each, the kernels that they
+// were compiled for, the first one's first.
+const (
+	VariantsSection = ".stap.variants"
+	variantSection  = ".stap.variant."
+)
+
+// maxVariants bounds the programs of one bundle.
+const maxVariants = 64
+
+// Variant is one of the programs of a bundle.
+type Variant struct {
+	// Target names the kernel that it was compiled for, "" if the bundle has only
+	// this program and so does not say.
+	Target string
+	// ELF is the object, Sections its sections by name.
+	ELF      []byte
+	Sections map[string][]byte
+}
+
+// VariantSection names the section of the n-th variant, counted from 0, which has
+// none.
+func VariantSection(n int) string { return variantSection + strconv.Itoa(n) }
+
+// Variants takes the programs of a bundle apart. There is always one.
+func (b *Bundle) Variants() ([]Variant, error) {
+	list := []Variant{{ELF: b.ELF, Sections: b.Sections}}
+	text, ok := b.Sections[VariantsSection]
+	if !ok {
+		return list, nil
+	}
+	names := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if len(names) < 2 || len(names) > maxVariants {
+		return nil, damaged("%d variants", len(names))
+	}
+	list[0].Target = names[0]
+	for i, name := range names[1:] {
+		elf, ok := b.Sections[VariantSection(i+1)]
+		if !ok {
+			return nil, damaged("there is no object for variant %d", i+1)
+		}
+		sections, err := parseELF(elf)
+		if err != nil {
+			return nil, fmt.Errorf("variant %d: %w", i+1, err)
+		}
+		v := Variant{Target: name, ELF: elf, Sections: map[string][]byte{}}
+		for _, s := range sections {
+			v.Sections[s.name] = s.data(elf)
+		}
+		list = append(list, v)
+	}
+	return list, nil
+}
+
+// Union is what two programs of a bundle use, of which one runs.
+func (u *Uses) Union(o *Uses) Uses {
+	join := func(a, b []string) []string {
+		out := slices.Concat(a, b)
+		slices.Sort(out)
+		return slices.Compact(out)
+	}
+	return Uses{
+		Carriers: join(u.Carriers, o.Carriers), Helpers: join(u.Helpers, o.Helpers),
+		Kfuncs: join(u.Kfuncs, o.Kfuncs), Rights: join(u.Rights, o.Rights),
+		MapBytes: max(u.MapBytes, o.MapBytes), MapBytesPerCPU: max(u.MapBytesPerCPU, o.MapBytesPerCPU),
+		Programs: max(u.Programs, o.Programs), Instructions: max(u.Instructions, o.Instructions),
+	}
+}
