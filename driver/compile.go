@@ -15,6 +15,7 @@ import (
 	"stapkit/diag"
 	"stapkit/ir"
 	"stapkit/plan"
+	loader "stapkit/runtime"
 )
 
 // Compiled is the result of passes 3 and 4.
@@ -209,9 +210,13 @@ func (f *Frontend) Bundle(c *Compiled, all []*Compiled) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	oldest, err := loader.OldestKernel(loader.Image{Program: c.Program, ELF: c.ELF})
+	if err != nil {
+		return nil, fmt.Errorf("internal error: %w", err)
+	}
 	return bundle.Write(c.ELF, bundle.Manifest{
 		Script: f.Config.Scripts[0].Name, ScriptSHA256: sha256.Sum256(f.Config.Scripts[0].Text),
-		Tool: "stapkit " + Release, Fields: uses.Fields(),
+		Tool: "stapkit " + Release, Fields: append([]bundle.Field{{Name: "x-kernel", Value: oldest.String()}}, uses.Fields()...),
 	})
 }
 

@@ -118,8 +118,9 @@ func (*Print) stmt()       {}
 func (*PrintHist) stmt()   {}
 func (*Tick) stmt()        {}
 
-// Lock takes lock word ID; Unlock releases it. They stand at the top level of a
-// kernel handler's body around the statements that touch the globals it guards.
+// Lock takes lock word ID; Unlock releases it. They stand in one list of statements,
+// a kernel handler's body or the branch of an If in it, around those that touch the
+// globals that it guards.
 // If the lock cannot be had in time the invocation ends, counted as skipped.
 // Every other way out of the handler releases it too.
 type Lock struct{ ID int }

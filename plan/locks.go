@@ -16,40 +16,11 @@ import (
 // handler takes more than one.
 func (pl *planner) locks() {
 	p := pl.p
-	total := map[int]use{}
-	inKernel := map[int]bool{}
-	for i, h := range p.Handlers {
-		if !pl.concurrent(h) {
-			continue
-		}
-		for g, u := range pl.handlers[i].globals {
-			if !h.Kernel {
-				u |= foreignKey
-				if gl := &p.Globals[g]; gl.Generations && gl.Additive {
-					// A handler of the loader that changes it takes the whole
-					// content out of the kernel's reach first.
-					u = read
-				}
-			} else {
-				inKernel[g] = true
-			}
-			total[g] |= u
-		}
-	}
+	total, inKernel := pl.uses()
 	need := map[int]bool{}
 	for g := range p.Globals {
-		gl := &p.Globals[g]
-		if gl.Share == ir.LoaderOnly || !inKernel[g] {
-			continue
-		}
-		u := total[g]
-		wide := !gl.IsArray() && (gl.Value.Kind == ir.Str || gl.Value.Kind == ir.Deferred)
-		switch {
-		case u&write == 0 && !wide && !gl.Wrap:
-		case gl.IsArray() && u&foreignKey == 0 && !gl.Wrap:
-		case wide && u&write == 0:
-		default:
-			need[g] = true
+		if need[g], _ = pl.needsLock(g, total[g], inKernel[g]); !need[g] {
+			delete(need, g)
 		}
 	}
 	// Union of what is touched together.
@@ -127,8 +98,69 @@ func (pl *planner) locks() {
 	}
 }
 
-// placeLock puts Lock before the first and Unlock behind the last top-level
-// statement that touches a locked global.
+// uses is how code that runs while kernel handlers do touches each global, and
+// which of them such handlers touch.
+func (pl *planner) uses() (total map[int]use, inKernel map[int]bool) {
+	p := pl.p
+	total, inKernel = map[int]use{}, map[int]bool{}
+	for i, h := range p.Handlers {
+		if !pl.concurrent(h) {
+			continue
+		}
+		for g, u := range pl.handlers[i].globals {
+			if !h.Kernel {
+				u |= foreignKey
+				if gl := &p.Globals[g]; gl.Generations && gl.Additive {
+					// A handler of the loader that changes it takes the whole
+					// content out of the kernel's reach first.
+					u = read
+				}
+			} else {
+				inKernel[g] = true
+			}
+			total[g] |= u
+		}
+	}
+	return total, inKernel
+}
+
+// needsLock tells whether a global that is touched like that wants a lock, and why.
+func (pl *planner) needsLock(g int, u use, inKernel bool) (need bool, why string) {
+	gl := &pl.p.Globals[g]
+	wide := !gl.IsArray() && (gl.Value.Kind == ir.Str || gl.Value.Kind == ir.Deferred)
+	switch {
+	case gl.Share == ir.LoaderOnly:
+		return false, "only the loader has it"
+	case !inKernel:
+		return false, "no handler of the kernel touches it while the loader does"
+	case gl.Wrap:
+		return true, "what is inserted takes the place of the oldest element"
+	case wide && u&write == 0, u&(write|add) == 0:
+		return false, "it is only read"
+	case u&write == 0:
+		return false, "it is only added to and read, each in one step"
+	case gl.IsArray() && u&foreignKey == 0:
+		return false, "each element belongs to one thread"
+	case wide:
+		return true, "a string is not set in one step"
+	}
+	return true, "it is set or deleted, not only added to"
+}
+
+// LockReasons says of each global of a planned program why it has a lock, or none.
+func LockReasons(p *ir.Program) []string {
+	pl := &planner{p: p}
+	pl.summarise()
+	total, inKernel := pl.uses()
+	out := make([]string, len(p.Globals))
+	for g := range p.Globals {
+		_, out[g] = pl.needsLock(g, total[g], inKernel[g])
+	}
+	return out
+}
+
+// placeLock puts Lock before the first and Unlock behind the last statement that
+// touches a locked global.
 func (pl *planner) placeLock(body []ir.Stmt, s *summary) []ir.Stmt {
 	lock := -1
 	var touched []use
@@ -144,20 +176,37 @@ func (pl *planner) placeLock(body []ir.Stmt, s *summary) []ir.Stmt {
 	if len(touched) == 1 && touched[0]&(add|write|many|visit) == 0 {
 		return body // one read of one global is atomic by itself
 	}
+	return pl.lockIn(body, lock)
+}
+
+// lockIn puts the lock around what touches locked globals, as late and as short as
+// it can: where only a branch does, there.
+func (pl *planner) lockIn(body []ir.Stmt, lock int) []ir.Stmt {
+	touches := func(s *summary) bool {
+		for g := range s.globals {
+			if pl.p.Globals[g].Lock >= 0 {
+				return true
+			}
+		}
+		return false
+	}
 	first, last := -1, -1
 	for i, st := range body {
-		t := pl.summary([]ir.Stmt{st})
-		for g := range t.globals {
-			if pl.p.Globals[g].Lock >= 0 {
-				if first < 0 {
-					first = i
-				}
-				last = i
+		if t := pl.summary([]ir.Stmt{st}); touches(&t) {
+			if first < 0 {
+				first = i
 			}
+			last = i
 		}
 	}
 	if first < 0 {
 		return body
+	}
+	if branch, ok := body[first].(*ir.If); ok && first == last {
+		if c := pl.summary(nil, branch.C); !touches(&c) {
+			branch.Then, branch.Else = pl.lockIn(branch.Then, lock), pl.lockIn(branch.Else, lock)
+			return body
+		}
 	}
 	out := append([]ir.Stmt(nil), body[:first]...)
 	out = append(out, &ir.Lock{ID: lock})

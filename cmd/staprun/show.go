@@ -72,6 +72,8 @@ type bundleInfo struct {
 	// Variants are the programs for different kernels; what is shown is the one
 	// for this kernel, or for that of --target.
 	Variants []loader.Fit `json:"variants,omitempty"`
+	// Kernel is the oldest kernel that has what the program uses.
+	Kernel loader.Oldest `json:"kernel"`
 }
 
 type probeInfo struct {
@@ -113,6 +115,10 @@ func inspect(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
 		File: o.bundle, Verdict: infoOf(v), Script: m.Script, ScriptSHA256: hex.EncodeToString(m.ScriptSHA256[:]),
 		Tool: m.Tool, ObjectSHA256: hex.EncodeToString(m.ELFSHA256[:]), Signatures: len(v.Bundle.Signatures),
 		Limits: p.Limits, Needs: p.Needs, Warnings: p.Warnings, Variants: fits,
+	}
+	if info.Kernel, err = loader.OldestKernel(img); err != nil {
+		fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
+		return exitFailed
 	}
 	for i := range p.Probes {
 		pr := &p.Probes[i]
@@ -192,6 +198,7 @@ func (b *bundleInfo) write(w io.Writer) error {
 		fmt.Fprintf(&s, ": %s", b.Verdict.Reason)
 	}
 	fmt.Fprintf(&s, "\nscript     %s (sha256 %s)\ntool       %s\nobject     sha256 %s\n", b.Script, b.ScriptSHA256, b.Tool, b.ObjectSHA256)
+	fmt.Fprintf(&s, "kernel     %s\n", b.Kernel)
 	if len(b.Variants) > 0 {
 		s.WriteString("variants\n")
 	}
