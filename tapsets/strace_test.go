@@ -43,6 +43,12 @@ var straced = []string{
 	"/bin/grep -rn two @/file.txt",
 	"/bin/sh -c 'echo $((1 + 2)) | /bin/cat > @/work/piped; exit 4'",
 	"/bin/rm -r @/work/a",
+	"/bin/tar -cf @/work/files.tar -C @ file.txt calls.stp",
+	"/usr/bin/python3 -S -c 'import os; print(os.getpid(), os.listdir(\"@\"))'",
+	"/usr/bin/perl -e 'open(F, \"<@/file.txt\"); print <F>; mkdir \"@/work/perl\", 0700; sleep 0'",
+	"/usr/bin/python3 -S -c 'import socket; s = socket.socket(); s.bind((\"127.0.0.1\", 0)); s.listen(); c = socket.create_connection(s.getsockname()); a, _ = s.accept(); c.sendall(b\"hi\"); print(a.recv(9))'",
+	"/usr/bin/as -o @/work/empty.o /dev/null",
+	"/bin/sleep 0.1",
 	"@/calls",
 }
 
@@ -430,7 +436,7 @@ func sameArg(name string, i int, w, g string, rules map[string]int) bool {
 		if cutA || cutB {
 			n := min(len(a), len(b))
 			rules["long strings"]++
-			return n >= 16 && a[:n] == b[:n]
+			return n >= 8 && a[:n] == b[:n] // a byte in octal takes four
 		}
 		return a == b
 	}
