@@ -51,13 +51,19 @@ func (s *server) publish(ctx context.Context, uri string) {
 	if d == nil || s.shutdown.Load() {
 		return
 	}
+	current := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.view.docs[uri] == d
+	}
 	q := d.snapshot(s.envs.forDocument(ctx, d.name, d.text))
+	q.Program()
+	if !current() {
+		return // a newer version has its own; this one need not be linted
+	}
 	list := c.diagnostics(q)
-	s.mu.Lock()
-	current := s.view.docs[uri] == d
-	s.mu.Unlock()
-	if !current {
-		return // a newer version has its own
+	if !current() {
+		return
 	}
 	s.notify(protocol.ServerTextDocumentPublishDiagnostics, protocol.PublishDiagnosticsParams{
 		URI: uri, Version: ptr(uint32(max(d.version, 0))), Diagnostics: list,

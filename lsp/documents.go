@@ -1,7 +1,6 @@
 package lsp
 
 import (
-	"context"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -208,5 +207,3 @@ func (c *call) elaborated(uri string) *query.Snapshot {
 	}
 	return s
 }
-
-var _ = context.Background

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"path/filepath"
 	"reflect"
 	"runtime"
@@ -333,12 +334,38 @@ func (e *envs) forget() {
 	}
 }
 
-// targetList lists what can be chosen.
+// targetList lists what can be chosen: of the settings and of the stapkit.toml above
+// the workspace's folders.
 func (e *envs) targetList() []string {
 	st := e.current()
 	seen := map[string]bool{}
 	var out []string
-	for _, t := range append([]string{st.Target, "running", "none"}, st.Targets...) {
+	list := append([]string{st.Target, "running", "none"}, st.Targets...)
+	if on(st.Trusted) {
+		e.mu.Lock()
+		folders := append([]string(nil), e.folders...)
+		e.mu.Unlock()
+		for _, f := range folders {
+			path := config.FindProject(f)
+			if path == "" {
+				continue
+			}
+			p, err := config.LoadProject(path)
+			if err != nil {
+				continue // it is told when a script is read
+			}
+			for _, t := range p.Target {
+				spec := t.Path
+				if rel := filepath.Join(filepath.Dir(path), spec); !filepath.IsAbs(spec) {
+					if _, err := os.Stat(rel); err == nil {
+						spec = rel
+					}
+				}
+				list = append(list, spec)
+			}
+		}
+	}
+	for _, t := range list {
 		if t != "" && !seen[t] {
 			seen[t] = true
 			out = append(out, t)

@@ -397,12 +397,12 @@ func (s *Snapshot) describePlace(h *Hover, p *sema.Probe) {
 			h.text("In `%s`, which has no debug information: parameters and types are not known.", p.Binary)
 			return
 		}
-		for _, i := range d.Lookup(p.Func) {
+		if l := d.Lookup(p.Func); len(l) > 0 {
+			i := l[0]
 			h.code("c", ctype.Prototype(i.Name, i.Type()))
 			if i.Decl.Line > 0 {
 				h.text("%s:%d", i.Decl.File, i.Decl.Line)
 			}
-			break
 		}
 	case sema.FamMark:
 		h.text("Mark `%s` of provider `%s` in `%s`.", p.Func, p.Provider, p.Binary)

@@ -63,7 +63,6 @@ func (s *Snapshot) SymbolAt(off int) *Symbol {
 	t := s.File.Raw[raw]
 	sp := s.rawSpan(raw)
 	text := s.File.RawText(raw)
-	src := s.Source()
 	path := s.sourcePath(raw)
 	if t.Kind == syntax.AtWord {
 		name := strings.TrimPrefix(text, "@")
@@ -107,7 +106,6 @@ func (s *Snapshot) SymbolAt(off int) *Symbol {
 			return s.aliasSymbol(pp)
 		}
 	}
-	_ = src
 	return nil
 }
 
@@ -132,9 +130,6 @@ func syntaxRange(src *syntax.Source, sp syntax.Span) diag.Range {
 	m := src.Mapper()
 	return diag.Range{Start: m.Pos(int(sp.Off)), End: m.Pos(int(sp.End))}
 }
-
-// shared reports whether other scripts can see what this file declares.
-func (s *Snapshot) shared() bool { return s.Env.isLibrary(s.Name) || s.IsMacros() }
 
 func (s *Snapshot) functionSymbol(name string, sp span) *Symbol {
 	y := &Symbol{Kind: FunctionSymbol, Name: name, Start: sp.start, End: sp.end}
