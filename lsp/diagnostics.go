@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	protocol "github.com/tliron/glsp/protocol_3_16"
@@ -101,9 +102,43 @@ func (c *call) findings(q *query.Snapshot) []diag.Diagnostic {
 	return out
 }
 
-// lint runs the linter, whose findings include those of parser and elaboration.
+// lintCache keeps the findings of the newest snapshots: several requests ask for them.
+type lintCache struct {
+	mu    sync.Mutex
+	found map[*query.Snapshot]func() []diag.Diagnostic
+	order []*query.Snapshot
+}
+
+// maxLinted is how many snapshots' findings are kept.
+const maxLinted = 3
+
+// lint gives the findings of a script, those of parser and elaboration included.
 func (s *server) lint(q *query.Snapshot) []diag.Diagnostic {
+	c := &s.linted
+	c.mu.Lock()
+	f := c.found[q]
+	if f == nil {
+		f = sync.OnceValue(func() []diag.Diagnostic { return s.runLint(q) })
+		if c.found == nil {
+			c.found = map[*query.Snapshot]func() []diag.Diagnostic{}
+		}
+		c.found[q] = f
+		c.order = append(c.order, q)
+		if len(c.order) > maxLinted {
+			delete(c.found, c.order[0])
+			c.order = append(c.order[:0:0], c.order[1:]...)
+		}
+	}
+	c.mu.Unlock()
+	return f()
+}
+
+func (s *server) runLint(q *query.Snapshot) []diag.Diagnostic {
 	prog := q.Program()
+	if q.Panic != "" {
+		s.logf("panic in elaboration of %s: %s", q.Name, q.Panic)
+		return prog.Diags
+	}
 	if q.IsMacros() || !on(s.envs.current().Lint) {
 		return prog.Diags
 	}

@@ -59,6 +59,7 @@ type server struct {
 	envs     envs
 	pending  map[string]*time.Timer // diagnostics to come, by URI
 	tokens   tokenCache
+	linted   lintCache
 	types    map[string]string // C types that were asked for, by virtual document
 	written  map[string]string // virtual documents in the cache, by name
 	progress atomic.Int64

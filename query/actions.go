@@ -59,7 +59,8 @@ func (s *Snapshot) mend(i int, d *diag.Diagnostic) []Action {
 		return nil
 	}
 	path := s.path(s.tokenAt(sp.start))
-	switch string(d.Code) {
+	code := s.foundAs(d)
+	switch code {
 	case codeMismatch, codeTruncated, codeNoMatch, "E1011":
 		pp, ok := innermost[*syntax.ProbePoint](path)
 		if !ok || pp.Optional {
@@ -98,7 +99,7 @@ func (s *Snapshot) mend(i int, d *diag.Diagnostic) []Action {
 			break
 		}
 	}
-	if x == nil || !strings.HasPrefix(string(d.Code), "E1") {
+	if x == nil || !strings.HasPrefix(code, "E1") {
 		return nil
 	}
 	var out []Action
@@ -126,6 +127,17 @@ func (s *Snapshot) mend(i int, d *diag.Diagnostic) []Action {
 		break
 	}
 	return out
+}
+
+// foundAs is the code that parser or elaboration found something with: the linter may
+// have taken the finding over as one of its own.
+func (s *Snapshot) foundAs(d *diag.Diagnostic) string {
+	for _, o := range s.Diagnostics() {
+		if o.Range == d.Range && o.Message == d.Message {
+			return string(o.Code)
+		}
+	}
+	return string(d.Code)
 }
 
 func isAssigned(path []syntax.Node, x syntax.Expr) bool {

@@ -257,6 +257,12 @@ func (e *Env) resolve(f *syntax.File, points []syntax.Point) []*sema.Probe {
 	if len(got) > 4*sampled {
 		got = append([]*sema.Probe(nil), got[:4*sampled]...)
 	}
+	for i, p := range got { // made on demand otherwise, which is not for several at once
+		if i == sampled {
+			break
+		}
+		p.TargetVariables()
+	}
 	e.mu.Lock()
 	if len(e.points) > 500 {
 		clear(e.points)

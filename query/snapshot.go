@@ -2,6 +2,8 @@ package query
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"strings"
 	"sync"
 
@@ -26,6 +28,9 @@ type Snapshot struct {
 	progOnce sync.Once
 	progDone chan struct{}
 	prog     *sema.Program
+	// Panic is what elaboration panicked with, and where, once Program has returned; ""
+	// if all went well.
+	Panic string
 }
 
 // Snapshot parses a script. A name ending in .stpm is a macro library.
@@ -69,6 +74,12 @@ func (s *Snapshot) Program() *sema.Program {
 			s.prog = &sema.Program{Files: []*syntax.File{s.File}, Diags: s.File.Diags, Tools: &sema.Tools{}}
 			return
 		}
+		defer func() { // a script being typed must not end the editor's server
+			if r := recover(); r != nil {
+				s.Panic = fmt.Sprintf("%v\n%s", r, debug.Stack())
+				s.prog = &sema.Program{Files: []*syntax.File{s.File}, Diags: s.File.Diags, Tools: &sema.Tools{}}
+			}
+		}()
 		s.prog = sema.Elaborate([]*syntax.File{s.File}, s.Env.semaOptions())
 	})
 	<-s.progDone

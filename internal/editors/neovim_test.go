@@ -65,8 +65,15 @@ func TestNeovim(t *testing.T) {
 	}
 	if err != nil {
 		t.Error(err)
-		if b, rerr := os.ReadFile(log); rerr == nil && !testing.Short() {
-			t.Logf("server: …%s", b[max(0, len(b)-4000):])
+		// The server's own log, and Neovim's, which has what the server said at its end.
+		logs := []string{log}
+		if more, gerr := filepath.Glob(filepath.Join(dir, "nvim", "*.log")); gerr == nil {
+			logs = append(logs, more...)
+		}
+		for _, name := range logs {
+			if b, rerr := os.ReadFile(name); rerr == nil {
+				t.Logf("%s: …%s", filepath.Base(name), b[max(0, len(b)-6000):])
+			}
 		}
 	}
 }
