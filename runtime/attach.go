@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/features"
@@ -69,6 +70,7 @@ func (s *session) attach(ctx context.Context) error {
 	pending := s.plans
 	var refused []plan
 	found := map[int]bool{}
+	progress := s.progress()
 	for len(pending) > 0 {
 		// All first choices, those that belong together at once.
 		var order []string
@@ -105,6 +107,7 @@ func (s *session) attach(ctx context.Context) error {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			progress.tell()
 			for _, bad := range s.attachGroup(groups[key]) {
 				p := rest[bad.row.probe]
 				p.why = append(p.why, fmt.Sprintf("%s: %v", bad.row.a.Carrier, bad.err))
@@ -113,6 +116,7 @@ func (s *session) attach(ctx context.Context) error {
 			}
 		}
 		pending = again
+		progress.tell()
 	}
 	for _, a := range s.attached {
 		for _, p := range a.probes {
@@ -151,7 +155,7 @@ type badRow struct {
 	err error
 }
 
-// attachGroup attaches rows that belong together; if that fails, one by one, so
+// attachGroup attaches rows that belong together; if that fails, parts of them, so
 // that one bad place does not take the others with it.
 func (s *session) attachGroup(rows []row) []badRow {
 	prog, err := s.program(&rows[0])
@@ -177,10 +181,37 @@ func (s *session) attachGroup(rows []row) []badRow {
 	case len(rows) == 1:
 		return []badRow{{rows[0], err}}
 	}
-	for i := range rows {
-		bad = append(bad, s.attachGroup(rows[i:i+1:i+1])...)
+	// In halves: of hundreds of functions the kernel refuses a few.
+	mid := len(rows) / 2
+	return append(s.attachGroup(rows[:mid:mid]), s.attachGroup(rows[mid:])...)
+}
+
+// progress tells on standard error how far the attachment of many probes is, once
+// a second after the first.
+type progress struct {
+	s     *session
+	total int
+	next  time.Time
+}
+
+// progressFrom is the number of probes from which on waiting for them is told of.
+const progressFrom = 50
+
+func (s *session) progress() *progress {
+	return &progress{s: s, total: len(s.plans), next: time.Now().Add(time.Second)}
+}
+
+func (p *progress) tell() {
+	now := time.Now()
+	if p.total < progressFrom || p.s.opt.NoWarnings || now.Before(p.next) {
+		return
 	}
-	return bad
+	p.next = now.Add(time.Second)
+	done := 0
+	for _, a := range p.s.attached {
+		done += len(a.probes)
+	}
+	p.s.out.message(fmt.Sprintf("attaching probes: %d of %d\n", done, p.total))
 }
 
 // closeAll takes links down, several at a time: for some kinds the kernel takes

@@ -28,6 +28,8 @@ type script struct {
 	code    int
 	only    string // kernel
 	guru    bool
+	noisy   bool    // what is told on standard error does not matter
+	limit   float64 // of seconds, generous: the emulator shares its processors with others
 }
 
 var scripts = []script{
@@ -259,7 +261,15 @@ func (c *script) run(t *testing.T, s *system) {
 	if c.guru {
 		flags = append(flags, "-g")
 	}
-	c.check(t, s.run(t, append(args, s.compile(t, c.name, c.text, flags...))...))
+	args = append(args, s.compile(t, c.name, c.text, flags...))
+	began := time.Now()
+	r := s.run(t, args...)
+	took := time.Since(began).Seconds()
+	t.Logf("%.1f s", took)
+	if c.limit > 0 && took > c.limit {
+		t.Errorf("it took %.1f s, not %.1f", took, c.limit)
+	}
+	c.check(t, r)
 }
 
 func (c *script) check(t *testing.T, r Result) {
@@ -267,7 +277,9 @@ func (c *script) check(t *testing.T, r Result) {
 	if c.match != "" && !regexp.MustCompile("(?s)"+c.match).MatchString(r.Stdout) || c.match == "" && r.Stdout != c.want {
 		t.Errorf("output:\n%s\nwanted:\n%s%s", r.Stdout, c.want, c.match)
 	}
-	if c.err == "" && r.Stderr != "" || !regexp.MustCompile("(?s)"+c.err).MatchString(r.Stderr) {
+	if c.noisy {
+		t.Log(r.Stderr)
+	} else if c.err == "" && r.Stderr != "" || !regexp.MustCompile("(?s)"+c.err).MatchString(r.Stderr) {
 		t.Errorf("errors:\n%s\nwanted:\n%s", r.Stderr, c.err)
 	}
 	if r.Code != c.code {
