@@ -7,6 +7,7 @@ import (
 
 	"stapkit/ir"
 	loader "stapkit/runtime"
+	"stapkit/target/elf"
 )
 
 // execute is pass 5.
@@ -16,7 +17,10 @@ func (s *stap) execute(ctx context.Context, c *Compiled) int {
 		fmt.Fprintln(s.stderr, "Pass 5: starting run.")
 	}
 	start := time.Now()
+	lines := &lineReader{search: &elf.Search{}}
+	defer lines.close()
 	opt := loader.Options{
+		Lines:   lines.line,
 		Verbose: o.Verbose, Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,

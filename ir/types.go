@@ -30,30 +30,32 @@ type Text uint8
 // The kinds of deferred text. The words in brackets are the payload, each 8
 // bytes, little-endian, in the order given.
 const (
-	TextNone        Text = iota
-	TextKSym             // kernel symbol name of [addr]
-	TextKSymData         // kernel symbol+offset/size of [addr]
-	TextKMod             // kernel module of [addr]
-	TextKStack           // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
-	TextKStackSym        // the same, one line per frame with symbols (sprint_backtrace)
-	TextUSym             // user symbol of [tgid, addr]
-	TextUSymData         // user symbol+offset of [tgid, addr]
-	TextUMod             // user object of [tgid, addr]
-	TextUStack           // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
-	TextUStackSym        // the same with symbols (sprint_ubacktrace)
-	TextType             // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
-	TextFormat           // text that was left to the loader: [index | Lazy tag<<32, args as in an item…]
-	TextParms            // the $$vars family: a list of "name=value": [layout, words…]
-	TextKSymFile         // source file and line of the kernel address [addr], when known
-	TextUSymFile         // source file and line of [tgid, addr], when known
-	TextKStackFull       // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
-	TextUStackFull       // user stack as print_ubacktrace shows it
-	TextUStackBrief      // user stack as print_ubacktrace_brief shows it: symbol and offset
-	TextKSymLine         // line of the source of the kernel address [addr], when known
-	TextUSymLine         // line of the source of [tgid, addr], when known
-	TextUBuildID         // build-id in hex of the user object of [tgid, addr]
-	TextTaskStack        // kernel stack of the thread [tid] as it is when the text is made; hex addresses
-	TextKSymAddr         // kernel symbol name of [addr], and the address in hex
+	TextNone         Text = iota
+	TextKSym              // kernel symbol name of [addr]
+	TextKSymData          // kernel symbol+offset/size of [addr]
+	TextKMod              // kernel module of [addr]
+	TextKStack            // kernel stack, [n, n × addr]; one "addr" hex per frame, space-separated (backtrace)
+	TextKStackSym         // the same, one line per frame with symbols (sprint_backtrace)
+	TextUSym              // user symbol of [tgid, addr]
+	TextUSymData          // user symbol+offset of [tgid, addr]
+	TextUMod              // user object of [tgid, addr]
+	TextUStack            // user stack [tgid, n, n × addr]; hex addresses (ubacktrace)
+	TextUStackSym         // the same with symbols (sprint_ubacktrace)
+	TextType              // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
+	TextFormat            // text that was left to the loader: [index | Lazy tag<<32, args as in an item…]
+	TextParms             // the $$vars family: a list of "name=value": [layout, words…]
+	TextKSymFile          // source file and line of the kernel address [addr], when known
+	TextUSymFile          // source file of [tgid, addr], when known
+	TextKStackFull        // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
+	TextUStackFull        // user stack as print_ubacktrace shows it
+	TextUStackBrief       // user stack as print_ubacktrace_brief shows it: symbol and offset
+	TextKSymLine          // line of the source of the kernel address [addr], when known
+	TextUSymLine          // line of the source of [tgid, addr], when known
+	TextUBuildID          // build-id in hex of the user object of [tgid, addr]
+	TextTaskStack         // kernel stack of the thread [tid] as it is when the text is made; hex addresses
+	TextKSymAddr          // kernel symbol name of [addr], and the address in hex
+	TextUSymFileLine      // source file and line, as file:line, of [tgid, addr], when known
+	TextUStackLine        // user stack as print_ubacktrace_fileline shows it: with source lines
 	numTexts
 )
 
@@ -91,7 +93,7 @@ func (t Text) String() string {
 var textNames = [numTexts]string{
 	"none", "ksym", "ksymdata", "kmod", "kstack", "kstacksym", "usym", "usymdata", "umod", "ustack", "ustacksym",
 	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull", "ustackbrief",
-	"ksymline", "usymline", "ubuildid", "taskframes", "ksymaddr",
+	"ksymline", "usymline", "ubuildid", "taskframes", "ksymaddr", "usymfileline", "ustackline",
 }
 
 // IsStack reports whether t is a stack, captured where it is made and not given
@@ -100,7 +102,7 @@ func (t Text) IsStack() (user, ok bool) {
 	switch t {
 	case TextKStack, TextKStackSym, TextKStackFull:
 		return false, true
-	case TextUStack, TextUStackSym, TextUStackFull, TextUStackBrief:
+	case TextUStack, TextUStackSym, TextUStackFull, TextUStackBrief, TextUStackLine:
 		return true, true
 	}
 	return false, false

@@ -21,6 +21,10 @@ type Image struct {
 // Options are the settings of one run. The zero value runs the script on the
 // standard streams until it ends by itself.
 type Options struct {
+	// Lines tells the source file and line of an address in a program or library,
+	// as the file numbers it. Without it no handler learns of these: the loader
+	// reads no debug information.
+	Lines func(path string, addr uint64) (file string, line int, ok bool)
 	// Verbose 1 tells what is done, 2 adds the kernel's verifier log where a
 	// program is refused.
 	Verbose int

@@ -228,6 +228,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 	var err error
 	s.hits = make([]hit, len(s.p.Probes))
 	s.texts = newTexts(s.p, s.out.warn)
+	s.texts.users.lines = s.opt.Lines
 	s.texts.pure = s.tell
 	s.types = newTypeFinder(s.p, s.opt.Target, s.out.warn)
 	s.hz = kernelHZ()
@@ -273,7 +274,7 @@ func usesUserText(p *ir.Program) bool {
 	user := func(t ir.Type) bool {
 		switch t.Text {
 		case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull,
-			ir.TextUStackBrief, ir.TextUSymFile, ir.TextUSymLine, ir.TextUBuildID, ir.TextFormat:
+			ir.TextUStackBrief, ir.TextUStackLine, ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUBuildID, ir.TextFormat:
 			return t.Kind == ir.Deferred
 		}
 		return false

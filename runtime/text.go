@@ -105,12 +105,12 @@ func (t *texts) render(kind ir.Text, s string) string {
 			return ""
 		}
 		return t.taskStack(int(int32(w[0])))
-	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile, ir.TextUSymLine, ir.TextUBuildID:
+	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUBuildID:
 		if len(w) < 2 {
 			return ""
 		}
 		return t.users.symbol(kind, int(int32(w[0])), w[1])
-	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief:
+	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief, ir.TextUStackLine:
 		if len(w) == 0 {
 			return ""
 		}
@@ -225,14 +225,14 @@ func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 	if user, _ := kind.IsStack(); !user {
 		addrs = t.probed(addrs)
 	}
-	for _, a := range addrs {
+	for i, a := range addrs {
 		switch kind {
 		case ir.TextKStack, ir.TextUStack:
 			fmt.Fprintf(&b, "%#x ", a)
 		case ir.TextKStackSym, ir.TextKStackFull:
 			t.frame(&b, kind, a)
 		default:
-			t.users.frame(&b, kind, tgid, a)
+			t.users.frame(&b, kind, tgid, a, i == 0)
 		}
 	}
 	return b.String()
@@ -253,7 +253,7 @@ func (t *texts) lines(list string, pid int, form int64) string {
 		case form == 1:
 			b.WriteString(t.users.symbol(ir.TextUSymData, pid, a) + "\n")
 		case pid != 0:
-			t.users.frame(&b, map[bool]ir.Text{true: ir.TextUStackSym, false: ir.TextUStackFull}[form == 2], pid, a)
+			t.users.frame(&b, map[bool]ir.Text{true: ir.TextUStackSym, false: ir.TextUStackFull}[form == 2], pid, a, false)
 		default:
 			t.frame(&b, map[bool]ir.Text{true: ir.TextKStackSym, false: ir.TextKStackFull}[form == 2], a)
 		}

@@ -153,7 +153,9 @@ func TestParseMappings(t *testing.T) {
 7ffd00000000-7ffd00001000 r-xp 00000000 00:00 0    [vdso]
 nonsense
 `))
-	if err != nil || len(maps) != 1 || maps[0].path != "/bin/a b" || maps[0].start != 0x55d000001000 || maps[0].offset != 0x1000 {
+	// With code that a program makes, and the kernel's own.
+	if err != nil || len(maps) != 3 || maps[0].path != "/bin/a b" || maps[0].start != 0x55d000001000 || maps[0].offset != 0x1000 ||
+		maps[1].path != "" || maps[1].start != 0x7f0000000000 || maps[2].path != vdsoPath {
 		t.Errorf("%v: %+v", err, maps)
 	}
 	if startTime(os.Getpid()) == "" || startTime(1<<30) != "" {

@@ -167,7 +167,7 @@ func (u *unwinder) describe(types *typeFinder) error {
 // preload adds what is known to be needed.
 func (u *unwinder) preload(s *session) {
 	if f, err := vdso(); err == nil && f != nil {
-		u.put(fileID{0, ir.UnwindVDSOIno}, &unwindFile{path: "[vdso]", syms: vdsoSymbols(f), read: true}, f)
+		u.put(fileID{0, ir.UnwindVDSOIno}, &unwindFile{path: vdsoPath, syms: vdsoSymbols(f), read: true}, f)
 	}
 	probed := map[string]bool{}
 	for i := range s.plans {
@@ -242,7 +242,9 @@ func (u *unwinder) process(pid int, only map[string]bool) {
 		}
 	}
 	for i := range maps {
-		u.add(mappedFile(pid, &maps[i]), maps[i].path)
+		if strings.HasPrefix(maps[i].path, "/") {
+			u.add(mappedFile(pid, &maps[i]), maps[i].path)
+		}
 	}
 }
 
@@ -429,7 +431,7 @@ func (u *unwinder) meet(pid int, addr uint64) {
 	}
 	for i := range maps {
 		m := &maps[i]
-		if addr < m.start || m.end <= addr {
+		if addr < m.start || m.end <= addr || !strings.HasPrefix(m.path, "/") {
 			continue
 		}
 		open := mappedFile(pid, m)
@@ -471,6 +473,9 @@ func (u *unwinder) mapping(tgid int, addr uint64) (mapping, bool) {
 	return mapping{start: v[0], end: v[1], offset: v[0] - v[2], path: w.path, file: w.syms}, true
 }
 
+// vdsoPath is how /proc/PID/maps names the kernel's own code in user programs.
+const vdsoPath = "[vdso]"
+
 // vdso is the kernel's own code in user programs.
 func vdso() (*elf.File, error) {
 	maps, err := os.ReadFile("/proc/self/maps")
@@ -478,7 +483,7 @@ func vdso() (*elf.File, error) {
 		return nil, err
 	}
 	for line := range strings.Lines(string(maps)) {
-		if !strings.HasSuffix(strings.TrimSpace(line), "[vdso]") {
+		if !strings.HasSuffix(strings.TrimSpace(line), vdsoPath) {
 			continue
 		}
 		lo, hi, _ := strings.Cut(strings.Fields(line)[0], "-")
@@ -496,7 +501,7 @@ func vdso() (*elf.File, error) {
 		if _, err := mem.ReadAt(b, int64(start)); err != nil {
 			return nil, err
 		}
-		return elf.New("[vdso]", bytes.NewReader(b))
+		return elf.New(vdsoPath, bytes.NewReader(b))
 	}
 	return nil, nil
 }

@@ -155,8 +155,8 @@ int main(void) { return work(); }`)
 	}
 	var b strings.Builder
 	for _, kind := range []ir.Text{ir.TextUStackSym, ir.TextUStackBrief} {
-		u.frame(&b, kind, pid, addr+1)
-		u.frame(&b, kind, pid, 8)
+		u.frame(&b, kind, pid, addr+1, false)
+		u.frame(&b, kind, pid, 8, false)
 	}
 	if b.String() != "work+0x1 [p]\n0x8\nwork+0x1\n0x8\n" {
 		t.Errorf("frames %q", b.String())

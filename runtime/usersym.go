@@ -24,7 +24,10 @@ import (
 // none of them; they are kept after its end.
 type userSymbols struct {
 	procs map[int]*userProcess
+	jits  map[int]*jit         // of programs that make code
 	files map[string]*userFile // by identity: device, inode, path
+	// lines tells the source line of an address in a file, nil: not known.
+	lines func(path string, addr uint64) (file string, line int, ok bool)
 	// seen tells what handlers saw at an address, of processes that ended
 	// before their mappings could be read.
 	seen func(tgid int, addr uint64) (mapping, bool)
@@ -35,7 +38,8 @@ type userProcess struct {
 	maps    []mapping
 }
 
-// A mapping is a piece of an address space that shows a file.
+// A mapping is a piece of an address space with code: of a file, the kernel's own
+// (vdsoPath), or, with an empty path, of a program that makes code as it runs.
 type mapping struct {
 	start, end uint64
 	offset     uint64 // in the file
@@ -53,7 +57,7 @@ type userFile struct {
 }
 
 func newUserSymbols() *userSymbols {
-	return &userSymbols{procs: map[int]*userProcess{}, files: map[string]*userFile{}}
+	return &userSymbols{procs: map[int]*userProcess{}, files: map[string]*userFile{}, jits: map[int]*jit{}}
 }
 
 // note reads the mappings of a process, if it is still there.
@@ -79,6 +83,9 @@ func (u *userSymbols) note(tgid int) {
 		}
 	}
 	for i := range maps {
+		if maps[i].path == "" {
+			continue
+		}
 		maps[i].file = u.files[maps[i].id]
 		if maps[i].file == nil {
 			// Now, while the process is there to show its root directory.
@@ -121,9 +128,10 @@ func parseMappings(r io.Reader) ([]mapping, error) {
 	for sc.Scan() {
 		// 55d0…-55d1… r-xp 00002000 fe:01 1234   /usr/bin/x
 		f := strings.Fields(sc.Text())
-		if len(f) < 6 || len(f[1]) < 3 || f[1][2] != 'x' || !strings.HasPrefix(f[5], "/") {
+		if len(f) < 5 || len(f[1]) < 3 || f[1][2] != 'x' {
 			continue
 		}
+		file := len(f) > 5 && strings.HasPrefix(f[5], "/") && !strings.HasPrefix(f[5], "//anon")
 		lo, hi, ok := strings.Cut(f[0], "-")
 		start, err1 := strconv.ParseUint(lo, 16, 64)
 		end, err2 := strconv.ParseUint(hi, 16, 64)
@@ -131,10 +139,16 @@ func parseMappings(r io.Reader) ([]mapping, error) {
 		if !ok || err1 != nil || err2 != nil || err3 != nil {
 			continue
 		}
-		// A path may hold spaces; the fields before it do not.
-		line := sc.Text()
-		m := mapping{start: start, end: end, offset: off, path: strings.TrimSuffix(line[strings.IndexByte(line, '/'):], " (deleted)")}
-		m.id = f[3] + " " + f[4] + " " + m.path
+		m := mapping{start: start, end: end, offset: off}
+		switch {
+		case file:
+			// A path may hold spaces; the fields before it do not.
+			line := sc.Text()
+			m.path = strings.TrimSuffix(line[strings.IndexByte(line, '/'):], " (deleted)")
+			m.id = f[3] + " " + f[4] + " " + m.path
+		case len(f) > 5 && f[5] == vdsoPath:
+			m.path, m.id, m.offset = vdsoPath, vdsoPath, 0
+		}
 		out = append(out, m)
 	}
 	return out, sc.Err()
@@ -166,7 +180,14 @@ func (u *userSymbols) find(tgid int, addr uint64) *mapping {
 // lookup returns the symbol of an address: its name, the offset into it and its
 // size. Without a symbol, name is "" and off and size are those in the file.
 func (u *userSymbols) lookup(tgid int, addr uint64) (m *mapping, name string, off, size uint64) {
-	if m = u.find(tgid, addr); m == nil {
+	m = u.find(tgid, addr)
+	if m == nil || m.path == "" {
+		// Code that the program has made itself; it may tell of it.
+		if j := u.jitOf(tgid); j != nil {
+			if s, ok := j.at(addr); ok {
+				return &mapping{path: j.path}, s.name, addr - s.start, s.size
+			}
+		}
 		return nil, "", 0, 0
 	}
 	inFile := addr - m.start + m.offset
@@ -198,6 +219,16 @@ func (u *userSymbols) symbol(kind ir.Text, tgid int, addr uint64) string {
 			return ""
 		}
 		return m.file.tables[len(m.file.tables)-1].BuildID
+	case kind == ir.TextUSymFile, kind == ir.TextUSymLine, kind == ir.TextUSymFileLine:
+		if file, line, ok := u.line(m, addr); ok {
+			switch kind {
+			case ir.TextUSymFile:
+				return file
+			case ir.TextUSymLine:
+				return strconv.Itoa(line)
+			}
+			return file + ":" + strconv.Itoa(line)
+		}
 	case kind == ir.TextUSym && name != "":
 		return name
 	case kind == ir.TextUSymData && m != nil:
@@ -209,10 +240,32 @@ func (u *userSymbols) symbol(kind ir.Text, tgid int, addr uint64) string {
 	return fmt.Sprintf("%#x", addr)
 }
 
+// line is the source line of an address in a mapping.
+func (u *userSymbols) line(m *mapping, addr uint64) (file string, line int, ok bool) {
+	if u.lines == nil || m == nil || m.file == nil {
+		return "", 0, false
+	}
+	at, ok := m.file.tables[len(m.file.tables)-1].Addr(addr - m.start + m.offset)
+	if !ok {
+		return "", 0, false
+	}
+	return u.lines(m.path, at)
+}
+
 // frame appends the line of one frame of a stack.
-func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uint64) {
+func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uint64, first bool) {
 	m, name, off, size := u.lookup(tgid, addr)
 	switch kind {
+	case ir.TextUStackLine:
+		at := addr
+		if !first {
+			at-- // of the call, not of where it returns to
+		}
+		if file, line, ok := u.line(m, at); ok && name != "" {
+			fmt.Fprintf(b, " %#x : %s+%#x/%#x at %s:%d [%s]\n", addr, name, off, size, file, line, m.path)
+			return
+		}
+		fallthrough
 	case ir.TextUStackFull:
 		switch {
 		case m == nil:
@@ -244,6 +297,13 @@ func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uin
 // mapping's own link is used first: it works for deleted files and in other mount
 // namespaces.
 func openUserFile(pid int, m *mapping) *userFile {
+	if m.path == vdsoPath {
+		f, err := vdso()
+		if err != nil || f == nil {
+			return nil
+		}
+		return vdsoSymbols(f)
+	}
 	for _, path := range []string{
 		fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end),
 		fmt.Sprintf("/proc/%d/root%s", pid, m.path),

@@ -334,7 +334,7 @@ var texts = map[string]ir.Text{
 	"text_ustack": ir.TextUStack, "text_ustacksym": ir.TextUStackSym, "text_ustackfull": ir.TextUStackFull,
 	"text_ustackbrief": ir.TextUStackBrief,
 	"text_ksymline":    ir.TextKSymLine, "text_usymline": ir.TextUSymLine, "text_umodbuildid": ir.TextUBuildID, "text_taskstack": ir.TextTaskStack,
-	"text_ksymaddr": ir.TextKSymAddr,
+	"text_ksymaddr": ir.TextKSymAddr, "text_usymfileline": ir.TextUSymFileLine, "text_ustackline": ir.TextUStackLine,
 }
 
 // textCall lowers a call of such a function: symbols of an address, or a stack.
@@ -350,10 +350,10 @@ func (b *body) textCall(x *syntax.Call, name string) ir.Expr {
 	switch kind {
 	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
 		mt.T.Width = 8 + 8*depth
-	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief:
+	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief, ir.TextUStackLine:
 		mt.T.Width = 16 + 8*depth
 		mt.Space = ir.UserSpace
-	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile, ir.TextUSymLine, ir.TextUBuildID:
+	case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUBuildID:
 		mt.T.Width = 16
 		mt.Space = ir.UserSpace
 		mt.Args = append([]ir.Expr{b.intrinsic(ir.IPid, ir.TInt, site)}, b.exprs(x.Args)...)

@@ -32,6 +32,7 @@ var programs = map[string][]string{
 	"cold":     {},
 	"fixed":    {"-pthread", "-no-pie"},
 	"heap":     {},
+	"jit":      {},
 	"rows":     {"-pthread"},
 	"stack":    {},
 	"static":   {"-pthread", "-static"},

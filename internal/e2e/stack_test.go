@@ -114,3 +114,24 @@ probe end { if (n < 20) error("few samples") }`)
 		t.Errorf("%d of %d stacks are whole\n%s", whole, all, out)
 	}
 }
+
+// TestStacksOfMadeCode has a function called by code that the program makes.
+func TestStacksOfMadeCode(t *testing.T) {
+	dir := needTools(t)
+	out := stap(t, dir, "-c", "./jit", "-e", `probe process("./jit").function("callback") { print_ubacktrace(); print_ubacktrace_brief() }`)
+	if !regexp.MustCompile(`(?s)^ 0x[0-9a-f]+ : callback\+0x0/0x1 \[.*/jit\]\n 0x[0-9a-f]+ : made at run time\+0x6/0x8 \[/tmp/perf-\d+\.map\]\n 0x[0-9a-f]+ : main\+.*\nmade at run time\+0x6\nmain\+`).MatchString(out) {
+		t.Error(out)
+	}
+}
+
+// TestSourceLines: stap reads debug information of the programs for the loader.
+func TestSourceLines(t *testing.T) {
+	dir := needTools(t)
+	out := stap(t, dir, "-c", "./user", "-e", `probe process("./user").function("work") {
+	printf("%s|%s|%s\n", usymfileline(uaddr()), usymfile(uaddr()), usymline(uaddr()))
+	print_ubacktrace_fileline()
+}`)
+	if !regexp.MustCompile(`^(\S*testdata/user\.c):(\d+)\|\S*testdata/user\.c\|\d+\n 0x[0-9a-f]+ : work\+0x0/0x[0-9a-f]+ at \S*testdata/user\.c:\d+ \[.*/user\]\n 0x[0-9a-f]+ : main\+0x[0-9a-f]+/0x[0-9a-f]+ at \S*testdata/user\.c:\d+ \[`).MatchString(out) {
+		t.Error(out)
+	}
+}

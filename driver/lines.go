@@ -1,0 +1,57 @@
+package driver
+
+import (
+	"sync"
+
+	"stapkit/target/dwarf"
+	"stapkit/target/elf"
+)
+
+// lineReader tells the loader source lines of programs, of which it reads no debug
+// information itself.
+type lineReader struct {
+	search *elf.Search
+
+	mu    sync.Mutex
+	files map[string]*dwarf.Data // nil: it has none
+	elfs  []*elf.File
+}
+
+// line is the source file and line of an address in a program or library.
+func (l *lineReader) line(path string, addr uint64) (file string, line int, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d, known := l.files[path]
+	if !known {
+		if l.files == nil {
+			l.files = map[string]*dwarf.Data{}
+		}
+		if f, err := elf.Open(path); err == nil {
+			l.elfs = append(l.elfs, f)
+			if d, err = dwarf.Load(f, l.search); err != nil {
+				d = nil
+			}
+		}
+		l.files[path] = d
+	}
+	if d == nil {
+		return "", 0, false
+	}
+	at, ok := d.LineOf(addr)
+	return at.File, at.Line, ok
+}
+
+func (l *lineReader) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, d := range l.files {
+		if d != nil {
+			// What was only read has no failure that anything could be done about.
+			_ = d.Close()
+		}
+	}
+	for _, f := range l.elfs {
+		_ = f.Close()
+	}
+	l.files, l.elfs = nil, nil
+}
