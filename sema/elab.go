@@ -585,7 +585,53 @@ func chain(candidates []*Func, arity int) []*Func {
 			out = append(out, f)
 		}
 	}
+	out = ofDirectories(out)
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Priority < out[j].Priority })
+	return out
+}
+
+// inC reports whether a function has C in it, which cannot run.
+func (f *Func) inC() bool {
+	found := f.embedded
+	if f.Decl.Body != nil {
+		syntax.Inspect(f.Decl.Body, func(n syntax.Node) bool {
+			switch n := n.(type) {
+			case *syntax.EmbeddedExpr:
+				found = true
+			case *syntax.AtOp:
+				found = found || n.Op == syntax.AtConst
+			}
+			return !found
+		})
+	}
+	return found
+}
+
+// ofDirectories leaves one of the libraries that declare a function: a user's directory
+// rather than stapkit's own, unless all that it has is C, which cannot run.
+func ofDirectories(list []*Func) []*Func {
+	theirs, runs, own := 0, 0, 0
+	for _, f := range list {
+		switch {
+		case !f.Library:
+		case embeddedFile(f.File.Name):
+			own++
+		default:
+			theirs++
+			if !f.inC() {
+				runs++
+			}
+		}
+	}
+	if theirs == 0 || own == 0 {
+		return list
+	}
+	var out []*Func
+	for _, f := range list {
+		if !f.Library || embeddedFile(f.File.Name) == (runs == 0) {
+			out = append(out, f)
+		}
+	}
 	return out
 }
 

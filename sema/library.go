@@ -180,7 +180,16 @@ func (l *Library) funcFiles(name string) []*syntax.File {
 }
 
 func (l *Library) globalFiles(name string) []*syntax.File {
-	return l.lookup(func(s LibrarySource) []string { return s.GlobalFiles(name) })
+	// Of several libraries that declare it the first counts.
+	found := false
+	return l.lookup(func(s LibrarySource) []string {
+		if found {
+			return nil
+		}
+		list := s.GlobalFiles(name)
+		found = len(list) > 0
+		return list
+	})
 }
 
 // funcNames lists the public functions of all sources, for suggestions.
@@ -229,6 +238,7 @@ func (l *Library) aliases(component string) []libAlias {
 			}
 		}
 	}
+	out = overridden(out)
 	l.mu.Lock()
 	l.trees[component] = out
 	l.mu.Unlock()
@@ -289,6 +299,27 @@ func (l *Library) aliasesFor(first, second string) []libAlias {
 					out = append(out, x)
 				}
 			}
+		}
+	}
+	return overridden(out)
+}
+
+// overridden leaves out the aliases of stapkit's own library whose names a user's
+// directory declares too.
+func overridden(list []libAlias) []libAlias {
+	theirs := map[string]bool{}
+	for _, a := range list {
+		if !embeddedFile(a.decl.File().Name) {
+			theirs[syntax.PointString(a.name)] = true
+		}
+	}
+	if len(theirs) == 0 {
+		return list
+	}
+	var out []libAlias
+	for _, a := range list {
+		if !embeddedFile(a.decl.File().Name) || !theirs[syntax.PointString(a.name)] {
+			out = append(out, a)
 		}
 	}
 	return out

@@ -819,6 +819,9 @@ func (e *elab) needsGuru(f *Func) bool {
 
 // embeddedHelp names what stapkit has in place of embedded C.
 func embeddedHelp(name, text string) string {
+	if r, ok := tapsets.Refused(name); ok {
+		return fmt.Sprintf("%s; there is %s", r.Why, r.Instead)
+	}
 	for _, h := range []struct{ word, use string }{
 		{"kread(", "@cast(address, \"type\")->member"},
 		{"deref", "@kderef(size, address)"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"stapkit/diag"
@@ -89,6 +90,10 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 	addMacros := func(name string, text []byte) {
 		l.Texts[name] = text
 		file := syntax.ParseMacros(name, text, opt)
+		if !embeddedFile(name) {
+			// What a directory defines counts in place of what stapkit has.
+			l.Macros.Drop(file, embeddedFile)
+		}
 		for _, d := range append(file.Diags, l.Macros.Add(file)...) {
 			if d.Severity == diag.Error {
 				l.Diags = append(l.Diags, d)
@@ -102,12 +107,21 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 			addMacros(name, text)
 		}
 	}
-	var sources []LibrarySource
+	l.Texts[argumentsFile] = argumentsText(args)
+	sources := []LibrarySource{NewSource(map[string][]byte{argumentsFile: l.Texts[argumentsFile]}, opt)}
+	arch, release := "", ""
+	if opt.Target != nil {
+		arch, _ = opt.Target.Lookup("arch")
+		release, _ = opt.Target.Lookup("kernel_v")
+	}
 	for _, dir := range dirs {
 		texts := map[string][]byte{}
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
+			}
+			if d.IsDir() && p != dir && foreign(d.Name(), arch, release) {
+				return fs.SkipDir
 			}
 			ext := filepath.Ext(p)
 			if d.IsDir() || ext != ".stp" && ext != ".stpm" {
@@ -131,10 +145,29 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 		}
 		sources = append(sources, NewSource(texts, opt))
 	}
-	l.Texts[argumentsFile] = argumentsText(args)
-	sources = append(sources, NewSource(map[string][]byte{argumentsFile: l.Texts[argumentsFile]}, opt), Embedded())
+	sources = append(sources, Embedded())
 	l.Library = NewLibrary(opt, sources...)
 	return l, nil
+}
+
+// embeddedFile reports whether a file is one of stapkit's own library.
+func embeddedFile(name string) bool { return strings.HasPrefix(name, tapsets.Prefix) }
+
+// arches are the names of architectures that folders of a library can have.
+var arches = []string{"arm", "arm64", "i386", "ia64", "mips", "powerpc", "riscv", "s390", "x86_64"}
+
+// foreign reports whether a folder of a library is for another architecture, runtime or
+// kernel, as SystemTap's rule is: its name says so.
+func foreign(name, arch, release string) bool {
+	switch {
+	case name == "bpf" || name == "dyninst":
+		return true
+	case slices.Contains(arches, name):
+		return arch != "" && name != arch
+	case name[0] >= '0' && name[0] <= '9':
+		return release != "" && name != release && !strings.HasPrefix(release, name+".")
+	}
+	return false
 }
 
 // argumentsFile is the library file that declares argc and argv.

@@ -28,7 +28,7 @@ func UnusedArgs(args []string, files ...*File) []diag.Diagnostic {
 	for i := range args {
 		used := false
 		for _, f := range files {
-			used = used || f.Args.Used[i+1]
+			used = used || f.Args.Used[i+1] || f.usesArgv()
 		}
 		if !used {
 			n := strconv.Itoa(i + 1)
@@ -36,6 +36,18 @@ func UnusedArgs(args []string, files ...*File) []diag.Diagnostic {
 		}
 	}
 	return ds
+}
+
+// usesArgv reports whether a file has a name by which the library offers the arguments.
+func (f *File) usesArgv() bool {
+	for i := range f.Tokens {
+		if f.Tokens[i].Kind == Name {
+			if s := f.Text(i); s == "argv" || s == "argc" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // argPaster pastes script arguments into the token stream, as characters: what an

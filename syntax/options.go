@@ -144,6 +144,16 @@ func (s *MacroSet) Add(f *File) []diag.Diagnostic {
 	return ds
 }
 
+// Drop takes those macros out of the set that a file of the library defines again, if
+// weaker says so of the file that they are from.
+func (s *MacroSet) Drop(f *File, weaker func(file string) bool) {
+	for _, m := range f.Macros {
+		if old := s.byName[m.Name]; old != nil && old.Source != nil && weaker(old.Source.Name) {
+			delete(s.byName, m.Name)
+		}
+	}
+}
+
 // Names gives the names of the macros, sorted.
 func (s *MacroSet) Names() []string {
 	if s == nil {

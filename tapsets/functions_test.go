@@ -371,10 +371,10 @@ probe kernel.function("vfs_read").return {
 		next
 	println("returned ", returnval() == $return, is_return(), " ", returnstr(1) == return_str(1, $return))
 }
-probe syscall.uname {
+probe kprobe.function("__x64_sys_newuname") {
 	if (pid() != target())
 		next
-	b = u_register("rsi")
+	b = kernel_long(pointer_arg(1) + 104) // the second argument of the call
 	set_user_string_n(b, 3, "hey you")
 	set_user_char(b + 3, 0x41)
 	set_user_short(b + 4, 0x4342)
