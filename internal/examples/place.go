@@ -5,13 +5,16 @@ package examples
 import (
 	"bytes"
 	"context"
+	_ "embed" // testdata/outputs.txt
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"stapkit/internal/guest"
@@ -150,6 +153,20 @@ type Ran struct {
 	Errors bool   // whether it ended with an error of a handler
 	guest.Result
 }
+
+//go:embed testdata/outputs.txt
+var outputsText string
+
+// Outputs are what examples print, as looked at: by name, an expression that matches.
+var Outputs = sync.OnceValue(func() map[string]*regexp.Regexp {
+	out := map[string]*regexp.Regexp{}
+	for line := range strings.Lines(outputsText) {
+		if name, pattern, ok := strings.Cut(strings.TrimRight(line, "\n"), "\t"); ok {
+			out[name] = regexp.MustCompile("(?s)" + pattern)
+		}
+	}
+	return out
+})
 
 // Run compiles an example for a place and runs it there for some seconds.
 func (p *Place) Run(ctx context.Context, e Example, seconds int) (Result, Ran, error) {

@@ -48,6 +48,8 @@ type runner struct {
 	why map[string]string         // the furthest failure
 	far map[string]examples.Stage // how far
 	bad map[string]bool           // ended with an error of a handler
+
+	looked, odd int // outputs that were held against the table, and those that do not fit
 }
 
 func (r *runner) all(ctx context.Context, kernels []string, only string) error {
@@ -116,6 +118,12 @@ func (r *runner) on(ctx context.Context, kernel string, todo []examples.Example)
 		default:
 			r.ran[e.Name], r.bad[e.Name] = kernel, ran.Errors
 			r.keep(e, ran)
+			if re := examples.Outputs()[e.Name]; re != nil {
+				if r.looked++; !re.MatchString(ran.Stdout) {
+					r.odd++
+					fmt.Printf("%s on %s printed something else than %v\n", e.Name, kernel, re)
+				}
+			}
 			if r.verbose {
 				fmt.Printf("ran on %s: %s (%d bytes of output, status %d)\n", kernel, e.Name, len(ran.Stdout), ran.Code)
 			}
@@ -202,5 +210,6 @@ func (r *runner) report(todo []examples.Example) {
 	if !r.compile {
 		n -= count[examples.Loaded]
 		fmt.Printf("%d of %d load (%v), of which %d end with an error of a handler\n", n, len(todo), where, errors)
+		fmt.Printf("%d outputs are as they were looked at, %d are not\n", r.looked-r.odd, r.odd)
 	}
 }
