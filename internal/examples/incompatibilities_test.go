@@ -11,10 +11,12 @@ import (
 	"path/filepath"
 	"regexp"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"stapkit/internal/corpus"
 	"stapkit/internal/guest"
 	"stapkit/sema"
 	"stapkit/target"
@@ -48,8 +50,12 @@ const needs = "needs "
 
 // plain is the first error of several, without its place and what belongs to one
 // kernel or machine.
-func plain(why string) string {
+func plain(e Example, why string) string {
 	why, _, _ = strings.Cut(why, "\n")
+	named := ""
+	if m := regexp.MustCompile(`^[^ ]*:(\d+):(\d+): no match`).FindStringSubmatch(why); m != nil {
+		named = pointAt(e, m[1])
+	}
 	why = regexp.MustCompile(`^[^ ]*:\d+:\d+: `).ReplaceAllString(why, "")
 	if m := regexp.MustCompile(`no file fits "([^"]*)"|there is no file (\S+)\)|\((\S+): not found in`).FindStringSubmatch(why); m != nil {
 		return fmt.Sprintf(needs+"the program or library `%s`", m[1]+m[2]+m[3])
@@ -58,7 +64,28 @@ func plain(why string) string {
 		why = why[:i+1]
 	}
 	why = regexp.MustCompile(` \(similar[^)]*\)`).ReplaceAllString(why, "")
+	if named != "" {
+		why = strings.Replace(why, "no match", "no match: "+named, 1)
+	}
 	return strings.ReplaceAll(why, "|", "\\|")
+}
+
+// pointAt names what the probe point in a line of an example is about.
+func pointAt(e Example, line string) string {
+	text, err := os.ReadFile(filepath.Join(corpus.ExamplesDir, e.Name))
+	if err != nil {
+		return ""
+	}
+	n, err := strconv.Atoi(line)
+	lines := strings.Split(string(text), "\n")
+	if err != nil || n < 1 || n > len(lines) {
+		return ""
+	}
+	m := regexp.MustCompile(`\.(function|trace|statement|mark)\("([^"]+)"\)`).FindStringSubmatch(lines[n-1])
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s `%s`", m[1], m[2])
 }
 
 // rewrite puts the rows into the document, between its table's head and the next
@@ -178,7 +205,7 @@ func TestIncompatibilities(t *testing.T) {
 		delete(known, e.Name)
 		if !ok {
 			if rows[e.Name] = reason; !isListed {
-				rows[e.Name] = plain(why)
+				rows[e.Name] = plain(e, why)
 			}
 		}
 		switch {
