@@ -4,7 +4,7 @@
 # make generate what go generate writes: the index of the library, docs/errors, …
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make test-editors  real editors, and the protocol's own client, against staplsp
-# make lint     gofmt, go vet, staticcheck, stapfmt
+# make lint     gofmt, go vet, staticcheck, stapfmt, staplint
 
 GO ?= go
 export CGO_ENABLED = 0
@@ -79,6 +79,7 @@ lint:
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	$(GO) run ./cmd/stapfmt --check tapsets examples
+	$(GO) run ./cmd/staplint examples
 
 clean:
 	rm -rf bin build

@@ -191,8 +191,10 @@ func (r *run) adopt(d diag.Diagnostic, adopters map[diag.Code][]*Pass, off map[d
 	switch {
 	case d.Code == noTarget:
 		return // said once, by who runs the rules
-	case d.Code == noProbes && !r.script.HasProbes():
-		return // functions for others to use
+	case d.Code == noProbes && (!r.script.HasProbes() || len(r.script.Lost()) > 0):
+		return // functions for others to use, or probes of what is known when it runs
+	case d.Code == noProcess:
+		return // -c or -x gives one when the script runs
 	}
 	for _, p := range adopters[d.Code] {
 		mine := d
@@ -216,6 +218,9 @@ func (r *run) adopt(d diag.Diagnostic, adopters map[diag.Code][]*Pass, off map[d
 
 // noTarget is the note of elaboration that nothing is known of a target.
 const noTarget diag.Code = "E1010"
+
+// noProcess is the error of elaboration that "process" has no path.
+const noProcess diag.Code = "E1007"
 
 // noProbes is the error of elaboration that nothing is left to run.
 const noProbes diag.Code = "E1006"

@@ -405,7 +405,7 @@ func (c *checker) work(j *job) {
 		j.err = fmt.Errorf("%s: %w", j.Name, err)
 		return
 	}
-	tapset := c.Tapset || j.proj.Project != nil && j.proj.Match(j.proj.Lint.Tapset, j.Name)
+	tapset := c.Tapset || inTapset(j.Name) || j.proj.Project != nil && j.proj.Match(j.proj.Lint.Tapset, j.Name)
 	in := Input{Name: j.Name, Text: j.text, Args: s.Args, Guru: s.Guru || c.Guru, Tapset: tapset, Command: s.Command}
 	if err := c.lint(j, list, in); err != nil {
 		j.err = err
@@ -455,6 +455,11 @@ func (c *checker) lint(j *job, list []*Env, in Input) error {
 	}
 	j.ds, j.table, j.noTgt = res.Diags, table, res.NoTarget
 	return nil
+}
+
+// inTapset reports whether a file lies below a folder called "tapset", as library files do.
+func inTapset(name string) bool {
+	return slices.Contains(strings.Split(filepath.ToSlash(filepath.Dir(name)), "/"), "tapset")
 }
 
 func parseErrors(ds []diag.Diagnostic) bool {

@@ -42,6 +42,11 @@ func run(p *lint.Pass) (any, error) {
 			order = append(order, pr)
 		}
 	}
+	if t := p.Program.Tools; t != nil { // of which editors elaborate a few only
+		for pt, count := range t.Matches {
+			n[pt] = max(n[pt], count)
+		}
+	}
 	most := int(p.Int("places"))
 	for _, pr := range order {
 		if count := n[pr.Written]; count > most {
