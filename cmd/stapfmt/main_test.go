@@ -68,7 +68,7 @@ func TestHooks(t *testing.T) {
 	}
 	name := filepath.Join(t.TempDir(), "a.stp")
 	want := map[string]int{"stapfmt": 0, "stapfmt-check": 1}
-	id := ""
+	id, seen := "", map[string]bool{}
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "- "), ":")
 		value = strings.TrimSpace(value)
@@ -83,19 +83,25 @@ func TestHooks(t *testing.T) {
 			if err := os.WriteFile(name, []byte("global  x\n"), 0o666); err != nil {
 				t.Fatal(err)
 			}
-			args := strings.Fields(value)
-			code, ok := want[id]
+			// ".ci/hook TOOL" builds the tool first; staplint has a test of its own.
+			args := strings.Fields(strings.TrimPrefix(value, ".ci/hook "))
+			if args[0] == "staplint" {
+				continue
+			}
+			code, ok := want[strings.TrimSuffix(id, "-system")]
 			if !ok || args[0] != "stapfmt" {
 				t.Fatalf("%s: %s", id, value)
 			}
-			delete(want, id)
+			seen[id] = true
 			var out, errs strings.Builder
 			if got := run(append(args[1:], name), strings.NewReader(""), &out, &errs); got != code {
 				t.Errorf("%s: code %d, want %d: %s", id, got, code, errs.String())
 			}
 		}
 	}
-	if len(want) > 0 {
-		t.Errorf("no hooks: %v", want)
+	for id := range want {
+		if !seen[id] {
+			t.Errorf("no hook %s", id)
+		}
 	}
 }
