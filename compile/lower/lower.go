@@ -574,16 +574,29 @@ func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
 	return sp
 }
 
-// filterSyscall makes a handler on a raw tracepoint run for its system call only.
+// filterSyscall makes a handler on a raw tracepoint run for its system call only,
+// and one on the function of a call for 32-bit programs only: calls without
+// arguments have one function for all programs.
 func (l *lowerer) filterSyscall(p *sema.Probe, h *ir.Handler, ctx ir.Context, ret bool) {
-	if l.dispatch || l.only32 || p.Family != sema.FamSyscall || p.SyscallNr < 0 || ctx != ir.CtxRawTP && ctx != ir.CtxBTFTP {
+	if l.dispatch || p.Family != sema.FamSyscall || p.SyscallNr < 0 {
 		return
 	}
 	b := &body{lowerer: l, ctx: ctx, ret: ret, kernel: true}
-	nr, _ := b.syscall(&sema.Access{Base: sema.BaseSyscallNr}, 0)
-	var c ir.Expr = &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: int64(p.SyscallNr)}, T: ir.TInt}
-	// The same number is another call of a 32-bit program.
-	c = &ir.Logical{And: true, X: c, Y: &ir.Unary{Op: ir.OpNot, X: b.mode32(0)}}
+	var c ir.Expr
+	switch {
+	case l.only32 && ctx == ir.CtxKprobe:
+		c = b.mode32(0)
+	case !l.only32 && (ctx == ir.CtxRawTP || ctx == ir.CtxBTFTP):
+		// The same number is another call of a 32-bit program.
+		nr, _ := b.syscall(&sema.Access{Base: sema.BaseSyscallNr}, 0)
+		c = &ir.Logical{
+			And: true,
+			X:   &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: int64(p.SyscallNr)}, T: ir.TInt},
+			Y:   &ir.Unary{Op: ir.OpNot, X: b.mode32(0)},
+		}
+	default:
+		return
+	}
 	if h.Cond != nil {
 		c = &ir.Logical{And: true, X: c, Y: h.Cond}
 	}
