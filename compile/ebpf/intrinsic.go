@@ -442,8 +442,10 @@ func (p *prog) userWriteStr(e *ir.Intrinsic, dst asm.Register) {
 	src := p.text(e.Args[2])
 	buf := p.alloc(8)
 	fits, none, done := p.label(), p.label(), p.label()
+	most := int64(src.width)
 	if src.lit != nil {
-		p.imm(asm.R3, int64(len(*src.lit)+1))
+		most = int64(len(*src.lit) + 1) // behind it may be nothing
+		p.imm(asm.R3, most)
 	} else {
 		p.strlen(src)
 		p.mov(asm.R3, asm.R0)
@@ -458,8 +460,8 @@ func (p *prog) userWriteStr(e *ir.Intrinsic, dst asm.Register) {
 	p.addr(asm.R2, src)
 	p.get(asm.R1, addr)
 	p.memLoad(asm.R3, buf)
-	p.jimm(asm.JGT, asm.R3, int64(src.width), none)
-	p.jimm(asm.JEq, asm.R3, 0, none)
+	p.jimm(asm.JGT, asm.R3, most, none)
+	p.jimm(asm.JLT, asm.R3, 1, none) // a size that Linux 6.1 takes
 	p.emit(asm.FnProbeWriteUser.Call())
 	p.ja(done)
 	p.place(none)
