@@ -339,3 +339,23 @@ func (s *Script) Guessed() bool {
 	}
 	return len(s.Lost()) > 0
 }
+
+// Leaves reports whether a statement ends the handler or function on some way.
+func Leaves(s syntax.Stmt) bool {
+	found := false
+	syntax.Inspect(s, func(n syntax.Node) bool {
+		switch n.(type) {
+		case *syntax.NextStmt, *syntax.ReturnStmt:
+			found = true
+		}
+		return !found
+	})
+	return found
+}
+
+// FromArgument reports whether an expression begins with what a script argument or macro
+// has put there.
+func FromArgument(x syntax.Expr) bool {
+	f := x.File()
+	return x.First() < len(f.Tokens) && f.Tokens[x.First()].Exp != 0
+}

@@ -88,9 +88,7 @@ func (s *setup) read(comment string) error {
 			return fmt.Errorf("line %q of the comment is not understood", line)
 		}
 	}
-	for _, a := range s.also {
-		s.settings.Enable = append(s.settings.Enable, a)
-	}
+	s.settings.Enable = append(s.settings.Enable, s.also...)
 	return s.settings.Check(s.list())
 }
 

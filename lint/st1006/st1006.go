@@ -108,7 +108,7 @@ func old(pt *syntax.ProbePoint) string {
 	}
 	written := strings.Join(names, ".")
 	for _, a := range aliases {
-		if a.text != "" && (written == a.name || strings.HasPrefix(written, a.name+".")) {
+		if written == a.name || strings.HasPrefix(written, a.name+".") {
 			return a.name + ": " + a.text
 		}
 	}

@@ -116,7 +116,7 @@ func value(b *lint.Body, x syntax.Expr) (truth, known bool) {
 // literal reports whether an expression is made of literals that are written there: none
 // that a macro or argument brings, nothing that elaboration finds out.
 func literal(x syntax.Expr) bool {
-	if len(syntax.Origin(x)) > 0 || fromArgument(x) {
+	if len(syntax.Origin(x)) > 0 || lint.FromArgument(x) {
 		return false
 	}
 	switch x := x.(type) {
@@ -132,7 +132,7 @@ func literal(x syntax.Expr) bool {
 
 // arguments reports whether script arguments are in an expression.
 func arguments(x syntax.Expr) bool {
-	found := fromArgument(x)
+	found := lint.FromArgument(x)
 	syntax.Inspect(x, func(n syntax.Node) bool {
 		if _, ok := n.(*syntax.ScriptArg); ok {
 			found = true
@@ -140,11 +140,6 @@ func arguments(x syntax.Expr) bool {
 		return !found
 	})
 	return found
-}
-
-func fromArgument(x syntax.Expr) bool {
-	f := x.File()
-	return x.First() < len(f.Tokens) && f.Tokens[x.First()].Exp != 0
 }
 
 // counts are functions that are never negative.

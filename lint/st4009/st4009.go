@@ -71,15 +71,10 @@ func run(p *lint.Pass) (any, error) {
 // digits reports whether an expression is the text of a number.
 func digits(b *lint.Body, x syntax.Expr) bool {
 	s, ok := b.Str(x)
-	if l, lit := x.(*syntax.StringLit); !ok || !lit || fromArgument(l) {
+	if l, lit := x.(*syntax.StringLit); !ok || !lit || lint.FromArgument(l) {
 		return false
 	}
 	return s != "" && strings.Trim(s, "0123456789") == ""
-}
-
-func fromArgument(x syntax.Expr) bool {
-	f := x.File()
-	return x.First() < len(f.Tokens) && f.Tokens[x.First()].Exp != 0
 }
 
 // number reports whether an expression makes text of one number.

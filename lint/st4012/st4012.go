@@ -56,7 +56,7 @@ func run(p *lint.Pass) (any, error) {
 			continue
 		}
 		for _, s := range last.Stmts {
-			if leaves(s) {
+			if lint.Leaves(s) {
 				break // some events are sorted out before
 			}
 			x, ok := s.(*syntax.ExprStmt)
@@ -70,17 +70,4 @@ func run(p *lint.Pass) (any, error) {
 		}
 	}
 	return nil, nil
-}
-
-// leaves reports whether a statement ends the handler for some events.
-func leaves(s syntax.Stmt) bool {
-	found := false
-	syntax.Inspect(s, func(n syntax.Node) bool {
-		switch n.(type) {
-		case *syntax.NextStmt, *syntax.ReturnStmt:
-			found = true
-		}
-		return !found
-	})
-	return found
 }

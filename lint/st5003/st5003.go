@@ -7,7 +7,6 @@ import (
 	"stapkit/diag"
 	"stapkit/format"
 	"stapkit/lint"
-	"stapkit/sema"
 	"stapkit/syntax"
 )
 
@@ -105,6 +104,5 @@ func report(p *lint.Pass, d *diag.Diagnostic, pr *syntax.PrintExpr, dir format.D
 			d.Fixes = p.Replace("write %"+to, true, lint.Edit{Node: pr.FormatLit, Text: src[:dir.End] + to + src[dir.End+1:]})
 		}
 	}
-	_ = sema.Long
 	return true
 }

@@ -66,8 +66,6 @@ func run(p *lint.Pass) (any, error) {
 				target(p, n.L, n)
 			case *syntax.IncDec:
 				target(p, n.X, n)
-			case *syntax.ExprStmt:
-				return true
 			}
 			return true
 		})

@@ -49,7 +49,7 @@ func run(p *lint.Pass) (any, error) {
 			}
 			for _, s := range bl.Stmts {
 				if _, conditional := s.(*syntax.IfStmt); conditional {
-					if leaves(s) {
+					if lint.Leaves(s) {
 						break
 					}
 					continue
@@ -75,17 +75,4 @@ func call(n syntax.Node) syntax.Expr {
 		return nil
 	}
 	return c
-}
-
-// leaves reports whether a statement ends the handler for some events.
-func leaves(s syntax.Stmt) bool {
-	found := false
-	syntax.Inspect(s, func(n syntax.Node) bool {
-		switch n.(type) {
-		case *syntax.NextStmt, *syntax.ReturnStmt:
-			found = true
-		}
-		return !found
-	})
-	return found
 }

@@ -39,7 +39,7 @@ func run(p *lint.Pass) (any, error) {
 			}
 			for _, s := range d.Body.Stmts {
 				if _, conditional := s.(*syntax.IfStmt); conditional {
-					if leaves(s) {
+					if lint.Leaves(s) {
 						break
 					}
 					continue
@@ -75,17 +75,4 @@ func events(d *syntax.ProbeDecl) bool {
 		}
 	}
 	return false
-}
-
-// leaves reports whether a statement ends the handler for some events.
-func leaves(s syntax.Stmt) bool {
-	found := false
-	syntax.Inspect(s, func(n syntax.Node) bool {
-		switch n.(type) {
-		case *syntax.NextStmt, *syntax.ReturnStmt:
-			found = true
-		}
-		return !found
-	})
-	return found
 }
