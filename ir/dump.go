@@ -479,7 +479,7 @@ func (d *dumper) expr(x Expr) string {
 		}
 		return fmt.Sprintf("(%s %s %s)", d.expr(x.X), op, pattern)
 	case *CtxArg:
-		return fmt.Sprintf("ctx_arg(%d %s)", x.N, load(x.Size, x.Signed, KernelSpace)[len("kernel "):])
+		return fmt.Sprintf("ctx_arg(%d %s%s)", x.N, load(x.Size, x.Signed, KernelSpace)[len("kernel "):], flags(x.Pointer, "pointer"))
 	case *CtxField:
 		return fmt.Sprintf("ctx_field(%d %s)", x.Off, load(x.Size, x.Signed, KernelSpace)[len("kernel "):])
 	case *Load:

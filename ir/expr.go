@@ -207,6 +207,8 @@ type CtxArg struct {
 	// the register's upper bits are not defined by the ABI.
 	Size   int
 	Signed bool
+	// Pointer: it is, or may be, a pointer to something whose type the kernel knows.
+	Pointer bool
 }
 
 // CtxField is a load from the context structure at a fixed offset (classic

@@ -125,7 +125,7 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 				noContext()
 				return
 			}
-			reg(int(8 * (n - 1)))
+			p.ctxArg(&ir.CtxArg{N: int(n - 1), Size: 8, Pointer: true}, dst)
 		case !p.hasRegs() || n < 1:
 			noContext()
 		case int(n) <= len(a.args):

@@ -74,7 +74,7 @@ func (p *prog) field(e *ir.Field, dst asm.Register) {
 		// those that crash the kernel. What it lets pass is a test of the lower
 		// half, which 32-bit subtraction makes a number of.
 		fault := p.errConst(ir.ErrKernelFault, e.Site, int32(e.Off))
-		p.int(e.Base, asm.R1)
+		p.typedArg(e.Base.(*ir.CtxArg), asm.R1)
 		p.jimm(asm.JEq, asm.R1, 0, fault)
 		p.mov(asm.R2, asm.R1)
 		p.emit(asm.Sub.Imm32(asm.R2, -maxErrno))

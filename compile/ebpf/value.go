@@ -105,7 +105,7 @@ func (p *prog) simple(e ir.Expr) bool {
 	case *ir.IntConst, *ir.Local, *ir.GlobalGet, *ir.Exists:
 		return true
 	case *ir.CtxArg:
-		return true
+		return !e.Pointer
 	case *ir.Intrinsic:
 		switch e.ID {
 		case ir.ITarget, ir.ILoaderPid, ir.IHz, ir.IIsReturn, ir.IKsym, ir.ITargetNS, ir.ILoadAvg, ir.IRemoteID:
@@ -555,6 +555,25 @@ func (p *prog) ctxArg(e *ir.CtxArg, dst asm.Register) {
 		return
 	}
 	p.usesCtx = true
+	if e.Pointer && e.Size == 8 && p.h.Ctx != ir.CtxRawTP {
+		// To the verifier the word is a pointer: it refuses arithmetic, and takes
+		// some for never null and drops a test. A copy of it is a number.
+		m := p.mark()
+		buf := p.alloc(8)
+		p.memAddr(asm.R1, buf)
+		p.imm(asm.R2, 8)
+		p.mov(asm.R3, rCtx)
+		p.emit(asm.Add.Imm(asm.R3, int32(8*e.N)), asm.FnProbeReadKernel.Call())
+		p.memLoad(dst, buf)
+		p.release(m)
+		return
+	}
 	p.load(dst, rCtx, 8*e.N)
 	p.extend(dst, e.Size, e.Signed, true)
+}
+
+// typedArg loads an argument as the pointer that the verifier knows.
+func (p *prog) typedArg(e *ir.CtxArg, dst asm.Register) {
+	p.usesCtx = true
+	p.load(dst, rCtx, 8*e.N)
 }

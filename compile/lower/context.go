@@ -61,6 +61,16 @@ func narrow(t ctype.Type) (size int, signed bool) {
 	return 8, ctype.IsSigned(t)
 }
 
+// isPointer reports whether a value of the type, nil for an unknown one, may be an
+// address.
+func isPointer(t ctype.Type) bool {
+	if t == nil {
+		return true
+	}
+	_, ok := ctype.AsPointer(t)
+	return ok
+}
+
 // base lowers what an access starts from: its value, or with acc.BaseAddr its
 // address.
 func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
@@ -75,7 +85,7 @@ func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 		size, signed := narrow(acc.BaseType)
 		switch b.ctx {
 		case ir.CtxRawTP, ir.CtxBTFTP, ir.CtxFentry, ir.CtxFexit, ir.CtxLSM, ir.CtxNetfilter:
-			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed}, true
+			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed, Pointer: isPointer(acc.BaseType)}, true
 		case ir.CtxKprobe:
 			if acc.N < len(r.args) {
 				return &ir.CtxField{Off: r.args[acc.N], Size: size, Signed: signed}, true
@@ -91,7 +101,7 @@ func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 		size, signed := narrow(acc.BaseType)
 		switch b.ctx {
 		case ir.CtxFexit:
-			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed}, true
+			return &ir.CtxArg{N: acc.N, Size: size, Signed: signed, Pointer: isPointer(acc.BaseType)}, true
 		case ir.CtxKprobe:
 			return &ir.CtxField{Off: r.ret, Size: size, Signed: signed}, true
 		}

@@ -244,13 +244,16 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 			mt.Args = append(mt.Args, &ir.IntConst{})
 			continue
 		}
-		acc := *v.Access
+		acc, whole := *v.Access, false
 		if acc.Base == sema.BaseArg && acc.Result == sema.ResultInt && (acc.Path == nil || len(acc.Path.Hops) == 0) {
 			// The whole word: the loader takes of it what the type says, and
 			// functions with as many arguments have the same code.
-			acc.BaseType = nil
+			whole = true
 		}
 		val := b.access(x, &acc)
+		if c, ok := val.(*ir.CtxArg); ok && whole {
+			c.Size, c.Signed, c.Pointer = 8, true, false // it is only stored
+		}
 		if val.Type().Kind != ir.Int {
 			val = &ir.IntConst{}
 		}

@@ -111,8 +111,8 @@ probe end { println(n["kernel.function(\"vfs_read\").return"] >= 20, " ", n["ker
 probe end { println(n["kernel.trace(\"raw_syscalls:sys_enter\")", "sys_enter"] >= 20, " ", n["kernel.trace(\"raw_syscalls:sys_exit\")", "sys_enter"]) }`,
 		want: "1 0\n"},
 	{name: "null_argument", args: []string{"-c", "sh -c 'sleep 0 & wait; sleep 0 & wait'"}, // a tracepoint's pointer that is null, which verifiers do not believe
-		text: `global n probe kernel.trace("sched_process_wait") { try { n[$pid->level >= 0] = 1 } catch { n[-1] = 1 } } probe end { println(n[-1]) }`,
-		want: "1\n"},
+		text: `global n probe kernel.trace("sched_process_wait") { if (!$pid) n[-2] = 1; n[-3] |= $pid & 0; try { n[$pid->level >= 0] = 1 } catch { n[-1] = 1 } } probe end { println(n[-1], n[-2]) }`,
+		want: "11\n"},
 	{name: "wildcard_error", command: "read 1 794", code: 1,
 		text: `probe kernel.function("vfs_*") { if (pid() == target() && ppfunc() == "vfs_read") println(1 / 0) }`,
 		err:  `ERROR: division by 0 near operator '/' at .*:1:93`},
