@@ -4,6 +4,8 @@ package st2007
 import (
 	"stapkit/diag"
 	"stapkit/lint"
+	"stapkit/lint/points"
+	"stapkit/syntax"
 )
 
 // Analyzer is the rule.
@@ -25,4 +27,27 @@ probe kernel.function("vfs_read") {
 }`,
 	},
 	Adopts: []diag.Code{"E1304"},
+	Adopt: func(p *lint.Pass, d *diag.Diagnostic) bool {
+		if inProgram(p, d.Range.Start) && !p.Target.IsRunning() {
+			d.Message = "" // a type of the program, which is not at hand
+		}
+		return true
+	},
 })
+
+// inProgram reports whether a place is in a handler of a program's event.
+func inProgram(p *lint.Pass, at diag.Pos) bool {
+	if p.Target == nil {
+		return false
+	}
+	d, ok := p.DeclAt(at).(*syntax.ProbeDecl)
+	if !ok {
+		return false
+	}
+	for _, pt := range d.Points {
+		if q, ok := pt.(*syntax.ProbePoint); ok && points.First(q) == "process" {
+			return true
+		}
+	}
+	return false
+}
