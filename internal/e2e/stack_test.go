@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -99,7 +100,7 @@ probe end { for (i = 0; i < n; i++) print(kept[i], "--\n"); println(returns) }`)
 func TestStacksOfSamples(t *testing.T) {
 	dir := needTools(t)
 	out := stap(t, dir, "-c", "./stack 30000000", "-e", `global n
-probe perf.type(1).config(0).sample(2000000) { if (pid() == target() && n++ < 300) { print_ubacktrace_brief(); println("--") } }
+probe perf.type(1).config(0).sample(2000000) { if (execname() == "stack" && n++ < 300) { print_ubacktrace_brief(); println("--") } }
 probe end { if (n < 20) error("few samples") }`)
 	whole, all := 0, 0
 	for _, b := range strings.Split(out, "--\n") {
@@ -118,9 +119,15 @@ probe end { if (n < 20) error("few samples") }`)
 // TestStacksOfMadeCode has a function called by code that the program makes.
 func TestStacksOfMadeCode(t *testing.T) {
 	dir := needTools(t)
+	// What the program has told stays when it ends.
 	out := stap(t, dir, "-c", "./jit", "-e", `probe process("./jit").function("callback") { print_ubacktrace(); print_ubacktrace_brief() }`)
 	if !regexp.MustCompile(`(?s)^ 0x[0-9a-f]+ : callback\+0x0/0x1 \[.*/jit\]\n 0x[0-9a-f]+ : made at run time\+0x6/0x8 \[/tmp/perf-\d+\.map\]\n 0x[0-9a-f]+ : main\+.*\nmade at run time\+0x6\nmain\+`).MatchString(out) {
 		t.Error(out)
+	}
+	if m := regexp.MustCompile(`/tmp/perf-\d+\.map`).FindString(out); m != "" {
+		if err := os.Remove(m); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 
 __attribute__((noinline)) void callback(void) { __asm__ volatile("" ::: "memory"); }
@@ -21,7 +20,5 @@ int main(void)
 	fprintf(f, "%lx %zx made at run time\n", (long)p, sizeof code);
 	fclose(f);
 	((void (*)(void (*)(void)))p)(callback);
-	usleep(300000);
-	unlink(name);
 	return 0;
 }
