@@ -341,6 +341,9 @@ func (l *lowerer) probe(p *sema.Probe) {
 		if len(entries.maps) > 0 && ctx == ir.CtxFexit {
 			continue // a kretprobe tells the stack pointer, which names the call
 		}
+		if len(entries.maps) > 0 && c.Kind == "uprobe" {
+			continue // a return instruction of Go, whose stacks move meanwhile
+		}
 		h, ok := byContext[ctx]
 		if !ok {
 			h = l.handler(p, index, true, ctx, entries)
