@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-volatile long watched, seen;
+volatile long watched;
 int counter = 40;
 
 static inline __attribute__((always_inline)) int inl(int a)
@@ -54,7 +54,7 @@ int main(int argc, char **argv)
 	for (int i = 0; i < 3; i++)
 		other(i);
 	for (int i = 0; i < 4; i++)
-		watched = seen = i;
+		watched = i;
 	p = strdup(argv[0]);
 	free(p);
 	for (int i = 0; i < 2; i++)
