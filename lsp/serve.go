@@ -51,6 +51,7 @@ type server struct {
 	initialized atomic.Bool
 	shutdown    atomic.Bool
 	exited      chan struct{}
+	connected   chan struct{} // closed once conn is set
 	exitOnce    sync.Once
 	work        sync.WaitGroup // requests and background work
 	background  context.Context
@@ -78,7 +79,7 @@ type call struct {
 func Serve(ctx context.Context, stream io.ReadWriteCloser, opt Options) error {
 	s := &server{
 		opt: opt, view: &view{docs: map[string]*document{}}, cancels: map[string]context.CancelFunc{},
-		exited: make(chan struct{}), pending: map[string]*time.Timer{},
+		exited: make(chan struct{}), connected: make(chan struct{}), pending: map[string]*time.Timer{},
 	}
 	if opt.Log != nil {
 		s.log = log.New(opt.Log, "", log.Ltime|log.Lmicroseconds)
@@ -87,6 +88,7 @@ func Serve(ctx context.Context, stream io.ReadWriteCloser, opt Options) error {
 	s.envs.init(s)
 	s.register()
 	s.conn = jsonrpc2.NewConn(s.background, jsonrpc2.NewBufferedStream(stream, jsonrpc2.VSCodeObjectCodec{}), s, jsonrpc2.SetLogger(discard{}))
+	close(s.connected)
 	select {
 	case <-s.exited:
 	case <-s.conn.DisconnectNotify():
@@ -122,6 +124,8 @@ func (s *server) logf(format string, args ...any) {
 
 // Handle gets each message in order. Requests leave for a goroutine of their own.
 func (s *server) Handle(ctx context.Context, _ *jsonrpc2.Conn, req *jsonrpc2.Request) {
+	// The first message may come before NewConn has returned.
+	<-s.connected
 	c := &call{s: s, ctx: ctx}
 	c.Method = req.Method
 	if req.Params != nil {
