@@ -48,6 +48,7 @@ type Result struct {
 
 // Guest is a running machine. Its methods may be called at the same time.
 type Guest struct {
+	slot   *os.File // see takeSlot
 	Kernel *Kernel
 
 	cmd     *exec.Cmd
@@ -115,6 +116,17 @@ func Boot(ctx context.Context, k *Kernel, o Options) (_ *Guest, err error) {
 			_ = g.Close()
 		}
 	}()
+	// The time that the caller gives is for booting, not for waiting for its turn.
+	limit, limited := ctx.Deadline()
+	given := time.Until(limit)
+	if g.slot, err = takeSlot(); err != nil {
+		return nil, err
+	}
+	if limited {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(context.WithoutCancel(ctx), given)
+		defer cancel()
+	}
 	initrd := filepath.Join(dir, "initrd")
 	if err := makeInitrd(ctx, initrd, k, o); err != nil {
 		return nil, err
@@ -275,7 +287,36 @@ func (g *Guest) Close() error {
 	if g.conn != nil {
 		_ = g.conn.Close()
 	}
+	if g.slot != nil {
+		_ = g.slot.Close()
+	}
 	return os.RemoveAll(g.dir)
+}
+
+// slots is how many guests run at a time on a machine, whoever started them: an
+// emulated processor keeps a real one busy, and tests in guests have time limits.
+const slots = 2
+
+// takeSlot waits until there is room for one more guest. Closing the file gives it back;
+// so does the end of the process.
+func takeSlot() (*os.File, error) {
+	for {
+		for i := range slots {
+			f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("stapkit-guest-%d-%d", os.Getuid(), i)), os.O_RDWR|os.O_CREATE, 0o600)
+			if err != nil {
+				return nil, err
+			}
+			err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+			if err == nil {
+				return f, nil
+			}
+			_ = f.Close()
+			if err != syscall.EWOULDBLOCK {
+				return nil, err
+			}
+		}
+		time.Sleep(200 * time.Millisecond)
+	}
 }
 
 // applets are the commands of busybox that scripts and their commands use.
