@@ -198,7 +198,16 @@ type progress struct {
 const progressFrom = 50
 
 func (s *session) progress() *progress {
-	return &progress{s: s, total: len(s.plans), next: time.Now().Add(time.Second)}
+	p := &progress{s: s, total: len(s.plans), next: time.Now().Add(time.Second)}
+	// People are told, programs that read our messages only with -v.
+	if f, ok := s.out.err.(*os.File); s.opt.Verbose == 0 {
+		if !ok {
+			p.total = 0
+		} else if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err != nil {
+			p.total = 0
+		}
+	}
+	return p
 }
 
 func (p *progress) tell() {
