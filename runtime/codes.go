@@ -45,8 +45,8 @@ A path is relative to that directory, and one path cannot be a file and a direct
 made by a defective compiler.
 `})
 	codeOverload = diag.Register(diag.Info{Code: "R400", Title: "the handlers took too much of the machine's time",
-		Doc: `While a script runs, the kernel times its handlers for a tenth of each half second. When they took more than the limit
-in three such samples in a row, the probes are taken down and the run ends in error with exit status 30. The default limit is
+		Doc: `While a script runs and the machine is busy, the kernel times its handlers in short samples, the first after two seconds.
+When they took more than the limit in three of them in a row, the probes are taken down and the run ends in error with exit status 30. The default limit is
 50 % of all CPUs; ` + "`cpu`" + ` in the host's policy, or ` + "`--limit cpu=N`" + `, sets another. The script option ` + "`-D STP_NO_OVERLOAD`" + `
 switches the watch off when the script is compiled.
 

@@ -5,7 +5,10 @@ package loader
 import (
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cilium/ebpf"
@@ -18,9 +21,12 @@ import (
 // that stalls does not stall it too.
 const (
 	guardTick = 100 * time.Millisecond
-	// One tick of so many is measured: the kernel times programs only then, and the
-	// others cost nothing.
-	guardEvery = 5
+	// The first measurement is at this tick, and for one tick. The kernel times
+	// programs only then, and the rest of the time costs nothing. It patches its own
+	// code to switch that on and off, so that clean measurements double the time to
+	// the next one, up to guardRarest ticks.
+	guardFirst  = 20
+	guardRarest = 300
 	// guardStrikes measurements in a row over the limit end the run: one may be an
 	// accident.
 	guardStrikes = 3
@@ -38,6 +44,9 @@ type guard struct {
 	cpus    float64
 	strikes int
 	ticks   int
+	next    int // the tick of the next measurement
+	pause   int // ticks to the one after it
+	idle    cpuTimes
 
 	stats io.Closer // while a measurement is under way
 	since time.Time
@@ -49,7 +58,7 @@ type guard struct {
 
 // guard starts the watch over the run; the caller ends it.
 func (s *session) guard() (stop func()) {
-	g := &guard{s: s, limit: s.opt.CPULimit, cpus: float64(runtime.NumCPU())}
+	g := &guard{s: s, limit: s.opt.CPULimit, cpus: float64(runtime.NumCPU()), next: guardFirst, pause: guardFirst / 2, idle: readCPUTimes()}
 	if g.limit == 0 {
 		g.limit = DefaultCPULimit
 	}
@@ -94,8 +103,15 @@ func (g *guard) tick(now time.Time) {
 	if !g.since.IsZero() {
 		g.measured(now)
 	}
-	if g.ticks%guardEvery != 0 && g.strikes == 0 {
+	if g.ticks < g.next && g.strikes == 0 {
 		return
+	}
+	// Handlers take no more time than the machine is busy.
+	if before := g.idle; g.strikes == 0 {
+		if g.idle = readCPUTimes(); before.total > 0 && g.idle.busySince(before) < g.limit {
+			g.next = g.ticks + guardFirst/2
+			return
+		}
 	}
 	if g.s.stats == nil { // with -t it is on all the time
 		var err error
@@ -115,6 +131,11 @@ func (g *guard) measured(now time.Time) {
 	g.since = time.Time{}
 	if share <= g.limit {
 		g.strikes = 0
+		if share > g.limit/2 {
+			g.pause = guardFirst / 2
+		}
+		g.next = g.ticks + g.pause
+		g.pause = min(2*g.pause, guardRarest)
 		return
 	}
 	if g.strikes++; g.strikes >= guardStrikes {
@@ -134,6 +155,36 @@ func (g *guard) rate() {
 	if n := float64(now-before) / (float64(rateTicks) * guardTick.Seconds()); n > float64(limit) {
 		g.s.cutOff(StatusOutputRate, fmt.Sprintf("the output came to %.0f kB a second, and %d kB are allowed [%s]", n/1000, limit/1000, codeOutputRate))
 	}
+}
+
+// cpuTimes is the first line of /proc/stat, in ticks.
+type cpuTimes struct{ total, idle uint64 }
+
+func readCPUTimes() (t cpuTimes) {
+	b, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return t // then it is measured as if the machine were busy
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	for i, w := range strings.Fields(line) {
+		n, err := strconv.ParseUint(w, 10, 64)
+		if i == 0 || i > 8 || err != nil { // guest time is in user time
+			continue
+		}
+		t.total += n
+		if i == 4 || i == 5 { // idle, and idle with input or output under way
+			t.idle += n
+		}
+	}
+	return t
+}
+
+// busySince is the part of the time since before in which CPUs did something, percent.
+func (t cpuTimes) busySince(before cpuTimes) float64 {
+	if t.total <= before.total {
+		return 100
+	}
+	return 100 - 100*float64(t.idle-before.idle)/float64(t.total-before.total)
 }
 
 // runtime is how long the programs ran while the kernel timed them.

@@ -82,8 +82,8 @@ func TestOverload(t *testing.T) {
 		status  int
 	}{
 		{"over the limit", map[string]string{"MAXACTION": "100000"}, loader.Options{CPULimit: 20}, loader.StatusOverload},
-		{"under the limit", map[string]string{"MAXACTION": "100000"}, loader.Options{CPULimit: 100, Timeout: 2 * time.Second}, loader.StatusOK},
-		{"switched off", map[string]string{"MAXACTION": "100000", "STP_NO_OVERLOAD": "1"}, loader.Options{CPULimit: 1, Timeout: 2 * time.Second}, loader.StatusOK},
+		{"under the limit", map[string]string{"MAXACTION": "100000"}, loader.Options{CPULimit: 100, Timeout: 5 * time.Second}, loader.StatusOK},
+		{"switched off", map[string]string{"MAXACTION": "100000", "STP_NO_OVERLOAD": "1"}, loader.Options{CPULimit: 1, Timeout: 5 * time.Second}, loader.StatusOK},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			var out, errOut bytes.Buffer
