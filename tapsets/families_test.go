@@ -132,7 +132,7 @@ func TestFamilies(t *testing.T) {
 
 // TestFamiliesGuest fires all of them on kernels whose functions can be probed: on
 // the kernels of STAPKIT_KERNELS: a version, or all. It takes up to eight minutes for
-// each (make test-families), so that an ordinary run leaves it out.
+// each (make test-guests), so that an ordinary run leaves it out.
 func TestFamiliesGuest(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes minutes")

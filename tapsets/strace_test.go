@@ -142,7 +142,7 @@ func inGuest(t *testing.T, here map[string]string) func(string) string {
 
 func inGuestOf(t *testing.T, kernel string, here map[string]string) func(string) string {
 	t.Helper()
-	k, err := guest.Find(kernel)
+	k, err := guest.FindChosen(kernel)
 	if err == nil {
 		_, err = guest.Emulator()
 	}

@@ -34,7 +34,7 @@ func TestGuests(t *testing.T) {
 	}
 	for _, version := range []string{"6.1", "6.12"} {
 		t.Run(version, func(t *testing.T) {
-			k, err := guest.Find(version)
+			k, err := guest.FindChosen(version)
 			var missing *guest.MissingError
 			if errors.As(err, &missing) {
 				t.Skip(err)

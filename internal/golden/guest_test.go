@@ -40,7 +40,7 @@ func TestRunGuest(t *testing.T) {
 		t.Skip("takes minutes")
 	}
 	golden := folder(t)
-	k, err := guest.Find("6.12")
+	k, err := guest.FindChosen("6.12")
 	if err == nil {
 		_, err = guest.Emulator()
 	}
