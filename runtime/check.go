@@ -3,10 +3,7 @@
 package loader
 
 import (
-	"bytes"
 	"fmt"
-
-	"github.com/cilium/ebpf"
 
 	"stapkit/ir"
 	"stapkit/target"
@@ -16,13 +13,9 @@ import (
 // carriers. It loads test programs of a few instructions where this process may, and
 // attaches nothing.
 func Check(img Image, tgt *target.Target) ([]ProbeState, error) {
-	d := &dryRun{p: img.Program, tgt: tgt, done: map[int]error{}}
-	if len(img.ELF) > 0 {
-		spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF))
-		if err != nil {
-			return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
-		}
-		d.spec = spec
+	d, err := newDryRun(img, tgt)
+	if err != nil {
+		return nil, err
 	}
 	s := &session{p: img.Program, opt: Options{}}
 	defer s.spots.close()
@@ -37,5 +30,5 @@ func Check(img Image, tgt *target.Target) ([]ProbeState, error) {
 		trial := *d.spec.Programs[d.p.Handlers[a.Handler].Name]
 		return c.check(s, a, &trial)
 	}
-	return dryRunOf(d), nil
+	return d.all(), nil
 }

@@ -40,17 +40,25 @@ const (
 // into the kernel and needs no privilege. An error says that the image or the
 // target cannot be read.
 func DryRun(img Image, tgt *target.Target) ([]ProbeState, error) {
-	var spec *ebpf.CollectionSpec
-	var err error
+	d, err := newDryRun(img, tgt)
+	if err != nil {
+		return nil, err
+	}
+	return d.all(), nil
+}
+
+func newDryRun(img Image, tgt *target.Target) (*dryRun, error) {
+	d := &dryRun{p: img.Program, tgt: tgt, done: map[int]error{}}
 	if len(img.ELF) > 0 {
-		if spec, err = ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF)); err != nil {
+		var err error
+		if d.spec, err = ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF)); err != nil {
 			return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
 		}
 	}
-	return dryRunOf(&dryRun{p: img.Program, spec: spec, tgt: tgt, done: map[int]error{}}), nil
+	return d, nil
 }
 
-func dryRunOf(d *dryRun) []ProbeState {
+func (d *dryRun) all() []ProbeState {
 	var list []ProbeState
 	for i := range d.p.Probes {
 		list = append(list, d.probe(&d.p.Probes[i]))
