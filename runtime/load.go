@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -110,6 +111,7 @@ func (s *session) load(object []byte) error {
 	if s.coll, err = ebpf.NewCollectionWithOptions(first, ebpf.CollectionOptions{Cache: s.cache}); err != nil {
 		return s.explain(first, err)
 	}
+	openTrace(spec)
 	for _, m := range spec.Maps {
 		if m.Type == ebpf.ProgramArray {
 			m.Contents = nil // they are filled
@@ -388,6 +390,20 @@ func (s *session) program(r *row) (*ebpf.Program, error) {
 	coll.Close()
 	s.programs[key] = p
 	return p, nil
+}
+
+// openTrace opens the event behind bpf_trace_printk if a program calls it. The kernel
+// does so itself when such a program is loaded, but newer ones in their own time, and
+// what is printed until then is lost. Without tracefs nobody reads the text.
+func openTrace(spec *ebpf.CollectionSpec) {
+	for _, prog := range spec.Programs {
+		for i := range prog.Instructions {
+			if in := &prog.Instructions[i]; in.IsBuiltinCall() && in.Constant == int64(asm.FnTracePrintk) {
+				_ = os.WriteFile("/sys/kernel/tracing/events/bpf_trace/bpf_trace_printk/enable", []byte("1"), 0)
+				return
+			}
+		}
+	}
 }
 
 // explain turns a refusal of the kernel into the script's terms.

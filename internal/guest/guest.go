@@ -139,8 +139,11 @@ func Boot(ctx context.Context, k *Kernel, o Options) (_ *Guest, err error) {
 	defer ln.Close()
 	// KVM is not asked for: a machine that is itself a guest may have it and not
 	// be able to run these kernels. cmpxchg16b is hidden because QEMU 7.2 gets
-	// its flags wrong, which Linux 6.12 does not survive.
-	g.cmd = exec.Command(emulator, "-accel", "tcg,thread=multi,tb-size=512", "-cpu", "max,-cx16", "-M", "q35",
+	// its flags wrong, which Linux 6.12 does not survive. All processors take turns
+	// in one thread: with one each, a processor now and then runs kernel text that
+	// another is patching, which attaching probes does all the time, and the guest
+	// hangs or dies.
+	g.cmd = exec.Command(emulator, "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max,-cx16", "-M", "q35",
 		"-m", strconv.Itoa(o.Memory), "-smp", strconv.Itoa(o.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",

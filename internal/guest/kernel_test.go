@@ -89,7 +89,7 @@ probe end { println(n, " ", after) }`, want: "dropped\n1 0\n"},
 		match: `^ 0x[0-9a-f]+ : ovl_fill_super\+0x0/0x[0-9a-f]+ \[overlay\]\n`},
 	{name: "k_pp_trace", command: "read 3 810",
 		text: `global n probe kernel.trace("*read*") { n++ } probe end { println(n >= 0) }`, want: "1\n"},
-	{name: "k_many", command: "read 20 830 write 30 831", only: "6.12", noisy: true, limit: 45,
+	{name: "k_many", command: "read 20 830 write 30 831", only: "6.12", noisy: true,
 		text: `global calls probe kernel.function("tcp_*"), kernel.function("do_*"), kernel.function("vfs_*") { if (pid() == target()) calls[ppfunc()]++ }
 probe end { println(calls["vfs_read"] >= 20, " ", calls["vfs_write"], " ", calls["do_nothing"]) }`, want: "1 30 0\n"},
 	{name: "k_every_trace", command: "getppid 40", noisy: true,

@@ -1,6 +1,0 @@
-//go:build race
-
-package syntax
-
-// raceEnabled tells that the race detector slows everything down.
-const raceEnabled = true
