@@ -26,7 +26,7 @@ func Shebang(name string, text []byte) Script {
 	if !ok {
 		return s
 	}
-	words := splitWords(string(rest))
+	words := Words(string(rest))
 	for len(words) > 0 && !strings.HasPrefix(filepath.Base(words[0]), "stap") {
 		words = words[1:] // env, env -S, sudo
 	}
@@ -113,8 +113,8 @@ func Shebang(name string, text []byte) Script {
 	return s
 }
 
-// splitWords splits a line as a shell does, quotes and backslashes understood.
-func splitWords(line string) []string {
+// Words splits a line as a shell does, quotes and backslashes understood.
+func Words(line string) []string {
 	var out []string
 	var word strings.Builder
 	in, quote := false, byte(0)

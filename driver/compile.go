@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 
@@ -79,6 +80,11 @@ func (f *Frontend) Translate() (*Compiled, *object.Spec, error) {
 	limits, _, err := Limits(c.Defines)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.NoTimeLimits {
+		limits.NoOverload = true
+		limits.MaxAction, limits.MaxActionInterruptible = math.MaxInt32, math.MaxInt32
+		limits.MaxTryLock = max(limits.MaxTryLock, 100*ir.DefaultLimits().MaxTryLock)
 	}
 	out := &Compiled{Name: c.Name}
 	if out.Name == "" {

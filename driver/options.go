@@ -4,11 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
-	"github.com/spf13/pflag"
+	"stapkit/cli"
+	"stapkit/config"
 )
 
 // StapOptions are the options of the stap command.
@@ -39,136 +44,298 @@ type StapOptions struct {
 	ModuleName string
 	Color      string
 	Format     string // --message-format
-	Help       bool
-	ShowVer    bool
+
+	CheckVersion bool
+	Unprivileged bool
+	Example      bool
+	SignKey      string // --sign-module
+	TempDir      string // --tmpdir
+	DisableCache bool
+	PoisonCache  bool
+	CleanCache   bool
+	Arch         string // -a
+	Quiet        bool
+	// Namespaces is a process whose namespaces ns_pid() tells numbers of.
+	Namespaces     int
+	Interactive    bool
+	LanguageServer bool
+	Completions    string // the shell
+	Complete       string
+	// Gone are what options without a meaning here have to say.
+	Gone []string
+	// Words is the command line, with the options of the rc file.
+	Words []string
+
+	pass, perPass, download string
+	sysenv                  []string
+	levels                  [6]int // verbosity of passes
 }
 
-// errUsage marks errors of the command line.
-var errUsage = errors.New("usage")
-
+// usagef is an error of the command line.
 func usagef(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", errUsage, fmt.Sprintf(format, args...))
+	return fmt.Errorf(format, args...)
 }
 
-// stapFlags declares stap's options.
-func stapFlags(o *StapOptions, defines, globals *[]string) *pflag.FlagSet {
-	fs := pflag.NewFlagSet("stap", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.SetOutput(io.Discard)
-	fs.StringArrayVarP(&o.Expr, "expr", "e", nil, "run the script given as `SCRIPT`")
-	fs.StringArrayVarP(&o.Extra, "extra", "E", nil, "add the script `SCRIPT` (may be repeated)")
-	fs.IntVarP(&o.LastPass, "pass", "p", 5, "stop after pass `N`: 1 parse, 2 elaborate, 3 translate, 4 compile, 5 run")
-	fs.CountVarP(&o.Verbose, "verbose", "v", "tell more; repeat for more still")
-	fs.BoolVarP(&o.Guru, "guru", "g", false, "guru mode: allow what can do harm")
-	fs.StringArrayVarP(defines, "define", "D", nil, "set limit `NAME=VALUE` (MAXACTION, MAXSTRINGLEN, …)")
-	fs.StringArrayVarP(globals, "global", "G", nil, "give the scalar global `NAME=VALUE` its initial value")
-	fs.StringArrayVarP(&o.TapsetDirs, "include", "I", nil, "look in tapset directory `DIR` as well")
-	fs.StringVarP(&o.Command, "command", "c", "", "run `CMD`, trace until it exits; target() is its process id")
-	fs.IntVarP(&o.PID, "pid", "x", 0, "make `PID` the target process")
-	fs.StringVarP(&o.Output, "output", "o", "", "write the output to `FILE` (strftime conversions are replaced)")
-	timeout := fs.StringP("timeout", "T", "", "end the run after `SEC` seconds")
-	fs.BoolVarP(&o.Timing, "timing", "t", false, "print hits and times of each probe at the end")
-	fs.IntVarP(&o.BufferMB, "buffer", "s", 0, "use an output buffer of `MB` megabytes")
-	fs.StringVarP(&o.List, "list", "l", "", "list the probe points that match `PATTERN`")
-	fs.StringVarP(&o.ListVars, "list-vars", "L", "", "list the probe points that match `PATTERN`, with their variables")
-	fs.StringArrayVarP(&o.Releases, "release", "r", nil, "compile for another kernel: a BTF file, a host description, a vmlinux, or `RELEASE`; with -l, -L and -p2 also several, or a directory of them")
-	fs.StringVar(&o.Sysroot, "sysroot", "", "take kernels, programs, libraries and debug files from below `DIR`")
-	fs.StringVarP(&o.ModuleName, "module", "m", "", "name the bundle `NAME` and keep it as NAME.o")
-	fs.BoolVarP(&o.KeepTemp, "keep", "k", false, "keep intermediate files")
-	fs.BoolVarP(&o.Unoptimized, "unoptimized", "u", false, "do not leave out code without effect")
-	fs.BoolVarP(&o.NoWarnings, "no-warnings", "w", false, "show no warnings")
-	fs.BoolVarP(&o.Strict, "strict", "W", false, "treat warnings as errors")
-	fs.BoolVarP(&o.Help, "help", "h", false, "show this help")
-	fs.BoolVarP(&o.ShowVer, "version", "V", false, "show the version")
-	fs.BoolVar(&o.SkipBadVars, "skip-badvars", false, "take target variables that cannot be resolved as 0")
-	fs.BoolVar(&o.SuppressErrors, "suppress-handler-errors", false, "go on after errors in handlers; they are only counted")
-	fs.BoolVar(&o.NoGlobalDisplay, "no-global-var-display", false, "do not show globals that are written but never read")
-	fs.StringVar(&o.Compatible, "compatible", "", "read the script as SystemTap `VERSION` would")
-	fs.StringVar(&o.Privilege, "privilege", "", "restrict what the script may do: stapusr, stapsys or stapdev")
-	fs.Bool("unprivileged", false, "the same as --privilege=stapusr")
-	fs.StringVar(&o.Dump, "dump", "", "with -p1: show `tokens`, source or expanded")
-	fs.BoolVar(&o.JSON, "json", false, "with -p1, -l, -L and the dumps: output for programs")
-	fs.BoolVar(&o.DumpTypes, "dump-probe-types", false, "list the kinds of probe points")
-	fs.BoolVar(&o.DumpAlias, "dump-probe-aliases", false, "list the probe aliases of the library")
-	fs.BoolVar(&o.DumpFuncs, "dump-functions", false, "list the functions of the library")
-	fs.StringVar(&o.Color, "color", "auto", "colour diagnostics: never, auto or always")
-	fs.Lookup("color").NoOptDefVal = "always"
-	fs.StringVar(&o.Format, "message-format", "stap", "shape of diagnostics: stap, text, json, sarif or github")
-	// Symbols are looked up in the loader, in whatever a stack leads to.
-	fs.StringArrayP("data", "d", nil, "give symbols of `MODULE`: accepted, symbols of all modules are known")
-	fs.Bool("ldd", false, "give symbols of the libraries of modules given with -d: accepted likewise")
-	fs.Bool("all-modules", false, "give symbols of all kernel modules: accepted likewise")
-	_ = timeout
-	return fs
+// stapFlags binds stap's options.
+func stapFlags(o *StapOptions, defines, globals *[]string, timeout *string) *cli.Flags {
+	f := cli.Stap.Flags()
+	o.Color, o.Format = "auto", "stap"
+	f.Strings(&o.Expr, "expr")
+	f.Strings(&o.Extra, "extra")
+	f.Bool(&o.Guru, "guru")
+	f.Strings(defines, "define")
+	f.Strings(globals, "global")
+	f.Strings(&o.TapsetDirs, "include")
+	f.String(&o.Compatible, "compatible")
+	f.Bool(&o.CheckVersion, "check-version")
+	f.Bool(&o.SkipBadVars, "skip-badvars")
+	f.String(&o.Privilege, "privilege")
+	f.Bool(&o.Unprivileged, "unprivileged")
+	f.Bool(&o.Example, "example")
+
+	f.String(&o.Command, "command")
+	f.Int(&o.PID, "pid")
+	f.String(timeout, "timeout")
+	f.String(&o.Output, "output")
+	f.Bool(&o.Timing, "timing")
+	f.Int(&o.BufferMB, "buffer")
+	f.Bool(&o.SuppressErrors, "suppress-handler-errors")
+	f.Bool(&o.NoGlobalDisplay, "no-global-var-display")
+	f.Bool(&o.NoTimeLimits, "suppress-time-limits")
+	f.Int(&o.Namespaces, "target-namespaces")
+
+	f.String(&o.pass, "pass")
+	f.String(&o.ModuleName, "module")
+	f.String(&o.SignKey, "sign-module")
+	f.Bool(&o.KeepTemp, "keep")
+	f.String(&o.TempDir, "tmpdir")
+	f.Bool(&o.Unoptimized, "unoptimized")
+	f.String(&o.Dump, "dump")
+	f.Bool(&o.DisableCache, "disable-cache")
+	f.Bool(&o.PoisonCache, "poison-cache")
+	f.Bool(&o.CleanCache, "clean-cache")
+
+	f.Strings(&o.Releases, "release")
+	f.String(&o.Arch, "arch")
+	f.String(&o.Sysroot, "sysroot")
+	f.Strings(&o.sysenv, "sysenv")
+	f.String(&o.download, "download-debuginfo")
+
+	f.String(&o.List, "list")
+	f.String(&o.ListVars, "list-vars")
+	f.Bool(&o.DumpTypes, "dump-probe-types")
+	f.Bool(&o.DumpAlias, "dump-probe-aliases")
+	f.Bool(&o.DumpFuncs, "dump-functions")
+	f.Bool(&o.JSON, "json")
+
+	f.Count(&o.Verbose, "verbose")
+	f.String(&o.perPass, "vp")
+	f.Bool(&o.Quiet, "quiet")
+	f.Bool(&o.NoWarnings, "no-warnings")
+	f.Bool(&o.Strict, "strict")
+	f.String(&o.Color, "color")
+	f.String(&o.Format, "message-format")
+
+	f.Bool(&o.Interactive, "interactive")
+	f.Bool(&o.LanguageServer, "language-server")
+	f.String(&o.Completions, "completions")
+	f.String(&o.Complete, "complete")
+	return f
 }
 
-// ParseStap reads stap's command line.
-func ParseStap(args []string) (*StapOptions, *pflag.FlagSet, error) {
+// ParseStap reads stap's command line, with the options of the rc file in front.
+func ParseStap(args []string) (*StapOptions, error) {
 	o := &StapOptions{}
-	var defines, globals []string
-	fs := stapFlags(o, &defines, &globals)
-	if err := fs.Parse(args); err != nil {
-		return nil, fs, usagef("%v", err)
+	rc, err := rcOptions()
+	if err != nil {
+		return nil, err
 	}
-	if t := fs.Lookup("timeout").Value.String(); t != "" {
-		sec, err := strconv.ParseFloat(t, 64)
-		if err != nil || sec <= 0 {
-			return nil, fs, usagef("-T %s: the time must be a positive number of seconds", t)
+	args = append(rc, shebangWords(args)...)
+	o.Words = args
+	var defines, globals []string
+	var timeout string
+	f := stapFlags(o, &defines, &globals, &timeout)
+	rest, err := f.Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	o.Gone = f.Gone()
+	if f.Changed("timeout") {
+		sec, err := strconv.ParseFloat(timeout, 64)
+		if err != nil || !(sec > 0) || sec > maxTimeout {
+			return nil, usagef("-T %s: the time must be a positive number of seconds", timeout)
 		}
 		o.Timeout = time.Duration(sec * float64(time.Second))
 	}
 	if err := o.settings(defines, globals); err != nil {
-		return nil, fs, err
+		return nil, err
 	}
 	o.ListOn = o.List != "" || o.ListVars != ""
-	if fs.Changed("pass") && (o.LastPass < 1 || o.LastPass > 5) {
-		return nil, fs, usagef("invalid pass number %d (should be 1-5)", o.LastPass)
+	o.LastPass = 5
+	if f.Changed("pass") {
+		n, err := strconv.Atoi(o.pass)
+		if err != nil || n < 1 || n > 5 {
+			return nil, usagef("invalid pass number %s (should be 1-5)", o.pass)
+		}
+		o.LastPass = n
 	}
-	if fs.Changed("pid") {
+	if err := o.verbosity(f.Changed("vp")); err != nil {
+		return nil, err
+	}
+	if f.Changed("pid") {
 		if o.PID <= 0 {
-			return nil, fs, usagef("-x %d: a process id is a positive number", o.PID)
+			return nil, usagef("-x %d: a process id is a positive number", o.PID)
 		}
 		if o.Command != "" {
-			return nil, fs, usagef("you can't specify -c and -x options together")
+			return nil, usagef("you can't specify -c and -x options together")
 		}
 	}
+	if f.Changed("target-namespaces") && o.Namespaces <= 0 {
+		return nil, usagef("--target-namespaces=%d: a process id is a positive number", o.Namespaces)
+	}
+	if f.Changed("buffer") && (o.BufferMB < 1 || o.BufferMB > maxBufferMB) {
+		return nil, usagef("-s %d: the size must be from 1 to %d megabytes", o.BufferMB, maxBufferMB)
+	}
 	if o.ModuleName != "" {
-		if strings.Trim(o.ModuleName, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-			return nil, fs, usagef("-m %s: a name has lower-case letters, digits and '_' only", o.ModuleName)
+		if err := bundleName(o.ModuleName); err != nil {
+			return nil, err
 		}
 		o.Name = o.ModuleName
 	}
-	if fs.Changed("unprivileged") {
+	if o.Command != "" && strings.Trim(o.Command, "0123456789") == "" {
+		o.Gone = append(o.Gone, fmt.Sprintf("-c %s runs a command of that name; -x %s traces the process", o.Command, o.Command))
+	}
+	if o.Unprivileged {
 		o.Privilege = "stapusr"
 	}
-	switch o.Privilege {
-	case "", "stapdev":
-	case "stapusr", "stapsys":
-		if o.Guru {
-			return nil, fs, usagef("-g and --privilege=%s exclude each other: guru mode is for stapdev", o.Privilege)
-		}
-	default:
-		return nil, fs, usagef("--privilege=%s: use stapusr, stapsys or stapdev", o.Privilege)
+	if o.Guru && (o.Privilege == "stapusr" || o.Privilege == "stapsys") {
+		return nil, usagef("-g and --privilege=%s exclude each other: guru mode is for stapdev", o.Privilege)
+	}
+	if o.NoTimeLimits && !o.Guru {
+		return nil, usagef("--suppress-time-limits needs guru mode, -g")
 	}
 	if strings.Trim(o.Compatible, "0123456789.") != "" {
-		return nil, fs, usagef("--compatible=%s: give a version such as 4.8", o.Compatible)
+		return nil, usagef("--compatible=%s: give a version such as 4.8", o.Compatible)
 	}
-	switch o.Color {
-	case "never", "auto", "always":
-	default:
-		return nil, fs, usagef("--color=%s: use never, auto or always", o.Color)
+	if o.SignKey != "" && o.LastPass != 4 && o.ModuleName == "" {
+		return nil, usagef("--sign-module signs a bundle that is kept: give -p4 or -m NAME as well")
 	}
-	switch o.Format {
-	case "stap", "text", "json", "sarif", "github":
-	default:
-		return nil, fs, usagef("--message-format=%s: use stap, text, json, sarif or github", o.Format)
+	if strings.TrimSpace(o.SignKey) == "" && f.Changed("sign-module") {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, usagef("--sign-module: name the key (%v)", err)
+		}
+		o.SignKey = filepath.Join(home, ".ssh", "id_ed25519")
 	}
-	rest := fs.Args()
-	if len(o.Expr) == 0 && !o.ListOn && len(rest) > 0 {
+	for _, e := range o.sysenv {
+		name, _, ok := strings.Cut(e, "=")
+		if !ok || name == "" {
+			return nil, usagef("--sysenv=%s: give VAR=VALUE", e)
+		}
+		if o.Sysroot == "" {
+			return nil, usagef("--sysenv=%s: it goes with --sysroot", e)
+		}
+		if name != "PATH" && name != "LD_LIBRARY_PATH" {
+			o.Gone = append(o.Gone, fmt.Sprintf("--sysenv=%s has no effect: only PATH and LD_LIBRARY_PATH say where programs and libraries are", e))
+		}
+	}
+	if len(o.Releases) == 0 {
+		if r := os.Getenv("SYSTEMTAP_RELEASE"); r != "" {
+			o.Releases = []string{r}
+		}
+	}
+	if d := os.Getenv("SYSTEMTAP_TAPSET"); d != "" {
+		o.TapsetDirs = append(o.TapsetDirs, d)
+	}
+	if o.Quiet {
+		o.NoWarnings = true
+	}
+	if len(o.Expr) == 0 && !o.ListOn && !o.Interactive && len(rest) > 0 {
 		o.ScriptFile, rest = rest[0], rest[1:]
 	}
 	o.Args = rest
-	return o, fs, nil
+	return o, nil
+}
+
+// Limits of what options may ask for.
+const (
+	maxTimeout  = 100 * 365 * 24 * 3600 // seconds
+	maxBufferMB = 4095
+)
+
+// verbosity reads -v and --vp.
+func (o *StapOptions) verbosity(given bool) error {
+	for i := range o.levels {
+		o.levels[i] = o.Verbose
+	}
+	if !given {
+		return nil
+	}
+	if o.perPass == "" || len(o.perPass) > 5 || strings.Trim(o.perPass, "0123456789") != "" {
+		return usagef("--vp %s: give a digit for each pass, as in 00200", o.perPass)
+	}
+	for i, c := range o.perPass {
+		o.levels[i+1] += int(c - '0')
+	}
+	return nil
+}
+
+// bundleName checks the name of -m.
+func bundleName(name string) error {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return usagef("-m %s: a name has lower-case letters, digits and '_' only", name)
+	}
+	return nil
+}
+
+// rcOptions are the options of the rc file.
+func rcOptions() ([]string, error) {
+	dir := os.Getenv("SYSTEMTAP_DIR")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, nil // no home, no file there
+		}
+		dir = filepath.Join(home, ".systemtap")
+	}
+	name := filepath.Join(dir, "rc")
+	b, err := os.ReadFile(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("the options of the rc file cannot be read: %w", err)
+	}
+	var words []string
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); !strings.HasPrefix(line, "#") {
+			words = append(words, config.Words(line)...)
+		}
+	}
+	return words, nil
+}
+
+// shebangWords takes options apart that the kernel hands over as one word: in a script
+// that begins with "#!/usr/bin/stap -g -v" they are.
+func shebangWords(args []string) []string {
+	if len(args) < 2 || !strings.HasPrefix(args[0], "-") || !strings.ContainsAny(args[0], " \t") {
+		return args
+	}
+	f, err := os.Open(args[1])
+	if err != nil {
+		return args
+	}
+	defer f.Close()
+	head := make([]byte, 4096)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return args
+	}
+	first, _, _ := strings.Cut(string(head[:n]), "\n")
+	if !strings.HasPrefix(first, "#!") || !strings.Contains(first, args[0]) {
+		return args
+	}
+	return append(config.Words(args[0]), args[1:]...)
 }
 
 // settings reads -D and -G.

@@ -24,7 +24,7 @@ func (s *stap) execute(ctx context.Context, c *Compiled) int {
 		Verbose: o.Verbose, Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
-		Name: traceName,
+		Name: traceName, Namespaces: o.Namespaces,
 	}
 	if err := rename(traceName); err != nil && o.Verbose > 0 {
 		// Without /proc, say. The script runs all the same.

@@ -49,6 +49,9 @@ type Config struct {
 	Unoptimized     bool
 	SuppressErrors  bool
 	NoGlobalDisplay bool
+	// NoTimeLimits leaves out what ends handlers that take long
+	// (--suppress-time-limits).
+	NoTimeLimits bool
 	// Command and PID are those of -c and -x, for "process" without a path.
 	Command string
 	PID     int

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"stapkit/cli"
 	"stapkit/diag"
 	"stapkit/ir"
 	"stapkit/sema"
@@ -19,22 +20,24 @@ import (
 
 // Stap is the stap command. It returns the exit status.
 func Stap(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	o, fs, err := ParseStap(args)
+	o, err := ParseStap(args)
 	switch {
-	case err != nil:
-		fmt.Fprintf(stderr, "stap: %s\nTry '--help' for more information.\n", strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
-		return 1
-	case o.Help:
-		fmt.Fprintf(stdout, "Usage: stap [options] FILE         Run the script in FILE.\n"+
-			"   or: stap [options] -             Run the script on standard input.\n"+
-			"   or: stap [options] -e SCRIPT     Run the given script.\n"+
-			"   or: stap [options] -l POINT      List matching probe points.\n\nOptions:\n%s", fs.FlagUsages())
+	case errors.Is(err, cli.ErrHelp):
+		fmt.Fprint(stdout, cli.Stap.Help())
 		return 0
-	case o.ShowVer:
+	case errors.Is(err, cli.ErrVersion):
 		fmt.Fprintf(stdout, "stapkit %s (SystemTap %s language, eBPF)\n", Release, Version)
 		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "stap: %v\nTry '--help' for more information.\n", err)
+		return 1
 	}
 	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
+	if !o.NoWarnings {
+		for _, g := range o.Gone {
+			fmt.Fprintf(stderr, "WARNING: %s\n", g)
+		}
+	}
 	return s.run(ctx)
 }
 
@@ -56,8 +59,11 @@ func (s *stap) fail(err error) int {
 
 func (s *stap) run(ctx context.Context) int {
 	o := s.o
-	if o.DumpTypes {
+	switch {
+	case o.DumpTypes:
 		return s.failed(sema.DumpTypes(s.stdout, o.JSON))
+	case o.Completions != "":
+		return s.failed(cli.WriteCompletions(s.stdout, o.Completions))
 	}
 	if err := s.scripts(); err != nil {
 		return s.fail(err)

@@ -1,23 +1,16 @@
 package driver
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
-	"github.com/spf13/pflag"
-
+	"stapkit/cli"
 	"stapkit/compile/object"
 	"stapkit/diag"
 )
-
-const stapcUsage = `Usage: stapc [options] SCRIPT [ARGUMENTS]     Compile SCRIPT to a bundle.
-   or: stapc [options] -e SCRIPT [ARGUMENTS]  Compile the given script.
-   or: stapc sign --sign KEY BUNDLE           Sign a bundle (stapc sign --help tells more).
-
-Options:
-`
 
 // Stapc is the stapc command: it compiles a script to a bundle. It returns the
 // exit status.
@@ -29,42 +22,45 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 0 && args[0] == "sign" {
 		return stapcSign(args[1:], stdout, fail)
 	}
-	fs := pflag.NewFlagSet("stapc", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.SetOutput(io.Discard)
-	o := &StapOptions{Color: "auto"}
-	var defines, globals []string
-	output := fs.StringP("output", "o", "", "write the bundle to `FILE` (default: the script's name with .o)")
-	key := fs.String("sign", "", "sign with `KEY`: a private key file, or a public key file whose key the ssh-agent has")
-	targets := fs.StringArray("target", nil, "compile for the host that `FILE` describes (a BTF file or a description by staprun --describe); several times: one bundle for all")
-	explain := fs.Bool("explain", false, "print what each probe costs")
-	fs.StringVar(&o.Sysroot, "sysroot", "", "take kernels, programs, libraries and debug files from below `DIR`")
-	fs.StringArrayVarP(&o.Expr, "expr", "e", nil, "compile the script given as `SCRIPT`")
-	fs.BoolVarP(&o.Guru, "guru", "g", false, "guru mode: allow what can do harm")
-	fs.StringArrayVarP(&defines, "define", "D", nil, "set limit `NAME=VALUE`")
-	fs.StringArrayVarP(&globals, "global", "G", nil, "give the scalar global `NAME=VALUE` its initial value")
-	fs.StringArrayVarP(&o.TapsetDirs, "include", "I", nil, "look in tapset directory `DIR` as well")
-	fs.StringVarP(&o.Name, "module", "m", "", "name the bundle `NAME`")
-	fs.BoolVarP(&o.NoWarnings, "no-warnings", "w", false, "show no warnings")
-	fs.BoolVarP(&o.Strict, "strict", "W", false, "treat warnings as errors")
-	fs.BoolVar(&o.SkipBadVars, "skip-badvars", false, "take target variables that cannot be resolved as 0")
-	fs.BoolVar(&o.SuppressErrors, "suppress-handler-errors", false, "go on after errors in handlers; they are only counted")
-	fs.BoolVar(&o.NoGlobalDisplay, "no-global-var-display", false, "do not show globals that are written but never read")
-	fs.StringVar(&o.Format, "message-format", "text", "shape of diagnostics: stap, text, json, sarif or github")
-	fs.BoolVarP(&o.Help, "help", "h", false, "show this help")
-	fs.BoolVarP(&o.ShowVer, "version", "V", false, "show the version")
-	if err := fs.Parse(args); err != nil {
-		return fail(fmt.Errorf("%w (--help tells the options)", err))
-	}
+	f := cli.Stapc.Flags()
+	o := &StapOptions{Color: "auto", Format: "text"}
+	var defines, globals, targets []string
+	var output, key string
+	var explain bool
+	f.String(&output, "output")
+	f.String(&key, "sign")
+	f.Strings(&targets, "target")
+	f.Bool(&explain, "explain")
+	f.String(&o.Sysroot, "sysroot")
+	f.Strings(&o.Expr, "expr")
+	f.Bool(&o.Guru, "guru")
+	f.Strings(&defines, "define")
+	f.Strings(&globals, "global")
+	f.Strings(&o.TapsetDirs, "include")
+	f.String(&o.Name, "module")
+	f.Bool(&o.NoWarnings, "no-warnings")
+	f.Bool(&o.Strict, "strict")
+	f.Bool(&o.SkipBadVars, "skip-badvars")
+	f.Bool(&o.SuppressErrors, "suppress-handler-errors")
+	f.Bool(&o.NoGlobalDisplay, "no-global-var-display")
+	f.String(&o.Color, "color")
+	f.String(&o.Format, "message-format")
+	rest, err := f.Parse(args)
 	switch {
-	case o.Help:
-		fmt.Fprint(stdout, stapcUsage, fs.FlagUsages())
+	case errors.Is(err, cli.ErrHelp):
+		fmt.Fprint(stdout, cli.Stapc.Help())
 		return 0
-	case o.ShowVer:
+	case errors.Is(err, cli.ErrVersion):
 		fmt.Fprintf(stdout, "stapkit %s (SystemTap %s language, eBPF)\n", Release, Version)
 		return 0
+	case err != nil:
+		return fail(fmt.Errorf("%w (--help tells the options)", err))
 	}
-	rest := fs.Args()
+	if o.Name != "" {
+		if err := bundleName(o.Name); err != nil {
+			return fail(err)
+		}
+	}
 	if len(o.Expr) == 0 {
 		if len(rest) == 0 {
 			return fail(fmt.Errorf("a script must be specified (--help tells the options)"))
@@ -79,14 +75,14 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err := s.scripts(); err != nil {
 		return fail(err)
 	}
-	c, all, ok, err := s.compileFor(*targets)
+	c, all, ok, err := s.compileFor(targets)
 	if err != nil {
 		return fail(err)
 	}
 	if !ok {
 		return 1
 	}
-	if *explain {
+	if explain {
 		if err := explainVariants(stdout, all); err != nil {
 			return fail(err)
 		}
@@ -95,12 +91,12 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if err != nil {
 		return fail(err)
 	}
-	if *key != "" {
-		if b, err = sign(b, *key); err != nil {
+	if key != "" {
+		if b, err = sign(b, key); err != nil {
 			return fail(err)
 		}
 	}
-	name := *output
+	name := output
 	if name == "" {
 		name = c.Name + ".o"
 	}

@@ -8,34 +8,12 @@ import (
 	"os"
 	"runtime/debug"
 
-	"github.com/spf13/pflag"
-
+	"stapkit/cli"
 	"stapkit/config"
 	"stapkit/diag"
 	stapfmt "stapkit/fmt"
 	"stapkit/fmt/rewrite"
 )
-
-const usage = `Usage: stapfmt [option …] [path …]
-
-Formats SystemTap scripts (.stp) and macro libraries (.stpm) in one style. Paths are
-files and folders; "-", or no path, is the standard input. Without -l, -w or -d the
-formatted text is printed.
-
-  -l, --list             print the names of files that would change
-  -d, --diff             print what would change as a unified diff
-  -w, --write            write the result to the files
-      --check            the same as --list; cannot be used with --write
-      --partial          of a file with errors, format the declarations that parse
-      --skip-foreign     pass over named files that are no SystemTap scripts, as it is
-                         always done with those found in folders
-      --stdin-filename=NAME
-                         the name of the standard input, for messages and .editorconfig
-      --color=WHEN       colour differences and messages: never, auto or always
-      --version          print the version
-
-Exit status: 0 all is well, 1 files would change (-l, -d, --check), 2 an error.
-`
 
 func main() {
 	if os.Getenv("GOGC") == "" {
@@ -46,35 +24,34 @@ func main() {
 
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	opt := rewrite.Options{Stdin: stdin, Stdout: stdout, Stderr: stderr}
-	fs := pflag.NewFlagSet("stapfmt", pflag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	fs.BoolVarP(&opt.List, "list", "l", false, "")
-	fs.BoolVarP(&opt.Write, "write", "w", false, "")
-	fs.BoolVarP(&opt.Diff, "diff", "d", false, "")
-	check := fs.Bool("check", false, "")
-	fs.BoolVar(&opt.Partial, "partial", false, "")
-	fs.StringVar(&opt.StdinName, "stdin-filename", "", "")
-	fs.BoolVar(&opt.ScriptsOnly, "skip-foreign", false, "")
-	color := fs.String("color", "auto", "")
-	fs.Lookup("color").NoOptDefVal = "always"
-	version := fs.Bool("version", false, "")
+	f := cli.Stapfmt.Flags()
+	var check bool
+	color := "auto"
+	f.Bool(&opt.List, "list")
+	f.Bool(&opt.Write, "write")
+	f.Bool(&opt.Diff, "diff")
+	f.Bool(&check, "check")
+	f.Bool(&opt.Partial, "partial")
+	f.String(&opt.StdinName, "stdin-filename")
+	f.Bool(&opt.ScriptsOnly, "skip-foreign")
+	f.String(&color, "color")
 	bad := func(format string, args ...any) int {
 		fmt.Fprintf(stderr, "stapfmt: "+format+"\nTry 'stapfmt --help'.\n", args...)
 		return rewrite.Failed
 	}
-	if err := fs.Parse(args); err != nil {
-		if errors.Is(err, pflag.ErrHelp) {
-			fmt.Fprint(stdout, usage)
-			return rewrite.Clean
-		}
-		return bad("%v", err)
-	}
-	if *version {
+	paths, err := f.Parse(args)
+	switch {
+	case errors.Is(err, cli.ErrHelp):
+		fmt.Fprint(stdout, cli.Stapfmt.Help())
+		return rewrite.Clean
+	case errors.Is(err, cli.ErrVersion):
 		fmt.Fprintln(stdout, "stapfmt", config.ToolVersion())
 		return rewrite.Clean
+	case err != nil:
+		return bad("%v", err)
 	}
-	opt.Paths = fs.Args()
-	if *check {
+	opt.Paths = paths
+	if check {
 		if opt.Write {
 			return bad("--check and --write cannot be used together")
 		}
@@ -90,13 +67,8 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			}
 		}
 	}
-	switch *color {
-	case "never", "auto", "always":
-	default:
-		return bad("--color=%s: use never, auto or always", *color)
-	}
-	opt.Color = diag.WantColor(*color, stdout)
-	if diag.WantColor(*color, stderr) {
+	opt.Color = diag.WantColor(color, stdout)
+	if diag.WantColor(color, stderr) {
 		opt.ErrColors, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS")) // malformed ones are the default ones
 	}
 	var editor config.EditorConfig

@@ -12,26 +12,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/spf13/pflag"
-
 	"stapkit/bundle"
 	"stapkit/bundle/trust"
+	"stapkit/cli"
 	"stapkit/ir"
 	loader "stapkit/runtime"
 	"stapkit/target"
 )
-
-const usage = `Usage: staprun [options] BUNDLE [GLOBAL=VALUE ...]   Verify and run a bundle.
-   or: staprun --verify BUNDLE                      Say whether it is to be trusted.
-   or: staprun --inspect [--json] BUNDLE            Say what is in it.
-   or: staprun --dry-run [--target FILE] BUNDLE     Say whether its probes are on this host.
-   or: staprun --check BUNDLE                       The same for this host, may it run and what does it cost.
-   or: staprun --list                               List installed bundles and running ones.
-   or: staprun --export-signature PREFIX BUNDLE     Write PREFIX.manifest and PREFIX.sig for ssh-keygen.
-   or: staprun --describe FILE                      Describe this host for stapc --target.
-
-Options:
-`
 
 // Exit statuses besides those of a run and of the verdicts (see package trust).
 const (
@@ -48,47 +35,40 @@ type options struct {
 	describe, target              string
 	allowUnsigned                 bool
 	timeout                       float64
-	help, version                 bool
 	bundle                        string
 	given                         []string // the command line, for the log
 }
 
-func parse(args []string) (*options, *pflag.FlagSet, error) {
+func parse(args []string) (*options, error) {
 	o := &options{given: args}
-	fs := pflag.NewFlagSet("staprun", pflag.ContinueOnError)
-	fs.SortFlags = false
-	fs.SetOutput(io.Discard)
-	fs.CountVarP(&o.Verbose, "verbose", "v", "say more; twice: with the kernel's log where it refuses a program")
-	fs.StringVarP(&o.Command, "cmd", "c", "", "run `COMMAND` as the target and end with it")
-	fs.IntVarP(&o.PID, "pid", "x", 0, "process `PID` is the target")
-	fs.StringVarP(&o.Output, "output", "o", "", "write the output to `FILE`, in which conversions of strftime stand for the time")
-	fs.IntVarP(&o.BufferMB, "buffer", "b", 0, "buffer of `MB` megabytes for output (default 4)")
-	fs.Float64VarP(&o.timeout, "timeout", "T", 0, "end after `SECONDS`")
-	fs.BoolVarP(&o.Timing, "timing", "t", false, "print how often and how long each probe ran")
-	fs.BoolVarP(&o.NoWarnings, "no-warnings", "w", false, "show no warnings")
-	fs.BoolVar(&o.SuppressErrors, "suppress-handler-errors", false, "go on after errors in handlers; they are only counted")
-	fs.BoolVar(&o.NoGlobalDisplay, "no-global-var-display", false, "do not show globals that are written but never read")
-	fs.BoolVar(&o.verify, "verify", false, "verify the bundle and run nothing")
-	fs.BoolVar(&o.inspect, "inspect", false, "show what is in the bundle and run nothing")
-	fs.BoolVar(&o.json, "json", false, "with --inspect, --verify and --dry-run: as JSON")
-	fs.BoolVar(&o.dryRun, "dry-run", false, "look for every probe's place and run nothing")
-	fs.StringVar(&o.target, "target", "", "with --dry-run or --inspect: on the host that `FILE` describes (a description or BTF)")
-	fs.StringVar(&o.describe, "describe", "", "write a description of this host to `FILE`")
-	fs.BoolVar(&o.check, "check", false, "say whether the bundle may run here, where its probes are, and what they cost; attach nothing")
-	fs.BoolVar(&o.installed, "installed", false, "the bundle is the name of an installed one")
-	fs.BoolVar(&o.list, "list", false, "list the installed bundles and the running ones")
-	fs.StringVar(&o.export, "export-signature", "", "write what is signed to `PREFIX`.manifest, and the signatures to PREFIX.sig, PREFIX.2.sig …")
-	fs.StringArrayVar(&o.signatures, "signature", nil, "add the detached signature in `FILE` to the bundle before it is verified")
-	fs.StringVar(&o.Cgroup, "cgroup", "", "look only at tasks in the cgroup `PATH` or of the systemd unit of that name")
-	fs.StringArrayVar(&o.limits, "limit", nil, "narrow a limit, as in `NAME=VALUE`: map_memory, runtime, output_rate, cpu")
-	fs.BoolVar(&o.allowUnsigned, "allow-unsigned", false, "run a bundle that nobody has signed (root only)")
-	fs.BoolVarP(&o.help, "help", "h", false, "show this help")
-	fs.BoolVarP(&o.version, "version", "V", false, "show the version")
-	if err := fs.Parse(args); err != nil {
-		return nil, fs, err
-	}
-	if o.help || o.version {
-		return o, fs, nil
+	f := cli.Staprun.Flags()
+	f.Count(&o.Verbose, "verbose")
+	f.String(&o.Command, "cmd")
+	f.Int(&o.PID, "pid")
+	f.String(&o.Output, "output")
+	f.Int(&o.BufferMB, "buffer")
+	f.Float(&o.timeout, "timeout")
+	f.Bool(&o.Timing, "timing")
+	f.Bool(&o.NoWarnings, "no-warnings")
+	f.Bool(&o.SuppressErrors, "suppress-handler-errors")
+	f.Bool(&o.NoGlobalDisplay, "no-global-var-display")
+	f.Bool(&o.verify, "verify")
+	f.Bool(&o.inspect, "inspect")
+	f.Bool(&o.json, "json")
+	f.Bool(&o.dryRun, "dry-run")
+	f.String(&o.target, "target")
+	f.String(&o.describe, "describe")
+	f.Bool(&o.check, "check")
+	f.Bool(&o.installed, "installed")
+	f.Bool(&o.list, "list")
+	f.String(&o.export, "export-signature")
+	f.Strings(&o.signatures, "signature")
+	f.String(&o.Cgroup, "cgroup")
+	f.Strings(&o.limits, "limit")
+	f.Bool(&o.allowUnsigned, "allow-unsigned")
+	rest, err := f.Parse(args)
+	if err != nil {
+		return nil, err
 	}
 	modes := 0
 	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.check, o.list, o.describe != "", o.export != ""} {
@@ -96,56 +76,54 @@ func parse(args []string) (*options, *pflag.FlagSet, error) {
 			modes++
 		}
 	}
-	rest := fs.Args()
 	switch {
 	case modes > 1:
-		return nil, fs, errors.New("--verify, --inspect, --dry-run, --check, --list, --describe and --export-signature exclude each other")
+		return nil, errors.New("--verify, --inspect, --dry-run, --check, --list, --describe and --export-signature exclude each other")
 	case (o.describe != "" || o.list) && len(rest) > 0:
-		return nil, fs, errors.New("--describe and --list take no bundle")
+		return nil, errors.New("--describe and --list take no bundle")
 	case o.describe == "" && !o.list && len(rest) == 0:
-		return nil, fs, errors.New("a bundle must be given")
+		return nil, errors.New("a bundle must be given")
 	case o.Command != "" && o.PID != 0:
-		return nil, fs, errors.New("-c and -x exclude each other")
+		return nil, errors.New("-c and -x exclude each other")
 	case o.PID < 0:
-		return nil, fs, fmt.Errorf("-x %d is no process", o.PID)
+		return nil, fmt.Errorf("-x %d is no process", o.PID)
 	case o.timeout < 0 || o.BufferMB < 0:
-		return nil, fs, errors.New("a time or size must not be negative")
+		return nil, errors.New("a time or size must not be negative")
 	case o.target != "" && !o.dryRun && !o.inspect:
-		return nil, fs, errors.New("--target belongs to --dry-run and --inspect")
+		return nil, errors.New("--target belongs to --dry-run and --inspect")
 	}
 	o.Timeout = time.Duration(o.timeout * float64(time.Second))
 	if o.describe != "" || o.list {
-		return o, fs, nil
+		return o, nil
 	}
 	if _, err := narrow(trust.Limits{}, o.limits); err != nil {
-		return nil, fs, fmt.Errorf("--limit: %w", err)
+		return nil, fmt.Errorf("--limit: %w", err)
 	}
 	o.bundle = rest[0]
 	o.Globals = map[string]string{}
 	for _, a := range rest[1:] {
 		name, value, ok := strings.Cut(a, "=")
 		if !ok || name == "" {
-			return nil, fs, fmt.Errorf("%q is no GLOBAL=VALUE", a)
+			return nil, fmt.Errorf("%q is no GLOBAL=VALUE", a)
 		}
 		o.Globals[name] = value
 	}
-	return o, fs, nil
+	return o, nil
 }
 
 // staprun is the command. It returns the exit status.
 func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	o, fs, err := parse(args)
-	if err != nil {
-		fmt.Fprintf(stderr, "staprun: %v (--help tells the options)\n", err)
-		return exitUsage
-	}
+	o, err := parse(args)
 	switch {
-	case o.help:
-		fmt.Fprint(stdout, usage, fs.FlagUsages())
+	case errors.Is(err, cli.ErrHelp):
+		fmt.Fprint(stdout, cli.Staprun.Help())
 		return 0
-	case o.version:
+	case errors.Is(err, cli.ErrVersion):
 		fmt.Fprintf(stdout, "staprun: bundle format %d.%d, program format %d.%d\n", bundle.Major, bundle.Minor, ir.EncodingMajor, ir.EncodingMinor)
 		return 0
+	case err != nil:
+		fmt.Fprintf(stderr, "staprun: %v (--help tells the options)\n", err)
+		return exitUsage
 	case o.describe != "":
 		if err := describe(o.describe, stderr); err != nil {
 			fmt.Fprintf(stderr, "staprun: %v\n", err)

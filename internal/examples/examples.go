@@ -182,7 +182,7 @@ func examine(e Example, t *target.Target, last Stage) Result {
 }
 
 func compile(dir string, c *call, t *target.Target, last Stage) (r Result) {
-	o, _, err := driver.ParseStap(c.args)
+	o, err := driver.ParseStap(c.args)
 	if err != nil {
 		return Result{Why: err.Error()}
 	}

@@ -34,6 +34,7 @@ var table = []floor{
 	{folder: "bundle", may: []string{"ir", "diag"}},
 	{folder: "tapsets"},
 	{folder: "config", may: []string{"diag"}},
+	{folder: "cli"},
 	{folder: "sema", may: []string{"syntax", "target", "tapsets"}},
 	{folder: "plan", may: []string{"sema", "ir"}},
 	{folder: "query", may: []string{"sema", "plan"}},
@@ -42,7 +43,7 @@ var table = []floor{
 	{folder: "lsp", may: []string{"query", "lint", "fmt", "config"}},
 	{folder: "compile", may: []string{"plan", "ir", "bundle"}},
 	{folder: "runtime", may: []string{"ir", "bundle", "target"}, not: []string{"target/dwarf"}},
-	{folder: "driver", may: []string{"lsp", "compile", "runtime", "config"}},
+	{folder: "driver", may: []string{"lsp", "compile", "runtime", "config", "cli"}},
 }
 
 // free are the folders whose packages may import anything: commands, harnesses
@@ -73,7 +74,7 @@ var links = []link{
 	{
 		command: "cmd/stapfmt",
 		never:   []string{"github.com/alecthomas/participle"},
-		only:    []string{"diag", "format", "syntax", "fmt", "config"},
+		only:    []string{"diag", "format", "syntax", "fmt", "config", "cli"},
 	},
 }
 

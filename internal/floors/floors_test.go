@@ -76,7 +76,7 @@ func TestCheck(t *testing.T) {
 		{"staprun", []Package{{ImportPath: "stapkit/cmd/staprun", Deps: []string{"stapkit/runtime", "stapkit/sema"}}}, "cmd/staprun is linked with stapkit/sema"},
 		{"staprun and others", []Package{{ImportPath: "stapkit/cmd/staprun", Deps: []string{"github.com/alecthomas/participle/v2"}}}, "cmd/staprun is linked with github.com/alecthomas/participle/v2"},
 		{"stapfmt", []Package{{ImportPath: "stapkit/cmd/stapfmt", Deps: []string{"stapkit/fmt", "stapkit/syntax", "os"}}}, ""},
-		{"stapfmt and more", []Package{{ImportPath: "stapkit/cmd/stapfmt", Deps: []string{"stapkit/sema"}}}, "cmd/stapfmt is linked with sema, and may be only with diag, format, syntax, fmt, config"},
+		{"stapfmt and more", []Package{{ImportPath: "stapkit/cmd/stapfmt", Deps: []string{"stapkit/sema"}}}, "cmd/stapfmt is linked with sema, and may be only with diag, format, syntax, fmt, config, cli"},
 		{"others", []Package{{ImportPath: "golang.org/x/util", Name: "util", Imports: []string{"stapkit/attic"}}}, ""},
 	}
 	for _, tt := range tests {

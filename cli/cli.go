@@ -1,0 +1,122 @@
+// Package cli holds the command lines of all commands as tables: one Command for
+// each, with its options, exit statuses and files. Parsing, --help, manual pages,
+// shell completions and the documentation's comparison with SystemTap's options are
+// made from them, so that none says what another does not.
+package cli
+
+// A Command is what is to be told of one command.
+type Command struct {
+	Name string
+	// Summary is one phrase, as whatis(1) shows it.
+	Summary string
+	// Forms are the ways to call it.
+	Forms []Form
+	// About is the description in the manual: paragraphs with a blank line between.
+	// Lines that begin with four spaces are shown as they are.
+	About    string
+	Sections []Section
+	// Exits are the exit statuses.
+	Exits []Entry
+	// Environment and Files are what it reads besides.
+	Environment, Files []Entry
+	Examples           []Entry
+	// SeeAlso are names of other manual pages, as in "staprun(8)".
+	SeeAlso []string
+	// Page is the section of the manual, "1" if empty.
+	Page string
+	// Short makes --help end behind the options; otherwise exit statuses follow.
+	Short bool
+}
+
+// A Form is one way to call a command.
+type Form struct{ Line, Help string }
+
+// An Entry is a term and what it means.
+type Entry struct{ Term, Help string }
+
+// A Section is a group of options under a title.
+type Section struct {
+	Title   string
+	Options []Option
+}
+
+// Complete says what a shell offers as an option's value.
+type Complete int
+
+const (
+	Nothing Complete = iota
+	Files
+	Folders
+	Commands
+	Processes
+	Points    // probe points
+	Libraries // names of kernel modules
+)
+
+// An Option is one option of a command.
+type Option struct {
+	// Long and Short are its names, without dashes. Every option has a long one.
+	Long, Short string
+	// Arg is what the value is called; an option without is a switch.
+	Arg string
+	// Implied is the value that the option has when none is given with it; it makes
+	// the value optional ("--color" is "--color=always").
+	Implied string
+	// Help is one line.
+	Help string
+	// More is what only the manual says.
+	More string
+	// Many says that the option may be repeated.
+	Many bool
+	// Values are the words that are possible.
+	Values   []string
+	Complete Complete
+	// Hidden options are for other programs and are not listed.
+	Hidden bool
+
+	// SystemTap is the option of SystemTap's that this one is, as its --help has it;
+	// empty for our own.
+	SystemTap string
+	// Differs says in what it is not the same as there.
+	Differs string
+	// Instead makes it an option that has no meaning here: what to do instead, in one
+	// line. Harmless ones are passed over with that line as a warning, Refused ones end
+	// the command.
+	Instead string
+	Refused bool
+}
+
+// Options are all options, in the order of the sections.
+func (c *Command) Options() []*Option {
+	var all []*Option
+	for i := range c.Sections {
+		for j := range c.Sections[i].Options {
+			all = append(all, &c.Sections[i].Options[j])
+		}
+	}
+	return all
+}
+
+// Option is the option of a long name, or nil.
+func (c *Command) Option(long string) *Option {
+	for _, o := range c.Options() {
+		if o.Long == long {
+			return o
+		}
+	}
+	return nil
+}
+
+// All are all commands and the commands of commands ("stapc sign").
+func All() []*Command {
+	return []*Command{Stap, Stapc, StapcSign, Staprun, Stapfmt, Staplint, Staplsp}
+}
+
+// spelled is the option as a person writes it: "-e", or "--sign" where there is no
+// short name.
+func (o *Option) spelled() string {
+	if o.Short != "" {
+		return "-" + o.Short
+	}
+	return "--" + o.Long
+}
