@@ -2,6 +2,7 @@
 # make test     all tests; as root it first installs the Debian packages they need
 # make debug-kernel  a kernel's debug package for more of them: 300 MB, kept in the cache
 # make generate what go generate writes: the index of the library, docs/errors, …
+# make differential  100,000 random programs, kernel against interpreter; root, hours
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make test-editors  real editors, and the protocol's own client, against staplsp
 # make lint     gofmt, go vet, staticcheck, stapfmt, staplint
@@ -16,7 +17,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests debs guests debug-kernel examples generate man lint clean
+.PHONY: all build test test-guests differential debs guests debug-kernel examples generate man lint clean
 all: build
 
 build:
@@ -40,6 +41,14 @@ client:
 # random programs. On an idle machine a quarter of an hour, and the families as long again.
 test-guests: debs guests
 	STAPKIT_KERNELS=all $(GO) test -p 1 -timeout 60m ./internal/e2e ./internal/golden ./compile/ebpf ./tapsets -run Guest
+
+# Random programs in the kernel and on the interpreter, a hundred thousand of them:
+# hours. It goes on where it was interrupted; docs/differential.md has the last result.
+# N, BATCH, WRAP change it; the short run is part of the tests of compile/ebpf.
+N ?= 100000
+BATCH ?= 2000
+differential:
+	$(GO) run ./internal/differential/run -n $(N) -batch $(BATCH) -wrap '$(WRAP)'
 
 debs:
 	@missing=; \

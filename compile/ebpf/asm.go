@@ -73,6 +73,36 @@ func (s *stream) jimm(op asm.JumpOp, r asm.Register, v int64, to label) {
 	s.jump(jumpImm(op, r, int32(v)), to)
 }
 
+// leaveIf is jimm for the ways out of loops that the verifier walks through. It
+// follows the instruction behind a conditional jump first and keeps the other way
+// for later, at most 8,192 of them (BPF_COMPLEXITY_LIMIT_JMP_SEQ). So the way out
+// stands behind the jump: it soon meets what has been seen, and nothing is kept.
+func (s *stream) leaveIf(op asm.JumpOp, r asm.Register, v int64, to label) {
+	stay := s.label()
+	s.jimm(inverse(op), r, v, stay)
+	s.ja(to)
+	s.place(stay)
+}
+
+// inverse returns the jump that is taken when op is not.
+func inverse(op asm.JumpOp) asm.JumpOp {
+	switch op {
+	case asm.JEq:
+		return asm.JNE
+	case asm.JNE:
+		return asm.JEq
+	case asm.JGE:
+		return asm.JLT
+	case asm.JLT:
+		return asm.JGE
+	case asm.JGT:
+		return asm.JLE
+	case asm.JLE:
+		return asm.JGT
+	}
+	panic("a jump without an opposite")
+}
+
 func (s *stream) jreg(op asm.JumpOp, a, b asm.Register, to label) { s.jump(jumpReg(op, a, b), to) }
 
 // imm sets r to v.

@@ -1,6 +1,8 @@
 package ebpf
 
 import (
+	"fmt"
+
 	cebpf "github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 
@@ -25,7 +27,7 @@ type indexUse struct{ size int }
 func (g *generator) addIndex() {
 	if g.maps[mapIndex] {
 		g.spec.Maps = append(g.spec.Maps, object.Map{
-			Name: mapIndex, Type: cebpf.Array, KeySize: 4, ValueSize: uint32((g.index.size + 63) &^ 63), MaxEntries: indexBuffers,
+			Name: mapIndex, Type: cebpf.Array, KeySize: 4, ValueSize: uint32((max(g.index.size, indexHead) + 63) &^ 63), MaxEntries: indexBuffers,
 		})
 	}
 }
@@ -46,6 +48,7 @@ type collection struct {
 	sort    int // offset of the sort entries
 	data    int // offset of the elements
 	stride  int
+	frame   int // in a recursive function: what each call under way has of the buffer; else 0
 	value   int // offset of the value in an element
 	n       mem // elements collected
 	gap     mem
@@ -121,10 +124,6 @@ func (p *prog) foreach(st *ir.Foreach) {
 		p.need(asLoop)
 		return
 	}
-	if p.recursing {
-		p.unsupported(st.Site, "a loop over an array within a recursive function cannot run in the kernel")
-		return
-	}
 	p.at(st.Site)
 	gl := &p.g.p.Globals[st.G]
 	offs, keySize := ir.KeyLayout(gl.Keys)
@@ -151,9 +150,18 @@ func (p *prog) foreach(st *ir.Foreach) {
 		valueSize = gl.Value.Width
 	}
 	c.stride = keySize + valueSize
-	c.sort, c.data = p.reserveIndex(sortSize*c.max), p.reserveIndex(c.stride*c.max)
+	size, frames := (sortSize+c.stride)*c.max, 1
+	if p.recursing { // each call that is under way has elements of its own
+		c.frame, frames = size, p.g.p.Limits.MaxNesting+1
+	}
+	c.sort = p.reserveIndex(size * frames)
+	c.data = c.sort + sortSize*c.max
 	if p.indexTop > maxIndex {
-		p.g.errorf(st.Site, eTooWide, "a loop over '%s' in the kernel needs %d bytes for its %d elements, the most is %d: declare a smaller array", gl.Name, c.stride*c.max, c.max, maxIndex)
+		times := ""
+		if frames > 1 {
+			times = fmt.Sprintf(", %d times in a recursive function", frames)
+		}
+		p.g.errorf(st.Site, eTooWide, "a loop over '%s' in the kernel needs %d bytes for its %d elements%s, the most is %d: declare a smaller array", gl.Name, size, c.max, times, maxIndex)
 		return
 	}
 	sorted := ir.TInt
@@ -220,8 +228,7 @@ func (p *prog) collect(c *collection, gl *ir.Global, given func(int) bool, slice
 	p.each(c.array, func(s *stream) {
 		skip, stop := s.label(), s.label()
 		p.g.matchSlice(s, c.array, given, slice, skip)
-		// The index buffer's address follows that of the slot.
-		s.load(asm.R5, asm.R10, -16)
+		s.indexOf(asm.R5, -16, cbBase, c, p.g.p.Limits.MaxNesting, stop)
 		s.load(asm.R4, cbBase, c.n.off)
 		s.indexed(asm.R3, asm.R4, asm.R5, c.sort, sortSize, c.max, stop)
 		s.store(asm.R3, sortPlace, asm.R4)
@@ -245,7 +252,7 @@ func (p *prog) collect(c *collection, gl *ir.Global, given func(int) bool, slice
 		s.load(asm.R3, asm.R10, -24)
 		s.store(asm.R3, sortSeq, asm.R0)
 
-		s.load(asm.R5, asm.R10, -16)
+		s.indexOf(asm.R5, -16, cbBase, c, p.g.p.Limits.MaxNesting, stop)
 		s.load(asm.R4, cbBase, c.n.off)
 		s.indexed(asm.R1, asm.R4, asm.R5, c.data, c.stride, c.max, stop)
 		s.store(asm.R10, -24, asm.R1)
@@ -286,13 +293,28 @@ func (s *stream) copyBytes(to asm.Register, toOff int, from asm.Register, fromOf
 	s.emit(asm.FnProbeReadKernel.Call())
 }
 
-// indexPtr sets r to the index buffer.
-func (p *prog) indexPtr(r asm.Register) { p.load(r, asm.R10, cbIndex) }
+// indexPtr sets r to the index buffer, in a recursive function to the part of c's
+// call in it. It uses R0 and goes to bad if there is no such part, which the
+// verifier must be shown.
+func (p *prog) indexPtr(r asm.Register, c *collection, bad label) {
+	p.indexOf(r, cbIndex, rSlot, c, p.g.p.Limits.MaxNesting, bad)
+}
+
+// indexOf is indexPtr where the buffer's address is at an offset on the stack and
+// that of the slot in a register.
+func (s *stream) indexOf(r asm.Register, at int, slot asm.Register, c *collection, depth int, bad label) {
+	s.load(r, asm.R10, at)
+	if c.frame > 0 {
+		s.load(asm.R0, slot, slotDepth)
+		s.jimm(asm.JGT, asm.R0, int64(depth), bad)
+		s.emit(asm.Mul.Imm(asm.R0, int32(c.frame)), asm.Add.Reg(r, asm.R0))
+	}
+}
 
 // element sets r to the address of the element that sort entry n stands for, and
 // R2 to its place.
 func (p *prog) element(r, n asm.Register, c *collection, bad label) {
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R2, n, asm.R5, c.sort, sortSize, c.max, bad)
 	p.load(asm.R2, asm.R2, sortPlace)
 	p.indexed(r, asm.R2, asm.R5, c.data, c.stride, c.max, bad)
@@ -302,7 +324,7 @@ func (p *prog) element(r, n asm.Register, c *collection, bad label) {
 func (p *prog) fromIndex(local int, t ir.Type, off int, c *collection, bad label) {
 	dst := p.scope.locals[local]
 	p.memLoad(asm.R2, c.j)
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R2, asm.R5, c.data, c.stride, c.max, bad)
 	if t.Kind == ir.Int {
 		p.load(asm.R0, asm.R3, off)
@@ -334,7 +356,7 @@ func (p *prog) evaluateStats(c *collection, st *ir.Foreach, gl *ir.Global) {
 	p.memLoad(asm.R1, c.i)
 	p.memLoad(asm.R2, c.n)
 	p.jreg(asm.JGE, asm.R1, asm.R2, done)
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R1, asm.R5, c.data, c.stride, c.max, bad)
 	if keySize <= copyInline {
 		p.copyWords(p.base(), key.off, asm.R3, 0, keySize)
@@ -352,7 +374,7 @@ func (p *prog) evaluateStats(c *collection, st *ir.Foreach, gl *ir.Global) {
 	p.memStore(value, asm.R0)
 	p.place(empty.catch)
 	p.memLoad(asm.R1, c.i)
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R1, asm.R5, c.sort, sortSize, c.max, bad)
 	p.memLoad(asm.R0, value)
 	p.store(asm.R3, sortKey, asm.R0)
@@ -390,7 +412,7 @@ func (p *prog) sort(c *collection, bad label) {
 	p.gotoState(gaps)
 	p.place(more)
 	p.memStore(c.j, asm.R1)
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R1, asm.R5, c.sort, sortSize, c.max, bad)
 	p.copyWords(p.base(), c.tmp.off, asm.R3, 0, sortSize)
 
@@ -400,7 +422,7 @@ func (p *prog) sort(c *collection, bad label) {
 	p.memLoad(asm.R2, c.gap)
 	p.jreg(asm.JLT, asm.R1, asm.R2, place)
 	p.emit(asm.Sub.Reg(asm.R1, asm.R2))
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R1, asm.R5, c.sort, sortSize, c.max, bad)
 	p.before(c, move, place, bad)
 	p.place(move)
@@ -408,7 +430,7 @@ func (p *prog) sort(c *collection, bad label) {
 	p.memLoad(asm.R2, c.gap)
 	p.mov(asm.R4, asm.R1)
 	p.emit(asm.Sub.Reg(asm.R4, asm.R2))
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R4, asm.R5, c.sort, sortSize, c.max, bad)
 	p.indexed(asm.R2, asm.R1, asm.R5, c.sort, sortSize, c.max, bad)
 	p.copyWords(asm.R2, 0, asm.R3, 0, sortSize)
@@ -417,7 +439,7 @@ func (p *prog) sort(c *collection, bad label) {
 
 	p.place(place)
 	p.memLoad(asm.R1, c.j)
-	p.indexPtr(asm.R5)
+	p.indexPtr(asm.R5, c, bad)
 	p.indexed(asm.R3, asm.R1, asm.R5, c.sort, sortSize, c.max, bad)
 	p.copyWords(asm.R3, 0, p.base(), c.tmp.off, sortSize)
 	p.memLoad(asm.R1, c.i)

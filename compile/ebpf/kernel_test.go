@@ -527,17 +527,31 @@ func compare(t testing.TB, p *ir.Program, rounds int, args ...int64) *machine {
 	if err := ir.Check(p); err != nil {
 		t.Fatalf("the program is not well-formed: %v", err)
 	}
+	m, err := differ(t, p, rounds, args...)
+	var r *refused
+	if errors.As(err, &r) && r.unsupported() {
+		t.Skip(err)
+	}
+	if m == nil {
+		t.Fatalf("%v\n%s", err, dump(p))
+	}
+	if err != nil {
+		t.Errorf("%v\n%s", err, dump(p))
+	}
+	return m
+}
+
+// differ is compare that returns what is wrong. Without a machine the program was
+// not loaded.
+func differ(t testing.TB, p *ir.Program, rounds int, args ...int64) (*machine, error) {
+	t.Helper()
 	want, err := irgen.Run(p, rounds, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	m, err := tryLoad(t, p)
-	var r *refused
-	if errors.As(err, &r) && r.unsupported() {
-		t.Skip(err)
-	}
 	if err != nil {
-		t.Fatalf("%v\n%s", err, dump(p))
+		return nil, err
 	}
 	for range rounds {
 		for h := range p.Handlers {
@@ -549,12 +563,12 @@ func compare(t testing.TB, p *ir.Program, rounds int, args ...int64) *machine {
 		}
 	}
 	if err := m.counters(); err != nil {
-		t.Errorf("%v\n%s", err, dump(p))
+		return m, err
 	}
 	if got := m.outcome(); got.String() != want.String() {
-		t.Errorf("in the kernel:\n%v\nin the interpreter:\n%v\n%s", got, want, dump(p))
+		return m, fmt.Errorf("in the kernel:\n%v\nin the interpreter:\n%v", got, want)
 	}
-	return m
+	return m, nil
 }
 
 func (m *machine) resume() {

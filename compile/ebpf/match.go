@@ -109,15 +109,16 @@ func (g *generator) matchSub(re int, a *automaton, width int) string {
 		s.imm(asm.R4, 0) // bytes read
 		s.place(again)
 		s.emit(asm.LoadMem(asm.R5, asm.R1, 0, asm.Byte))
-		s.jimm(asm.JEq, asm.R5, 0, end)
+		// The ways out are looked through before the next round is (see leaveIf).
+		s.leaveIf(asm.JEq, asm.R5, 0, end)
 		s.mov(asm.R0, asm.R6)
 		s.emit(asm.Add.Reg(asm.R0, asm.R5), asm.LoadMem(asm.R5, asm.R0, 0, asm.Byte))
-		s.jimm(asm.JGE, asm.R5, int64(a.classes), broken)
+		s.leaveIf(asm.JGE, asm.R5, int64(a.classes), broken)
 		s.emit(asm.Mul.Imm(asm.R3, int32(a.classes)), asm.Add.Reg(asm.R3, asm.R5), asm.LSh.Imm(asm.R3, 1))
 		s.mov(asm.R0, asm.R7)
 		s.emit(asm.Add.Reg(asm.R0, asm.R3), asm.LoadMem(asm.R3, asm.R0, 0, asm.Half))
-		s.jimm(asm.JGE, asm.R3, foundBit, found)
-		s.jimm(asm.JGE, asm.R3, int64(a.states), broken) // never, but the verifier must see it
+		s.leaveIf(asm.JGE, asm.R3, foundBit, found)
+		s.leaveIf(asm.JGE, asm.R3, int64(a.states), broken) // never, but the verifier must see it
 		s.emit(asm.Add.Imm(asm.R1, 1), asm.Add.Imm(asm.R4, 1))
 		s.jimm(asm.JNE, asm.R4, int64(width), again)
 		s.place(end)

@@ -39,15 +39,24 @@ func TestSeeds(t *testing.T) {
 // seeded makes the program of a seed: with strings of several lengths, and every
 // other one planned, with inferred widths and locks.
 func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
+	p, diags := seededOf(seed, features, []int{12, 12, 5, 12, 40, 12, 25})
+	if diag.HasErrors(diags) {
+		t.Skip(diags)
+	}
+	return p
+}
+
+// seededOf is seeded with the numbers of statements to choose from, and with what
+// planning says.
+func seededOf(seed uint64, features irgen.Feature, sizes []int) (*ir.Program, []diag.Diagnostic) {
 	lengths := []int{64, 64, 100, 512, 24}
-	sizes := []int{12, 12, 5, 12, 40, 12, 25}
-	p := irgen.New(seed, irgen.Options{Features: features, Kernel: true, StringLen: lengths[seed%5], Size: sizes[seed%7]})
+	p := irgen.New(seed, irgen.Options{Features: features, Kernel: true, StringLen: lengths[seed%5], Size: sizes[seed%uint64(len(sizes))]})
 	if seed%16 == 9 { // several probes with one handler
 		p = irgen.Crowd(p, 9, seed)
 	}
 	if seed%2 == 1 {
 		if diags := plan.Apply(p); diag.HasErrors(diags) {
-			t.Skip(diags)
+			return nil, diags
 		}
 	}
 	if seed%7 == 3 {
@@ -55,7 +64,7 @@ func seeded(t *testing.T, seed uint64, features irgen.Feature) *ir.Program {
 			p.Globals[i].Generations = p.Globals[i].IsArray() && p.Globals[i].Share != ir.LoaderOnly
 		}
 	}
-	return p
+	return p, nil
 }
 
 // TestSeedsLoad loads random programs, most with locks, as programs of the types
