@@ -53,6 +53,22 @@ func (t *Target) ModuleBuildID(module string) string {
 // ModuleName is a module's name as the kernel has it: file names may have dashes.
 func ModuleName(name string) string { return strings.ReplaceAll(name, "-", "_") }
 
+// moduleFile gives the name of the module that a file holds, "" if it holds none by
+// its name, and whether the file is compressed.
+func moduleFile(path string) (name string, packed bool) {
+	base := filepath.Base(path)
+	for _, ext := range []string{".xz", ".zst", ".gz"} {
+		if b, ok := strings.CutSuffix(base, ext); ok {
+			base, packed = b, true
+		}
+	}
+	name, ok := strings.CutSuffix(strings.TrimSuffix(base, ".debug"), ".ko")
+	if !ok {
+		return "", packed
+	}
+	return ModuleName(name), packed
+}
+
 // ModuleFiles finds the files of a kernel's modules, those with debugging
 // information first, by the modules' names.
 func ModuleFiles(s *elf.Search, release string) map[string][]string {
@@ -75,9 +91,7 @@ func ModuleFiles(s *elf.Search, release string) map[string][]string {
 			if e.IsDir() && (base == "build" || base == "source") {
 				return fs.SkipDir
 			}
-			name, ok := strings.CutSuffix(strings.TrimSuffix(base, ".debug"), ".ko")
-			if ok && !e.IsDir() {
-				name = ModuleName(name)
+			if name, _ := moduleFile(base); name != "" && !e.IsDir() {
 				out[name] = append(out[name], p)
 			}
 			return nil

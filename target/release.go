@@ -2,6 +2,7 @@ package target
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,13 +14,16 @@ import (
 	"stapkit/target/btf"
 	"stapkit/target/desc"
 	"stapkit/target/elf"
+	"stapkit/target/packed"
+	"stapkit/target/store"
 	"stapkit/target/sym"
 )
 
 // FromRelease is a kernel that is installed on this machine, by its release
 // (uname -r): the running one, or one of which an image with types is
-// installed, as debug packages and kernel builds have it. root is the
-// directory of the file system to look in, "" for "/".
+// installed: as debug packages and kernel builds have it, or the one that is
+// booted, which is compressed. root is the directory of the file system to
+// look in, "" for "/".
 func FromRelease(root, release string) (*Target, error) {
 	if release == "" || strings.ContainsAny(release, "/\x00") {
 		return nil, fmt.Errorf("%q is no kernel release", release)
@@ -42,10 +46,13 @@ func FromRelease(root, release string) (*Target, error) {
 		"/lib/modules/" + release + "/vmlinux",
 		"/lib/modules/" + release + "/build/vmlinux",
 		"/boot/vmlinux-" + release,
+		"/boot/vmlinuz-" + release,
+		"/lib/modules/" + release + "/vmlinuz",
+		"/usr/lib/modules/" + release + "/vmlinuz",
 	} {
 		path := filepath.Join(root, p)
 		tried = append(tried, path)
-		raw, err := btf.ReadFile(path)
+		raw, err := readTypes(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -58,6 +65,40 @@ func FromRelease(root, release string) (*Target, error) {
 	}
 	return nil, fmt.Errorf("no types of kernel %s: neither is it running nor is there one of %s; "+
 		"a description made by \"staprun --describe FILE\" on a host that runs it serves as well: %w", release, strings.Join(tried, ", "), fs.ErrNotExist)
+}
+
+// readTypes reads the types of a kernel or a module from its file, which may be
+// compressed. Those of a kernel that took a while to unpack are kept.
+func readTypes(path string) ([]byte, error) {
+	ofKernel := strings.HasPrefix(filepath.Base(path), "vmlinuz") || strings.HasPrefix(filepath.Base(path), "bzImage")
+	if _, packed := moduleFile(path); !packed && !ofKernel {
+		return btf.ReadFile(path)
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	key := fmt.Sprintf("%x", sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%d", path, st.Size(), st.ModTime().UnixNano())))
+	if ofKernel {
+		if raw, err := store.Get("types", key); err == nil {
+			return raw, nil
+		}
+	}
+	data, err := packed.ReadFile(path)
+	if err == nil && ofKernel {
+		data, err = packed.Kernel(data)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	raw, err := btf.ReadELF(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	if ofKernel {
+		_ = store.Put("types", key, raw) // without it the next one unpacks it again
+	}
+	return raw, nil
 }
 
 // releaseSource is an installed kernel: its types, and what packages put
@@ -88,7 +129,7 @@ func (r *releaseSource) BTF(object string) ([]byte, error) {
 	}
 	var errs []error
 	for _, p := range r.files()[ModuleName(object)] {
-		raw, err := btf.ReadFile(p)
+		raw, err := readTypes(p)
 		if err == nil {
 			return raw, nil
 		}

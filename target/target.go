@@ -103,9 +103,10 @@ func FromDescription(path string) (*Target, error) {
 }
 
 // FromBTF is a kernel of which nothing but its types is known: a file such as
-// /sys/kernel/btf/vmlinux, or an ELF file with a .BTF section such as vmlinux.
+// /sys/kernel/btf/vmlinux, an ELF file with a .BTF section such as vmlinux, or the
+// image of a kernel that a boot loader starts (vmlinuz).
 func FromBTF(path string) (*Target, error) {
-	raw, err := btf.ReadFile(path)
+	raw, err := readTypes(path)
 	if err != nil {
 		return nil, err
 	}

@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"stapkit/target/packed"
 )
 
 // moduleFiles gives the files of the named modules and of what they depend on,
@@ -51,7 +52,7 @@ func moduleFiles(dir string, names []string) ([]File, error) {
 		if !ok {
 			return fmt.Errorf("the kernel has no module %s", name)
 		}
-		data, err := readModule(path)
+		data, err := packed.ReadFile(path)
 		if err != nil {
 			return err
 		}
@@ -73,21 +74,6 @@ func moduleFiles(dir string, names []string) ([]File, error) {
 		}
 	}
 	return out, nil
-}
-
-// readModule reads a module, which may be compressed.
-func readModule(path string) ([]byte, error) {
-	if !strings.HasSuffix(path, ".xz") {
-		return os.ReadFile(path)
-	}
-	var stderr bytes.Buffer
-	cmd := exec.Command("xz", "-dc", path)
-	cmd.Stderr = &stderr
-	data, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("xz %s: %w: %s", path, err, stderr.Bytes())
-	}
-	return data, nil
 }
 
 // dependencies reads what a module says that it needs.

@@ -148,7 +148,7 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", path, ErrNoBTF)
 	}
 	if bytes.Equal(magic[:], []byte(elf.ELFMAG)) {
-		raw, err := elfBTF(f)
+		raw, err := ReadELF(f)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
@@ -168,7 +168,8 @@ func ReadFile(path string) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-func elfBTF(r io.ReaderAt) (raw []byte, err error) {
+// ReadELF gives the raw BTF of an ELF file. It fails with ErrNoBTF if it has none.
+func ReadELF(r io.ReaderAt) (raw []byte, err error) {
 	// debug/elf is known to panic on some malformed files.
 	defer func() {
 		if p := recover(); p != nil {
