@@ -48,6 +48,9 @@ var (
 		Differs: "A handler is still ended after some hundred million actions: the kernel lets no program run for ever.",
 		More:    "No MAXACTION, no overload protection, and locks are waited for longer."}
 
+	rotateOption = Option{Long: "rotate", Short: "S", Arg: "SIZE[,N]", SystemTap: "-S SIZE[,N]",
+		Help: "with -o: go on in another file (FILE.0, FILE.1 …) when one has SIZE MB, and keep the last N"}
+
 	sysrootOption = Option{Long: "sysroot", Arg: "DIR", Complete: Folders, SystemTap: "--sysroot=DIR",
 		Help: "take kernels, programs, libraries and debug files from below DIR"}
 
@@ -97,6 +100,10 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 			{Long: "timeout", Short: "T", Arg: "SEC", Help: "end the run after SEC seconds", SystemTap: "-T TIME"},
 			{Long: "output", Short: "o", Arg: "FILE", Complete: Files, SystemTap: "-o FILE",
 				Help: "write the output to FILE; conversions of strftime(3) are replaced"},
+			rotateOption,
+			{Long: "flight-recorder", Short: "F", SystemTap: "-F",
+				Help:    "with -o: go on in the background when the probes are active; without: leave the script attached and end",
+				Differs: "While no loader is attached, probes of the loader (timers and others) rest."},
 			{Long: "timing", Short: "t", Help: "print hits and times of each probe at the end", SystemTap: "-t",
 				Differs: "Times are nanoseconds, measured by the kernel."},
 			{Long: "buffer", Short: "s", Arg: "MB", Help: "use an output buffer of MB megabytes", SystemTap: "-s NUM",

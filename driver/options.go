@@ -14,6 +14,7 @@ import (
 
 	"stapkit/cli"
 	"stapkit/config"
+	loader "stapkit/runtime"
 )
 
 // StapOptions are the options of the stap command.
@@ -28,6 +29,8 @@ type StapOptions struct {
 	NoWarnings bool
 	Strict     bool // -W
 	Output     string
+	Rotation   loader.Rotation // -S
+	Background bool            // -F
 	Timeout    time.Duration
 	Timing     bool
 	BufferMB   int
@@ -67,6 +70,7 @@ type StapOptions struct {
 	Words []string
 
 	pass, perPass, download string
+	rotate                  string
 	sysenv                  []string
 	levels                  [6]int // verbosity of passes
 }
@@ -97,6 +101,8 @@ func stapFlags(o *StapOptions, defines, globals *[]string, timeout *string) *cli
 	f.Int(&o.PID, "pid")
 	f.String(timeout, "timeout")
 	f.String(&o.Output, "output")
+	f.String(&o.rotate, "rotate")
+	f.Bool(&o.Background, "flight-recorder")
 	f.Bool(&o.Timing, "timing")
 	f.Int(&o.BufferMB, "buffer")
 	f.Bool(&o.SuppressErrors, "suppress-handler-errors")
@@ -169,6 +175,17 @@ func ParseStap(args []string) (*StapOptions, error) {
 	}
 	if err := o.settings(defines, globals); err != nil {
 		return nil, err
+	}
+	if o.rotate != "" {
+		if o.Output == "" {
+			return nil, usagef("-S needs an output file (-o FILE)")
+		}
+		if o.Rotation, err = loader.ParseRotation(o.rotate); err != nil {
+			return nil, usagef("%v", err)
+		}
+	}
+	if o.Background && o.Output == "" && o.Command != "" {
+		return nil, usagef("-F leaves the script attached, and -c ends with its command; give -o FILE as well")
 	}
 	o.ListOn = o.List != "" || o.ListVars != ""
 	o.LastPass = 5

@@ -11,3 +11,8 @@ import (
 func (s *stap) execute(context.Context, *Compiled) int {
 	return s.fail(errors.New("pass 5 runs on Linux only; use -p4 and run the bundle with staprun on a Linux host"))
 }
+
+type backgroundRun struct{}
+
+// background is -F with -o, which runs the script: execute says why it does not.
+func (s *stap) background([]string) (ended bool, status int) { return false, 0 }

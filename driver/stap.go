@@ -38,6 +38,11 @@ func Stap(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 			fmt.Fprintf(stderr, "WARNING: %s\n", g)
 		}
 	}
+	if o.Background && o.Output != "" && o.LastPass == 5 && !o.ListOn {
+		if ended, status := s.background(args); ended {
+			return status
+		}
+	}
 	return s.run(ctx)
 }
 
@@ -47,6 +52,7 @@ type stap struct {
 	stdout, stderr io.Writer
 	f              *Frontend
 	targets        []*target.Target
+	back           backgroundRun // of -F with -o
 	// blind is why nothing is known of the kernel.
 	blind error
 }

@@ -242,6 +242,12 @@ func closeAll(list []attached) {
 // detach takes all probes down and returns when no program of the session runs
 // any more and everything that they sent has been printed.
 func (s *session) detach() error {
+	if s.left != nil {
+		if err := s.left.remove(); err != nil {
+			return err
+		}
+		s.left = nil
+	}
 	closeAll(s.attached)
 	s.attached = nil
 	if err := grace(); err != nil {

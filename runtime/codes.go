@@ -33,6 +33,16 @@ kernel stopped; a simpler handler may do meanwhile.
 		Doc: `Every way to attach the probe was tried, and the message says what each one failed for. A probe that may be missing
 is marked with "?" behind its point.
 `})
+	codeLeft = diag.Register(diag.Info{Code: "R520", Title: "a script cannot be left attached, or attached to again",
+		Doc: `With -L or --pin the programs, maps and links of a script get names below /sys/fs/bpf/stapkit, so that the kernel keeps
+them when the loader ends; what only the loader knows is below /run/stapkit/left. Both belong to root, and are gone when
+the machine is started again.
+
+` + "`staprun -A NAME`" + ` goes on with such a script, ` + "`staprun -d NAME`" + ` takes it down without running its end probes, and
+clears away what is left of one that is no longer whole. The BPF file system is mounted at /sys/fs/bpf on every machine
+with systemd; elsewhere root mounts it with ` + "`mount -t bpf bpf /sys/fs/bpf`" + `. Perf events (kprobes, uprobes, sampling) can
+be kept since Linux 5.15.
+`})
 	codeFiles = diag.Register(diag.Info{Code: "R300", Title: "the files of procfs probes cannot be made",
 		Doc: `procfs probes are files whose content a handler makes or takes. They appear below /run/stapkit/NAME, NAME being the
 script's; the loader serves them as a FUSE file system, for which the kernel needs FUSE (CONFIG_FUSE_FS, the module

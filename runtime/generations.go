@@ -54,6 +54,23 @@ func newGenerations(k *kernelGlobals, g int, outer *ebpf.Map, spec *ebpf.MapSpec
 	return gen, nil
 }
 
+// oldGenerations takes over the outer map with the inner map that is in place.
+func oldGenerations(k *kernelGlobals, g int, outer *ebpf.Map) (*generations, error) {
+	gen := &generations{g: g, kg: &k.globals[g], outer: outer}
+	var id uint32
+	err := outer.Lookup(uint32(0), &id)
+	if err == nil {
+		gen.inner, err = ebpf.NewMapFromID(ebpf.MapID(id))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("global %s: its present map: %w", gen.kg.g.Name, err)
+	}
+	in := gen.inner
+	gen.spec = &ebpf.MapSpec{Type: in.Type(), KeySize: in.KeySize(), ValueSize: in.ValueSize(), MaxEntries: in.MaxEntries(), Flags: in.Flags()}
+	gen.kg.fd = in.FD()
+	return gen, gen.kg.check(in)
+}
+
 // swap puts an empty map in place, waits until no program uses the old one, and
 // returns that, nil the first time.
 func (gen *generations) swap() (old *ebpf.Map, err error) {

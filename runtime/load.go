@@ -118,6 +118,12 @@ func (s *session) load(object []byte) error {
 		}
 	}
 	s.programs = s.coll.Programs
+	return s.adopt(cpus, inner)
+}
+
+// adopt makes the loader's side of what is in the kernel. inner are the templates of
+// the arrays with generations; nil: these are in place already.
+func (s *session) adopt(cpus int, inner map[int]*ebpf.MapSpec) (err error) {
 	if s.opt.Timing {
 		if s.stats, err = ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME)); err != nil {
 			s.out.warn(fmt.Sprintf("the kernel does not time programs: %v", err))
@@ -138,6 +144,15 @@ func (s *session) load(object []byte) error {
 		return err
 	}
 	s.texts.users.seen = s.unwind.mapping
+	again := inner == nil
+	if again {
+		inner = map[int]*ebpf.MapSpec{}
+		for i := range s.p.Globals {
+			if g := &s.p.Globals[i]; g.Generations && g.Share != ir.LoaderOnly && s.coll.Maps[ir.MapArray(i)] != nil {
+				inner[i] = nil
+			}
+		}
+	}
 	if len(inner) > 0 {
 		// The kernel's wait at an exchange of maps is not for sleepable programs.
 		for _, h := range s.p.Handlers {
@@ -148,7 +163,12 @@ func (s *session) load(object []byte) error {
 	}
 	s.gens = map[int]*generations{}
 	for g, in := range inner {
-		if s.gens[g], err = newGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)], in); err != nil {
+		if again {
+			s.gens[g], err = oldGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)])
+		} else {
+			s.gens[g], err = newGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)], in)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -159,8 +179,10 @@ func (s *session) load(object []byte) error {
 			s.regions[i] = s.coll.Programs[h.Name]
 		}
 	}
-	if err := s.openCounters(); err != nil {
-		return err
+	if !again {
+		if err := s.openCounters(); err != nil {
+			return err
+		}
 	}
 	if m := s.coll.Maps[ir.MapRing]; m != nil {
 		if s.ring, err = openRing(m.FD(), int(m.MaxEntries())); err != nil {
@@ -204,6 +226,10 @@ func (s *session) unload() {
 	}
 }
 
+// preserveElems keeps events in a map when the process that put them there ends
+// (BPF_F_PRESERVE_ELEMS).
+const preserveElems = 1 << 11
+
 // fitMaps sizes the maps for this host and this run. It returns the templates of
 // the inner maps of arrays with generations.
 func (s *session) fitMaps(spec *ebpf.CollectionSpec, cpus int) map[int]*ebpf.MapSpec {
@@ -216,6 +242,9 @@ func (s *session) fitMaps(spec *ebpf.CollectionSpec, cpus int) map[int]*ebpf.Map
 	for i := range s.p.Counters {
 		if m := spec.Maps[ir.MapCounter(i)]; m != nil {
 			m.MaxEntries = uint32(cpus)
+			if s.opt.Pin != "" {
+				m.Flags |= preserveElems
+			}
 		}
 	}
 	inner := map[int]*ebpf.MapSpec{}

@@ -33,6 +33,8 @@ type Options struct {
 	// replaced by the time of start.
 	Stdout, Stderr io.Writer
 	Output         string
+	// Rotation has the output go on in another file when one is full (-S).
+	Rotation Rotation
 	// Command is run as a child; the run ends when it exits (-c).
 	Command string
 	// PID is the target process (-x).
@@ -51,8 +53,22 @@ type Options struct {
 	// Cgroup restricts kernel handlers to tasks of this cgroup (version 2) and
 	// those below: a path, or the name of a systemd unit.
 	Cgroup string
-	// Started is called when all probes are active.
-	Started func()
+	// Started is called when all probes are active, Stopping when they are about to
+	// be taken down.
+	Started, Stopping func()
+	// Remove are files that the run removes when it ends.
+	Remove []string
+	// Pin, if not empty, is a name under which the script stays attached when the
+	// loader ends without having taken it down: when it is killed, or with SIGQUIT.
+	// PinBundle is kept beside for whoever attaches to it. With Leave the loader
+	// ends itself as soon as all probes are active (-L).
+	Pin       string
+	PinBundle []byte
+	Leave     bool
+	// Attach is the name of such a script, with which this run goes on (-A).
+	Attach string
+	// Background: from Started on, errors and warnings go where the output goes.
+	Background bool
 	// BufferMB is the size of the ring buffer in MiB, rounded up to a power of
 	// two; 0: 4 MiB (-s).
 	BufferMB int

@@ -19,9 +19,8 @@ type output struct {
 	err    io.Writer
 	failed error // the first error of out; the run ends then
 	total  atomic.Uint64
-	// following opens the file after the present one, which it closes; nil: the output
-	// is no file.
-	following func() (io.Writer, error)
+	// files are what out writes to; nil: the output is no file.
+	files *outFiles
 
 	noWarnings bool
 	everything bool // show repeated warnings too
@@ -57,19 +56,20 @@ func (o *output) flush() error {
 
 // next goes on with the next output file; without files it does nothing.
 func (o *output) next() error {
-	if o.following == nil {
+	if o.files == nil {
 		return nil
 	}
 	if err := o.flush(); err != nil {
 		return nil // the run ends with it
 	}
+	return o.files.Next()
+}
+
+// errorsTo has errors and warnings go elsewhere from now on.
+func (o *output) errorsTo(w io.Writer) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	w, err := o.following()
-	if w != nil {
-		o.out.Reset(w)
-	}
-	return err
+	o.err = w
 }
 
 // message writes a line to standard error, after what has been printed so far.

@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"fmt"
 	"os"
 	"runtime"
 	"unsafe"
@@ -225,7 +224,10 @@ func rawTracepoint(prog int, name string, cookie uint64) (*os.File, error) {
 	return bpfFile(fd, "raw_tp"), nil
 }
 
+// bpfLinkName begins the names of files that are links.
+const bpfLinkName = "bpf-link:"
+
 func bpfFile(fd int, name string) *os.File {
 	unix.CloseOnExec(fd)
-	return os.NewFile(uintptr(fd), fmt.Sprintf("bpf-link:%s", name))
+	return os.NewFile(uintptr(fd), bpfLinkName+name)
 }

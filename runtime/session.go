@@ -32,7 +32,6 @@ type session struct {
 	storeProgram *ir.Program // p as s.mem sees it
 	opt          Options
 	out          *output
-	stdout       io.Writer
 	name         string
 	hz           int64
 
@@ -67,6 +66,10 @@ type session struct {
 	ring     *ring
 	join     joiner
 	damaged  int // records that could not be read
+
+	saved   time.Time   // when left was
+	left    *left       // nil: nothing stays when the loader ends
+	leaving atomic.Bool // the loader is to end, and the script to stay
 
 	child        *child
 	childStarted bool
@@ -118,37 +121,33 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if stderr == nil {
 		stderr = os.Stderr
 	}
-	var next func() (io.Writer, error)
+	var files *outFiles
 	if opt.Output != "" {
-		name := strftime(opt.Output, time.Now())
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
-		if err != nil {
-			return StatusError, fmt.Errorf("output file: %w", err)
+		if files, err = openOutFiles(opt.Output, opt.Rotation); err != nil {
+			return StatusError, err
 		}
 		defer func() {
-			if cerr := f.Close(); cerr != nil && err == nil {
-				status, err = StatusError, fmt.Errorf("output file: %w", cerr)
+			if cerr := files.Close(); cerr != nil && err == nil {
+				status, err = StatusError, cerr
 			}
 		}()
-		stdout = f
-		files := 0
-		next = func() (io.Writer, error) {
-			files++
-			g, err := os.OpenFile(fmt.Sprintf("%s.%d", name, files), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
-			if err != nil {
-				return nil, err
-			}
-			err = f.Close()
-			f, s.stdout = g, g
-			return g, err
+		stdout = files
+	}
+	s.out = newOutput(stdout, stderr)
+	s.out.files = files
+	s.commands = commands{allowed: opt.AllowSystem, out: s.out, stdout: func() io.Writer {
+		if files != nil {
+			return files.File()
+		}
+		return stdout
+	}}
+	s.out.noWarnings, s.out.everything = opt.NoWarnings, opt.Verbose > 0
+	if opt.Attach != "" {
+		if s.opt.MaxMapEntries, err = leftEntries(opt.Attach); err != nil {
+			return StatusError, err
 		}
 	}
-	s.stdout = stdout
-	s.out = newOutput(stdout, stderr)
-	s.out.following = next
-	s.commands = commands{allowed: opt.AllowSystem, out: s.out, stdout: func() io.Writer { return s.stdout }}
-	s.out.noWarnings, s.out.everything = opt.NoWarnings, opt.Verbose > 0
-	if s.p, err = prepare(img.Program, &opt); err != nil {
+	if s.p, err = prepare(img.Program, &s.opt); err != nil {
 		return StatusError, err
 	}
 	s.opt.SuppressErrors = opt.SuppressErrors || s.p.Limits.SuppressErrors
@@ -251,17 +250,33 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		}
 	}
 	if s.needsKernel() {
-		if err := s.load(object); err != nil {
+		if s.opt.Attach != "" {
+			err = s.rejoin()
+		} else {
+			err = s.load(object)
+		}
+		if err != nil {
 			return err
 		}
 	} else {
 		s.blk = newBlock(s.p.SessionSize())
 	}
 	s.fillBlock()
+	if s.opt.Attach != "" {
+		if s.left == nil {
+			return errorf(codeLeft, nil, "%s has no handler in the kernel, so nothing of it is left attached", s.opt.Attach)
+		}
+		return s.openFiles()
+	}
 	if s.coll != nil {
 		err := s.attach(ctx)
 		s.spots.close()
 		if err != nil {
+			return err
+		}
+	}
+	if s.opt.Pin != "" {
+		if err := s.pin(); err != nil {
 			return err
 		}
 	}
@@ -319,8 +334,10 @@ func (s *session) fillBlock() {
 	if s.child != nil {
 		target = s.child.pid
 	}
+	if s.opt.Attach == "" {
+		s.blk.forceState(ir.SessStarting)
+	}
 	for off, v := range map[int]uint64{
-		ir.SessOffState:     uint64(ir.SessStarting),
 		ir.SessOffMaxErrors: limit,
 		ir.SessOffTarget:    uint64(target),
 		ir.SessOffRealtime:  uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)),
@@ -390,6 +407,13 @@ func (s *session) handle(h int) error {
 		err = back
 	}
 	s.hits[probe].add(time.Since(began))
+	if s.left != nil {
+		s.left.dirty = true
+		if s.env.shared && s.writes != nil && len(s.writes[h]) > 0 && err == nil {
+			// It has taken counts out of the kernel.
+			err = s.saveLeft()
+		}
+	}
 	e.runSystems()
 	var se *interp.Error
 	switch {
@@ -449,7 +473,7 @@ func (s *session) run(ctx context.Context) (int, error) {
 	var signals chan os.Signal
 	if s.opt.Signals {
 		signals = make(chan os.Signal, 8)
-		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1)
+		signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2)
 		// A reader of our output that goes away ends the run in order.
 		signal.Ignore(unix.SIGPIPE)
 		defer signal.Reset()
@@ -472,7 +496,10 @@ func (s *session) run(ctx context.Context) (int, error) {
 	if rerr := <-ringDone; err == nil {
 		err = rerr
 	}
-	if err == nil {
+	switch {
+	case err == nil && s.leaving.Load():
+		err = s.leftBehind()
+	case err == nil:
 		err = s.finish()
 	}
 	if ferr := s.out.flush(); ferr != nil && err == nil {
@@ -483,6 +510,9 @@ func (s *session) run(ctx context.Context) (int, error) {
 	}
 	if err != nil {
 		return StatusError, err
+	}
+	if s.leaving.Load() {
+		return StatusOK, nil
 	}
 	s.report()
 	if st := s.cut.Load(); st != 0 {
@@ -502,9 +532,20 @@ func (s *session) watchSignals(signals <-chan os.Signal, stop <-chan struct{}) {
 		case <-stop:
 			return
 		case sig := <-signals:
-			if sig == unix.SIGUSR1 {
+			switch sig {
+			case unix.SIGUSR1:
 				s.wantReport.Store(true)
 				n--
+				continue
+			case unix.SIGUSR2:
+				if err := s.out.next(); err != nil {
+					s.out.warn(fmt.Sprintf("the output stays in its file: %v", err))
+				}
+				n--
+				continue
+			}
+			if n == 0 && sig == unix.SIGQUIT && (s.opt.Pin != "" || s.opt.Attach != "") {
+				s.leave()
 				continue
 			}
 			if n == 0 {
@@ -526,6 +567,10 @@ func (s *session) watchSignals(signals <-chan os.Signal, stop <-chan struct{}) {
 func (s *session) phases(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, s.requestExit)
 	defer stop()
+	if s.opt.Attach != "" {
+		s.env.shared = true
+		return s.running()
+	}
 	for _, h := range s.ordered(ir.FamBegin) {
 		if s.ending() {
 			return nil
@@ -553,12 +598,14 @@ func (s *session) running() error {
 		return err
 	}
 	defer tm.close()
-	old := s.residents()
-	if !s.blk.setState(ir.SessStarting, ir.SessRunning) {
-		return nil
-	}
-	if err := s.greet(old); err != nil {
-		return err
+	if s.opt.Attach == "" {
+		old := s.residents()
+		if !s.blk.setState(ir.SessStarting, ir.SessRunning) {
+			return nil
+		}
+		if err := s.greet(old); err != nil {
+			return err
+		}
 	}
 	begin := clock(unix.CLOCK_MONOTONIC)
 	for i := range s.p.Probes {
@@ -585,6 +632,16 @@ func (s *session) running() error {
 	defer s.guard()()
 	if s.opt.Started != nil {
 		s.opt.Started()
+	}
+	if s.opt.Stopping != nil {
+		defer s.opt.Stopping()
+	}
+	if s.opt.Leave {
+		s.leave()
+		return nil
+	}
+	if s.opt.Background && s.out.files != nil {
+		s.out.errorsTo(s.out.files)
 	}
 	house := time.NewTicker(100 * time.Millisecond)
 	defer house.Stop()
@@ -634,6 +691,12 @@ func (s *session) housekeep() {
 	}
 	s.loadAverages()
 	s.checkSkipped()
+	if s.left != nil && s.left.dirty && time.Since(s.saved) >= time.Second {
+		s.saved = time.Now()
+		if err := s.saveLeft(); err != nil {
+			s.out.warn(fmt.Sprintf("what the loader knows cannot be kept: %v", err))
+		}
+	}
 	if s.wantReport.Swap(false) {
 		s.out.message(s.counts())
 	}
@@ -718,6 +781,12 @@ func (s *session) close() {
 		s.child = nil
 	}
 	s.files.close()
+	if s.left != nil && s.opt.Attach == "" && s.blk != nil && s.blk.state() == ir.SessStarting {
+		// It did not come so far that somebody could go on with it. What does
+		// not go is cleared away by name later.
+		_ = s.left.remove()
+	}
+	s.left.close()
 	closeAll(s.attached)
 	s.attached = nil
 	// Events of counters have no failure that anything could be done about.
@@ -745,4 +814,8 @@ func (s *session) close() {
 		_ = s.blk.close()
 	}
 	s.unload()
+	for _, name := range s.opt.Remove {
+		// Whoever took it away has no need of it.
+		_ = os.Remove(name)
+	}
 }

@@ -66,6 +66,14 @@ func newUnwinder(s *session) (*unwinder, error) {
 	if u.list == nil || u.missed == nil || u.pages == nil || u.info == nil || u.key == nil || int(u.info.ValueSize()) < ir.UnwindInfoEnd {
 		return nil, errorf(codeCompiled, nil, "the object lacks maps for user stacks")
 	}
+	if s.opt.Attach != "" {
+		// Tables that are there keep their numbers; files get new ones.
+		var id [2]uint64
+		var number uint64
+		for it := u.list.Iterate(); it.Next(&id, &number); {
+			u.next = max(u.next, uint32(number)+1)
+		}
+	}
 	if err := u.describe(s.types); err != nil {
 		s.out.warn(fmt.Sprintf("stacks of programs without frame pointers end early: %v", err))
 		return u, nil

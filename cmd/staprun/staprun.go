@@ -35,6 +35,8 @@ type options struct {
 	describe, target              string
 	allowUnsigned                 bool
 	timeout                       float64
+	rotate, pidFile, remove       string
+	daemon                        bool
 	bundle                        string
 	given                         []string // the command line, for the log
 }
@@ -46,6 +48,13 @@ func parse(args []string) (*options, error) {
 	f.String(&o.Command, "cmd")
 	f.Int(&o.PID, "pid")
 	f.String(&o.Output, "output")
+	f.String(&o.rotate, "rotate")
+	f.Bool(&o.daemon, "daemon")
+	f.String(&o.pidFile, "pid-file")
+	f.Bool(&o.Leave, "leave")
+	f.String(&o.Pin, "pin")
+	f.String(&o.Attach, "attach")
+	f.String(&o.remove, "remove")
 	f.Int(&o.BufferMB, "buffer")
 	f.Float(&o.timeout, "timeout")
 	f.Bool(&o.Timing, "timing")
@@ -71,17 +80,27 @@ func parse(args []string) (*options, error) {
 		return nil, err
 	}
 	modes := 0
-	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.check, o.list, o.describe != "", o.export != ""} {
+	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.check, o.list, o.describe != "", o.export != "", o.remove != ""} {
 		if m {
 			modes++
 		}
 	}
 	switch {
 	case modes > 1:
-		return nil, errors.New("--verify, --inspect, --dry-run, --check, --list, --describe and --export-signature exclude each other")
-	case (o.describe != "" || o.list) && len(rest) > 0:
-		return nil, errors.New("--describe and --list take no bundle")
-	case o.describe == "" && !o.list && len(rest) == 0:
+		return nil, errors.New("--verify, --inspect, --dry-run, --check, --list, --describe, --export-signature and -d exclude each other")
+	case (o.describe != "" || o.list || o.remove != "" || o.Attach != "") && len(rest) > 0:
+		return nil, errors.New("--describe, --list, -A and -d take no bundle")
+	case o.Attach != "" && (modes > 0 || o.Leave || o.Pin != "" || o.Command != "" || o.installed):
+		return nil, errors.New("-A goes on with what is attached already; -c, -L, --pin, --installed and what runs nothing do not go with it")
+	case (o.Leave || o.Pin != "") && o.Command != "":
+		return nil, errors.New("-c ends with its command, so nothing can be left attached")
+	case o.Leave && o.daemon:
+		return nil, errors.New("-L and -D exclude each other: of -L nothing goes on in the background")
+	case o.Output == "" && (o.rotate != "" || o.daemon):
+		return nil, errors.New("-S and -D need an output file (-o FILE)")
+	case o.pidFile != "" && !o.daemon:
+		return nil, errors.New("--pid-file belongs to -D")
+	case o.describe == "" && !o.list && o.remove == "" && o.Attach == "" && len(rest) == 0:
 		return nil, errors.New("a bundle must be given")
 	case o.Command != "" && o.PID != 0:
 		return nil, errors.New("-c and -x exclude each other")
@@ -93,14 +112,23 @@ func parse(args []string) (*options, error) {
 		return nil, errors.New("--target belongs to --dry-run and --inspect")
 	}
 	o.Timeout = time.Duration(o.timeout * float64(time.Second))
-	if o.describe != "" || o.list {
+	if o.describe != "" || o.list || o.remove != "" {
 		return o, nil
+	}
+	if o.rotate != "" {
+		if o.Rotation, err = loader.ParseRotation(o.rotate); err != nil {
+			return nil, err
+		}
 	}
 	if _, err := narrow(trust.Limits{}, o.limits); err != nil {
 		return nil, fmt.Errorf("--limit: %w", err)
 	}
-	o.bundle = rest[0]
 	o.Globals = map[string]string{}
+	if o.Attach != "" {
+		o.bundle = o.Attach
+		return o, nil
+	}
+	o.bundle = rest[0]
 	for _, a := range rest[1:] {
 		name, value, ok := strings.Cut(a, "=")
 		if !ok || name == "" {
@@ -132,9 +160,38 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 0
 	case o.list:
 		return list(o, stdout, stderr)
+	case o.remove != "":
+		if err := loader.RemoveLeft(o.remove); err != nil {
+			fmt.Fprintf(stderr, "staprun: %v\n", err)
+			return exitFailed
+		}
+		return 0
+	}
+	var back *loader.Background
+	if o.daemon {
+		var pid, status int
+		if back, pid, status, err = loader.Daemon(args, o.pidFile); err != nil {
+			fmt.Fprintf(stderr, "staprun: %v\n", err)
+			return exitFailed
+		}
+		if pid != 0 {
+			fmt.Fprintln(stdout, pid)
+		}
+		if back == nil {
+			return status
+		}
+		if o.pidFile != "" {
+			o.Remove = append(o.Remove, o.pidFile)
+		}
+	}
+	service, err := loader.OpenService()
+	if err != nil {
+		fmt.Fprintf(stderr, "WARNING: %v\n", err)
 	}
 	var data []byte
-	if o.installed {
+	if o.Attach != "" {
+		data, err = loader.LeftBundle(o.Attach)
+	} else if o.installed {
 		var path string
 		if path, data, err = trust.ReadInstalled(trust.LoadOptions{}, o.bundle); err == nil {
 			o.bundle = path
@@ -218,7 +275,17 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	apply(&o.Options, limits)
 	o.AllowSystem = slices.Contains(uses.Rights, bundle.RightSystem)
 	o.Stdout, o.Stderr, o.Signals = stdout, stderr, true
-	o.Started = log.started
+	if o.Leave && o.Pin == "" {
+		o.Pin = loader.LeftName(img.Program)
+	}
+	o.PinBundle = data
+	o.Background = back != nil
+	o.Started = func() {
+		log.started()
+		service.Tell("READY=1\nSTATUS=The probes are active.")
+		back.Ready()
+	}
+	o.Stopping = func() { service.Tell("STOPPING=1") }
 	status, err := loader.Run(ctx, img, o.Options)
 	log.ended(status, err)
 	if err != nil {
