@@ -305,6 +305,19 @@ func (p *Pass) At(n syntax.Node, format string, args ...any) diag.Diagnostic {
 	return d
 }
 
+// CallInstead is the fix that calls another function with the same arguments; none where
+// the call is not in the text as it stands.
+func (p *Pass) CallInstead(c *syntax.Call, name, to string) []diag.Fix {
+	if p.Text(c) == "" {
+		return nil
+	}
+	r := syntax.Range(c)
+	r.End = r.Start
+	r.End.Offset += len(name)
+	r.End.Col += len(name)
+	return []diag.Fix{{Message: "write " + to, Edits: []diag.Edit{{Range: r, NewText: to}}}}
+}
+
 // Int is the value of an option that is a number.
 func (p *Pass) Int(name string) int64 {
 	v, _ := p.option(name).(int64)

@@ -564,25 +564,11 @@ func globalText(g *sema.Global) string {
 	if g.Wrap {
 		b.WriteByte('%')
 	}
-	if g.Array {
-		b.WriteString(" [")
-		for i, k := range g.Keys {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString(k.String())
-		}
-		b.WriteString("]")
-	}
+	b.WriteString(g.KeyTypes())
 	if g.Type != sema.Unknown {
 		b.WriteString(": " + g.Type.String())
 	}
-	switch {
-	case g.HasInit && g.Type == sema.String:
-		fmt.Fprintf(&b, " = %q", g.InitStr)
-	case g.HasInit:
-		fmt.Fprintf(&b, " = %d", g.InitInt)
-	}
+	b.WriteString(g.Initial())
 	return b.String()
 }
 

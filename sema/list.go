@@ -332,6 +332,31 @@ func (f *Func) signature() string {
 	return b.String()
 }
 
+// KeyTypes is how listings write the types of an array's keys, as in " [string, long]";
+// "" for what is no array.
+func (g *Global) KeyTypes() string {
+	if !g.Array {
+		return ""
+	}
+	l := make([]string, len(g.Keys))
+	for i, k := range g.Keys {
+		l[i] = k.String()
+	}
+	return " [" + strings.Join(l, ", ") + "]"
+}
+
+// Initial is how listings write the value that a global begins with, as in " = 5"; "" if
+// none is given.
+func (g *Global) Initial() string {
+	switch {
+	case !g.HasInit:
+		return ""
+	case g.Type == String:
+		return fmt.Sprintf(" = %q", g.InitStr)
+	}
+	return fmt.Sprintf(" = %d", g.InitInt)
+}
+
 // DumpP2 writes an elaborated program in the shape of SystemTap's -p2; verbose adds
 // the handlers.
 func DumpP2(w io.Writer, p *Program, verbose bool) error {
@@ -347,23 +372,7 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 				fmt.Fprintf(&b, "[%d]", g.Max)
 			}
 			fmt.Fprintf(&b, ":%s", g.Type)
-			if g.Array {
-				b.WriteString(" [")
-				for i, k := range g.Keys {
-					if i > 0 {
-						b.WriteString(", ")
-					}
-					b.WriteString(k.String())
-				}
-				b.WriteByte(']')
-			}
-			if g.HasInit {
-				if g.Type == String {
-					fmt.Fprintf(&b, " = %q", g.InitStr)
-				} else {
-					fmt.Fprintf(&b, " = %d", g.InitInt)
-				}
-			}
+			b.WriteString(g.KeyTypes() + g.Initial())
 			b.WriteByte('\n')
 		}
 	}

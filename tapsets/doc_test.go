@@ -3,9 +3,7 @@ package tapsets_test
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
-	"sort"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,9 +128,6 @@ func inventory(t *testing.T) map[string][]int {
 	return out
 }
 
-// incompatibilities is the page that lists what is not here.
-var incompatibilities = filepath.Join("..", "docs", "incompatibilities.md")
-
 // TestInventory: every function of SystemTap's library is in ours, with the same
 // numbers of arguments, or is listed as refused, on the page too.
 func TestInventory(t *testing.T) {
@@ -169,34 +164,6 @@ func TestInventory(t *testing.T) {
 			t.Errorf("%s is refused, and no function of SystemTap's", name)
 		}
 	}
-	page, err := os.ReadFile(incompatibilities)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := refusedTable()
-	_, rest, ok := strings.Cut(string(page), refusedHead)
-	got, _, _ := strings.Cut(rest, "\n## ")
-	if !ok || strings.TrimSpace(got) != strings.TrimSpace(want) {
-		t.Errorf("%s: the section %q is to be\n%s", incompatibilities, strings.TrimSpace(refusedHead), want)
-	}
-}
-
-const refusedHead = "\n## Functions of the library\n"
-
-// refusedTable writes the page's section about functions.
-func refusedTable() string {
-	groups := map[tapsets.Refusal][]string{}
-	for _, name := range tapsets.RefusedNames() {
-		r, _ := tapsets.Refused(name)
-		groups[r] = append(groups[r], "`"+name+"`")
-	}
-	var rows []string
-	for r, names := range groups {
-		rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |", strings.Join(names, ", "), r.Why, r.Difficulty, r.Instead))
-	}
-	sort.Strings(rows)
-	return "\nOf the 542 public functions of SystemTap's library these are not here; a script that\ncalls one is refused with the reason and the replacement.\n\n" +
-		"| function | why not | what it would take | instead |\n| --- | --- | --- | --- |\n" + strings.Join(rows, "\n") + "\n"
 }
 
 // examplesOf gives the examples in the comments of a file.

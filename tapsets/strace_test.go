@@ -4,7 +4,6 @@ package tapsets_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"stapkit/internal/guest"
+	"stapkit/internal/guest/guesttest"
 	"stapkit/internal/host"
 	"stapkit/syntax"
 )
@@ -142,17 +142,7 @@ func inGuest(t *testing.T, here map[string]string) func(string) string {
 
 func inGuestOf(t *testing.T, kernel string, here map[string]string) func(string) string {
 	t.Helper()
-	k, err := guest.FindChosen(kernel)
-	if err == nil {
-		_, err = guest.Emulator()
-	}
-	var absent *guest.MissingError
-	if errors.As(err, &absent) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := guesttest.Kernel(t, guest.FindChosen, kernel)
 	for _, p := range maps.Clone(here) {
 		out, err := exec.Command("ldd", p).CombinedOutput()
 		if err != nil && !strings.Contains(string(out), "not a dynamic executable") {
@@ -175,17 +165,7 @@ func inGuestOf(t *testing.T, kernel string, here map[string]string) func(string)
 		t.Fatal(err)
 	}
 	files = append(files, guest.File{Path: "/bin/stap", Mode: 0o755, Data: stap})
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-	defer cancel()
-	g, err := guest.Boot(ctx, k, guest.Options{Memory: 2048, Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
 	return func(script string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 		defer cancel()

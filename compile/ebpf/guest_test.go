@@ -1,8 +1,6 @@
 package ebpf
 
 import (
-	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,6 +9,7 @@ import (
 	"time"
 
 	"stapkit/internal/guest"
+	"stapkit/internal/guest/guesttest"
 )
 
 // TestGuests runs this package's tests on the kernels that programs are made for:
@@ -34,25 +33,8 @@ func TestGuests(t *testing.T) {
 	}
 	for _, version := range []string{"6.1", "6.12"} {
 		t.Run(version, func(t *testing.T) {
-			k, err := guest.FindChosen(version)
-			var missing *guest.MissingError
-			if errors.As(err, &missing) {
-				t.Skip(err)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			boot, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-			defer cancel()
-			g, err := guest.Boot(boot, k, guest.Options{Files: []guest.File{{Path: "/bin/ebpf.test", Mode: 0o755, Data: data}}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() {
-				if err := g.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
+			k := guesttest.Kernel(t, guest.FindChosen, version)
+			g := guesttest.Boot(t, k, guest.Options{Files: []guest.File{{Path: "/bin/ebpf.test", Mode: 0o755, Data: data}}})
 			r, err := g.Run(t.Context(), guest.Command{
 				Args:    []string{"/bin/sh", "-c", "cd /tmp && STAPKIT_SEEDS=8 STAPKIT_SEED=7000 ebpf.test -test.short -test.v"},
 				Timeout: 8 * time.Minute,

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"sync"
 
 	"stapkit/diag"
 	stapfmt "stapkit/fmt"
@@ -59,7 +58,6 @@ type job struct {
 	err    error         // what went wrong so far
 	listed bool          // found in a folder: it may be no script
 
-	done  chan struct{}
 	text  []byte // of the file
 	res   *stapfmt.Result
 	other bool // no SystemTap script
@@ -74,32 +72,8 @@ func Run(opt Options) int {
 	if len(opt.Paths) == 0 {
 		opt.Paths = []string{"-"}
 	}
-	found := make(chan *job, 4*opt.Jobs) // for the workers
-	order := make(chan *job, 4*opt.Jobs) // the same, for the report
-	go func() {
-		files.Find(opt.Paths, opt.StdinName, func(f files.Found) {
-			j := &job{name: f.Name, src: f.Source, err: f.Err, listed: f.Listed, done: make(chan struct{})}
-			order <- j
-			found <- j
-		})
-		close(found)
-		close(order)
-	}()
-	var workers sync.WaitGroup
-	for range opt.Jobs {
-		workers.Go(func() {
-			for j := range found {
-				opt.work(j)
-				close(j.done)
-			}
-		})
-	}
 	r := report{opt: &opt}
-	for j := range order {
-		<-j.done
-		r.job(j)
-	}
-	workers.Wait()
+	files.Each(opt.Paths, opt.StdinName, opt.Jobs, func(f files.Found) *job { return &job{name: f.Name, src: f.Source, err: f.Err, listed: f.Listed} }, opt.work, r.job)
 	return r.end()
 }
 

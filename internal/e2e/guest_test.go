@@ -3,8 +3,6 @@
 package e2e
 
 import (
-	"context"
-	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +11,7 @@ import (
 	"time"
 
 	"stapkit/internal/guest"
+	"stapkit/internal/guest/guesttest"
 )
 
 // TestGuest runs the tests of this package in guests, with kernels that users have.
@@ -28,32 +27,12 @@ func TestGuest(t *testing.T) {
 	var once bool
 	for _, suite := range guest.Suites {
 		t.Run(suite.Kernel, func(t *testing.T) {
-			k, err := guest.FindChosen(suite.Kernel)
-			if err == nil {
-				_, err = guest.Emulator()
-			}
-			var absent *guest.MissingError
-			if errors.As(err, &absent) {
-				t.Skip(err)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
+			k := guesttest.Kernel(t, guest.FindChosen, suite.Kernel)
 			if !once {
 				files, once = ship(t, dir), true
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-			defer cancel()
-			g, err := guest.Boot(ctx, k, guest.Options{Memory: 2048, Files: files})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() {
-				if err := g.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-			r, err := g.Run(ctx, guest.Command{
+			g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
+			r, err := g.Run(t.Context(), guest.Command{
 				Args: []string{"/e2e/e2e.test", "-test.v", "-test.skip=TestGuest"}, Dir: "/e2e", Timeout: 4 * time.Minute,
 				Env: []string{"HOME=/root", "PATH=/bin:/usr/bin:/sbin:/usr/sbin", readyEnv + "=/e2e", "TMPDIR=/tmp"},
 			})

@@ -3,8 +3,6 @@
 package golden
 
 import (
-	"context"
-	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +10,7 @@ import (
 	"time"
 
 	"stapkit/internal/guest"
+	"stapkit/internal/guest/guesttest"
 )
 
 // guestSkipped are the cases that are not run in the guest: those of skipped, but
@@ -40,17 +39,7 @@ func TestRunGuest(t *testing.T) {
 		t.Skip("takes minutes")
 	}
 	golden := folder(t)
-	k, err := guest.FindChosen("6.12")
-	if err == nil {
-		_, err = guest.Emulator()
-	}
-	var absent *guest.MissingError
-	if errors.As(err, &absent) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	k := guesttest.Kernel(t, guest.FindChosen, "6.12")
 	stap, err := guest.Build(t.Context(), "stapkit/cmd/stap")
 	if err != nil {
 		t.Fatal(err)
@@ -71,17 +60,7 @@ func TestRunGuest(t *testing.T) {
 			files = append(files, guest.File{Path: f.to, Mode: 0o755, Data: b})
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
-	defer cancel()
-	g, err := guest.Boot(ctx, k, guest.Options{Memory: 2048, Files: files})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
 	runAll(t, golden, machine{
 		skipped: guestSkipped, ut: "/g/ut",
 		run: func(t *testing.T, name, script string, args []string) result {

@@ -80,7 +80,6 @@ type Options struct {
 // job is one file on its way.
 type job struct {
 	files.Found
-	done chan struct{}
 
 	err    error
 	text   []byte // as read, and then as mended
@@ -144,31 +143,7 @@ func Run(opt Options) int {
 		fmt.Fprintf(opt.Stderr, "staplint: %v\n", err)
 		return Failed
 	}
-	found := make(chan *job, 4*opt.Jobs) // for the workers
-	order := make(chan *job, 4*opt.Jobs) // the same, for the report
-	go func() {
-		files.Find(opt.Paths, opt.StdinName, func(f files.Found) {
-			j := &job{Found: f, err: f.Err, done: make(chan struct{})}
-			order <- j
-			found <- j
-		})
-		close(found)
-		close(order)
-	}()
-	var workers sync.WaitGroup
-	for range opt.Jobs {
-		workers.Go(func() {
-			for j := range found {
-				c.work(j)
-				close(j.done)
-			}
-		})
-	}
-	for j := range order {
-		<-j.done
-		r.job(j)
-	}
-	workers.Wait()
+	files.Each(opt.Paths, opt.StdinName, opt.Jobs, func(f files.Found) *job { return &job{Found: f, err: f.Err} }, c.work, r.job)
 	return r.end()
 }
 

@@ -58,13 +58,7 @@ func run(p *lint.Pass) (any, error) {
 			if strings.HasPrefix(name, "kernel_string") {
 				to := "user" + strings.TrimPrefix(name, "kernel")
 				d.Help = to + "() reads that of the program"
-				if p.Text(c) != "" {
-					r := syntax.Range(c)
-					r.End = r.Start
-					r.End.Offset += len(name)
-					r.End.Col += len(name)
-					d.Fixes = []diag.Fix{{Message: "write " + to, Edits: []diag.Edit{{Range: r, NewText: to}}}}
-				}
+				d.Fixes = p.CallInstead(c, name, to)
 			}
 			p.Report(d)
 			return true

@@ -60,12 +60,8 @@ func run(p *lint.Pass) (any, error) {
 			to := "kernel" + strings.TrimPrefix(name, "user")
 			d := p.At(c, "%s is an address of the kernel, and %s() reads memory of the program", syntax.ExprString(t), name)
 			d.Help = "kernel_string() reads that of the kernel"
-			if p.Text(c) != "" && known[to] {
-				r := syntax.Range(c)
-				r.End = r.Start
-				r.End.Offset += len(name)
-				r.End.Col += len(name)
-				d.Fixes = []diag.Fix{{Message: "write " + to, Edits: []diag.Edit{{Range: r, NewText: to}}}}
+			if known[to] {
+				d.Fixes = p.CallInstead(c, name, to)
 			}
 			p.Report(d)
 			return true

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/rogpeppe/go-internal/diff"
@@ -81,6 +82,41 @@ type finder struct {
 func Find(paths []string, stdin string, emit func(Found)) {
 	f := &finder{stdin: stdin, emit: emit}
 	f.all(paths)
+}
+
+// Each finds files as Find does and does its work on them in several goroutines: start
+// makes a job of each file, work is called for the jobs in parallel, and report for one
+// after the other in the order of the files.
+func Each[J any](paths []string, stdin string, workers int, start func(Found) J, work, report func(J)) {
+	type item struct {
+		job  J
+		done chan struct{}
+	}
+	found := make(chan *item, 4*workers) // for the workers
+	order := make(chan *item, 4*workers) // the same, for the report
+	go func() {
+		Find(paths, stdin, func(f Found) {
+			i := &item{start(f), make(chan struct{})}
+			order <- i
+			found <- i
+		})
+		close(found)
+		close(order)
+	}()
+	var running sync.WaitGroup
+	for range workers {
+		running.Go(func() {
+			for i := range found {
+				work(i.job)
+				close(i.done)
+			}
+		})
+	}
+	for i := range order {
+		<-i.done
+		report(i.job)
+	}
+	running.Wait()
 }
 
 func (f *finder) all(paths []string) {
