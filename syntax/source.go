@@ -438,28 +438,32 @@ func (p *parser) verbatimDecl(m mark) Decl {
 
 func (p *parser) condDecl() (Node, bool) {
 	n, at := &CondDecl{}, p.i
-	if !p.enter() {
-		p.leave()
-		return nil, false
-	}
-	defer p.leave()
-	var ok bool
-	if n.Directive, ok = p.directive(); !ok {
-		return nil, false
-	}
-	if n.Then, ok = p.declBranch(); !ok {
-		return nil, false
-	}
-	if p.elseBranch(&n.Directive) {
-		if n.Else, ok = p.declBranch(); !ok {
-			return nil, false
-		}
-	}
-	if !p.endDirective(&n.Directive) {
+	if !conditional(p, &n.Directive, &n.Then, &n.Else, p.declBranch) {
 		return nil, false
 	}
 	n.span = p.span(at)
 	return n, true
+}
+
+// conditional parses a conditional whose branches are read by branch.
+func conditional[B any](p *parser, d *Directive, then, els *B, branch func() (B, bool)) bool {
+	defer p.leave()
+	if !p.enter() {
+		return false
+	}
+	var ok bool
+	if *d, ok = p.directive(); !ok {
+		return false
+	}
+	if *then, ok = branch(); !ok {
+		return false
+	}
+	if p.elseBranch(d) {
+		if *els, ok = branch(); !ok {
+			return false
+		}
+	}
+	return p.endDirective(d)
 }
 
 func (p *parser) declBranch() ([]Decl, bool) {
@@ -817,18 +821,9 @@ func (p *parser) splitTail(s Stmt) bool {
 
 func (p *parser) condStmt() (Node, bool) {
 	n, at := &CondStmt{}, p.i
-	if !p.enter() {
-		p.leave()
-		return nil, false
-	}
-	defer p.leave()
-	var ok bool
-	if n.Directive, ok = p.directive(); !ok {
-		return nil, false
-	}
 	errs := p.errs
 	open := false // a branch may go on behind the conditional
-	branch := func() ([]Stmt, bool) {
+	if !conditional(p, &n.Directive, &n.Then, &n.Else, func() ([]Stmt, bool) {
 		list := p.stmts(nil)
 		if len(list) > 0 {
 			if e, ok := list[len(list)-1].(*ExprStmt); ok && p.toks[e.Last()].Kind != Semi {
@@ -836,16 +831,7 @@ func (p *parser) condStmt() (Node, bool) {
 			}
 		}
 		return list, p.errs == errs && (p.k == PPElse || p.k == PPClose)
-	}
-	if n.Then, ok = branch(); !ok {
-		return nil, false
-	}
-	if p.elseBranch(&n.Directive) {
-		if n.Else, ok = branch(); !ok {
-			return nil, false
-		}
-	}
-	if !p.endDirective(&n.Directive) {
+	}) {
 		return nil, false
 	}
 	switch p.k {
@@ -871,25 +857,12 @@ func (p *parser) condExpr() Expr {
 	at := p.i
 	n, ok := p.trial(asExpr, func() (Node, bool) {
 		n := &CondExpr{}
-		if !p.enter() {
-			p.leave()
-			return nil, false
-		}
-		defer p.leave()
-		var ok bool
-		if n.Directive, ok = p.directive(); !ok {
-			return nil, false
-		}
-		if p.k != PPElse && p.k != PPClose {
-			n.Then = p.expr()
-		}
-		if p.elseBranch(&n.Directive) && p.k != PPClose {
-			n.Else = p.expr()
-		}
-		if !p.endDirective(&n.Directive) {
-			return nil, false
-		}
-		if n.Then == nil && n.Else == nil {
+		if !conditional(p, &n.Directive, &n.Then, &n.Else, func() (x Expr, ok bool) {
+			if p.k != PPElse && p.k != PPClose {
+				x = p.expr()
+			}
+			return x, true
+		}) || n.Then == nil && n.Else == nil {
 			return nil, false
 		}
 		n.span = p.span(at)
@@ -1008,17 +981,8 @@ func (p *parser) leadComma() bool {
 // condList parses a conditional around list entries.
 func (p *parser) condList(stars, points bool) (Node, bool) {
 	n, at := &CondList{}, p.i
-	if !p.enter() {
-		p.leave()
-		return nil, false
-	}
-	defer p.leave()
-	var ok bool
-	if n.Directive, ok = p.directive(); !ok {
-		return nil, false
-	}
 	errs := p.errs
-	branch := func() (b ListBranch, ok bool) {
+	if !conditional(p, &n.Directive, &n.Then, &n.Else, func() (b ListBranch, ok bool) {
 		b.LeadComma = p.accept(Comma)
 		for p.k != PPElse && p.k != PPClose {
 			before := p.i
@@ -1044,16 +1008,7 @@ func (p *parser) condList(stars, points bool) (Node, bool) {
 			}
 		}
 		return b, true
-	}
-	if n.Then, ok = branch(); !ok {
-		return nil, false
-	}
-	if p.elseBranch(&n.Directive) {
-		if n.Else, ok = branch(); !ok {
-			return nil, false
-		}
-	}
-	if !p.endDirective(&n.Directive) {
+	}) {
 		return nil, false
 	}
 	n.span = p.span(at)

@@ -200,20 +200,28 @@ func (s *Store) update(g int, keys []Value, op ir.Op, r Value) (old, stored Valu
 	return old, stored, nil
 }
 
+// aggregate is the global's own, or that of its element, which it makes if need be.
+func (a *storeGlobal) aggregate(keys []Value) (*Stat, *Error) {
+	if len(keys) == 0 {
+		return &a.stat, nil
+	}
+	keys = a.key(keys)
+	e := a.find(keys)
+	if e == nil {
+		var err *Error
+		if e, err = a.create(keys); err != nil {
+			return nil, err
+		}
+	}
+	return e.stat, nil
+}
+
 // StatAdd implements Globals.
 func (s *Store) StatAdd(g int, keys []Value, v int64) error {
 	a := &s.globals[g]
-	st := &a.stat
-	if len(keys) > 0 {
-		keys = a.key(keys)
-		e := a.find(keys)
-		if e == nil {
-			var err *Error
-			if e, err = a.create(keys); err != nil {
-				return err
-			}
-		}
-		st = e.stat
+	st, err := a.aggregate(keys)
+	if err != nil {
+		return err
 	}
 	st.Add(&a.g.Stat, v)
 	return nil
@@ -264,18 +272,9 @@ func (s *Store) Snapshot(g int) ([]Element, error) {
 
 // SetStat replaces an aggregate, creating it.
 func (s *Store) SetStat(g int, keys []Value, st *Stat) error {
-	a := &s.globals[g]
-	dst := &a.stat
-	if len(keys) > 0 {
-		keys = a.key(keys)
-		e := a.find(keys)
-		if e == nil {
-			var err *Error
-			if e, err = a.create(keys); err != nil {
-				return err
-			}
-		}
-		dst = e.stat
+	dst, err := s.globals[g].aggregate(keys)
+	if err != nil {
+		return err
 	}
 	*dst = *st
 	dst.Hist = append([]int64(nil), st.Hist...)

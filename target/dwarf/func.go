@@ -456,25 +456,17 @@ func (i *Instance) Params() []*Variable {
 // instance and of the blocks in it that contain pc.
 func (i *Instance) Locals(pc uint64) []*Variable {
 	var out []*Variable
-	var walk func(e entry, depth int)
-	walk = func(e entry, depth int) {
-		if depth > maxTree {
-			return
-		}
-		for c := range e.children {
-			switch c.ab.tag {
-			case tagVariable:
-				if !c.flag(atDeclaration) && originName(c) != "" {
-					out = append(out, i.variable(c, -1))
-				}
-			case tagLexicalBlock:
-				if c.contains(pc) {
-					walk(c, depth+1)
-				}
+	i.e.inside(0, func(c entry) (deeper bool) {
+		switch c.ab.tag {
+		case tagVariable:
+			if !c.flag(atDeclaration) && originName(c) != "" {
+				out = append(out, i.variable(c, -1))
 			}
+		case tagLexicalBlock:
+			deeper = c.contains(pc)
 		}
-	}
-	walk(i.e, 0)
+		return deeper
+	})
 	return out
 }
 
@@ -702,24 +694,15 @@ func (i *Instance) Lines() ([]Statement, error) {
 // declaration of a function to the next are its own.
 func (i *Instance) Own(s Statement) bool {
 	own := true
-	var walk func(e entry, depth int)
-	walk = func(e entry, depth int) {
-		if depth > maxTree {
-			return
+	i.e.inside(0, func(c entry) (deeper bool) {
+		switch c.ab.tag {
+		case tagInlined:
+			own = own && !c.contains(s.Addr)
+		case tagLexicalBlock:
+			deeper = true
 		}
-		for c := range e.children {
-			switch c.ab.tag {
-			case tagInlined:
-				own = own && !c.contains(s.Addr)
-			case tagLexicalBlock:
-				walk(c, depth+1)
-			}
-			if !own {
-				return
-			}
-		}
-	}
-	walk(i.e, 0)
+		return deeper && own
+	})
 	if !own || s.File != i.Decl.File {
 		return own
 	}
@@ -766,23 +749,17 @@ type Label struct {
 // Labels lists the labels of the instance that are in its code.
 func (i *Instance) Labels() []Label {
 	var out []Label
-	var walk func(e entry, depth int)
-	walk = func(e entry, depth int) {
-		if depth > maxTree {
-			return
-		}
-		for c := range e.children {
-			switch c.ab.tag {
-			case tagLabel:
-				if a, ok := c.u.address(c.attr(atLowPC)); ok && a != 0 {
-					out = append(out, Label{originName(c), a, declLine(c)})
-				}
-			case tagLexicalBlock:
-				walk(c, depth+1)
+	i.e.inside(0, func(c entry) (deeper bool) {
+		switch c.ab.tag {
+		case tagLabel:
+			if a, ok := c.u.address(c.attr(atLowPC)); ok && a != 0 {
+				out = append(out, Label{originName(c), a, declLine(c)})
 			}
+		case tagLexicalBlock:
+			deeper = true
 		}
-	}
-	walk(i.e, 0)
+		return deeper
+	})
 	return out
 }
 
@@ -800,36 +777,30 @@ type Call struct {
 // return to it, at its very end, are left out, as are those through pointers.
 func (i *Instance) Calls() []Call {
 	var out []Call
-	var walk func(e entry, depth int)
-	walk = func(e entry, depth int) {
-		if depth > maxTree {
-			return
-		}
-		for c := range e.children {
-			switch c.ab.tag {
-			case tagCallSite, tagGNUCallSite:
-				o, at := c.ref(atCallOrigin), uint32(atCallReturnPC)
-				if !o.valid() {
-					o = c.ref(atAbstractOrigin)
-				}
-				if c.ab.tag == tagGNUCallSite {
-					at = atLowPC
-				}
-				ret, ok := c.u.address(c.attr(at))
-				if ok && ret != 0 && !c.flag(atCallTailCall) && !c.flag(atGNUTailCall) && originName(o) != "" {
-					out = append(out, Call{Name: originName(o), Return: ret})
-				}
-			case tagInlined:
-				if a, ok := c.entryPC(); ok {
-					out = append(out, Call{Name: originName(c), Inlined: true, Addr: a})
-				}
-				walk(c, depth+1)
-			case tagLexicalBlock:
-				walk(c, depth+1)
+	i.e.inside(0, func(c entry) (deeper bool) {
+		switch c.ab.tag {
+		case tagCallSite, tagGNUCallSite:
+			o, at := c.ref(atCallOrigin), uint32(atCallReturnPC)
+			if !o.valid() {
+				o = c.ref(atAbstractOrigin)
 			}
+			if c.ab.tag == tagGNUCallSite {
+				at = atLowPC
+			}
+			ret, ok := c.u.address(c.attr(at))
+			if ok && ret != 0 && !c.flag(atCallTailCall) && !c.flag(atGNUTailCall) && originName(o) != "" {
+				out = append(out, Call{Name: originName(o), Return: ret})
+			}
+		case tagInlined:
+			if a, ok := c.entryPC(); ok {
+				out = append(out, Call{Name: originName(c), Inlined: true, Addr: a})
+			}
+			deeper = true
+		case tagLexicalBlock:
+			deeper = true
 		}
-	}
-	walk(i.e, 0)
+		return deeper
+	})
 	return out
 }
 
@@ -838,32 +809,26 @@ func (i *Instance) Calls() []Call {
 // it, sorted.
 func (i *Instance) Callees() []string {
 	var out []string
-	var walk func(e entry, depth int)
-	walk = func(e entry, depth int) {
-		if depth > maxTree {
-			return
-		}
-		for c := range e.children {
-			var name string
-			switch c.ab.tag {
-			case tagCallSite, tagGNUCallSite:
-				o := c.ref(atCallOrigin)
-				if !o.valid() {
-					o = c.ref(atAbstractOrigin)
-				}
-				name = originName(o)
-			case tagInlined:
-				name = originName(c)
-				walk(c, depth+1)
-			case tagLexicalBlock:
-				walk(c, depth+1)
+	i.e.inside(0, func(c entry) (deeper bool) {
+		var name string
+		switch c.ab.tag {
+		case tagCallSite, tagGNUCallSite:
+			o := c.ref(atCallOrigin)
+			if !o.valid() {
+				o = c.ref(atAbstractOrigin)
 			}
-			if name != "" {
-				out = append(out, name)
-			}
+			name = originName(o)
+		case tagInlined:
+			name = originName(c)
+			deeper = true
+		case tagLexicalBlock:
+			deeper = true
 		}
-	}
-	walk(i.e, 0)
+		if name != "" {
+			out = append(out, name)
+		}
+		return deeper
+	})
 	slices.Sort(out)
 	return slices.Compact(out)
 }

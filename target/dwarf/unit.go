@@ -788,6 +788,18 @@ func (e entry) children(yield func(entry) bool) {
 	}
 }
 
+// inside calls visit for the entries that lie in e, and in those for which visit says so.
+func (e entry) inside(depth int, visit func(entry) (deeper bool)) {
+	if depth > maxTree {
+		return
+	}
+	for c := range e.children {
+		if visit(c) {
+			c.inside(depth+1, visit)
+		}
+	}
+}
+
 // localRef resolves a reference within the unit to an offset in the section.
 func (u *unit) localRef(v value) (uint64, bool) {
 	switch v.form {
