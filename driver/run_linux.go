@@ -3,9 +3,8 @@ package driver
 import (
 	"context"
 	"fmt"
-	"time"
 
-	"stapkit/ir"
+	"stapkit/bundle"
 	loader "stapkit/runtime"
 	"stapkit/target/elf"
 )
@@ -14,17 +13,17 @@ import (
 type backgroundRun = *loader.Background
 
 // execute is pass 5.
-func (s *stap) execute(ctx context.Context, c *Compiled) int {
+func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	o := s.o
-	if o.Verbose > 0 {
+	if o.levels[5] > 0 {
 		fmt.Fprintln(s.stderr, "Pass 5: starting run.")
 	}
-	start := time.Now()
+	start := s.begin()
 	lines := &lineReader{search: &elf.Search{}}
 	defer lines.close()
 	opt := loader.Options{
 		Lines:   lines.line,
-		Verbose: o.Verbose, Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
+		Verbose: o.levels[5], Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
 		Name: traceName, Namespaces: o.Namespaces,
@@ -35,29 +34,27 @@ func (s *stap) execute(ctx context.Context, c *Compiled) int {
 		opt.Background = true
 		opt.Started = s.back.Ready
 	case o.Background:
-		b, err := s.f.Bundle(c, []*Compiled{c})
-		if err != nil {
-			return s.fail(err)
-		}
-		opt.Pin, opt.PinBundle, opt.Leave = c.Name, b, true
+		opt.Pin, opt.PinBundle, opt.Leave = name, b, true
 	}
-	if err := rename(traceName); err != nil && o.Verbose > 0 {
+	if err := rename(traceName); err != nil && o.levels[5] > 0 {
 		// Without /proc, say. The script runs all the same.
 		fmt.Fprintf(s.stderr, "WARNING: %v\n", err)
 	}
-	// What runs is what a bundle of the script would hold, no more.
-	p, err := ir.Decode(c.Encoded)
+	// What runs is what is in the bundle, no more.
+	img, err := imageOf(b)
 	status := 1
 	if err == nil {
-		status, err = loader.Run(ctx, loader.Image{Program: p, ELF: c.ELF}, opt)
+		status, err = loader.Run(ctx, img, opt)
 	}
 	if err != nil {
 		fmt.Fprintf(s.stderr, "ERROR: %v\n", err)
 		status = 1
 	}
-	s.pass(start, "Pass 5: run completed")
+	if o.levels[5] > 0 {
+		fmt.Fprintf(s.stderr, "Pass 5: run completed in %s.\n", start.since())
+	}
 	if status != 0 {
-		fmt.Fprintln(s.stderr, "Pass 5: run failed.")
+		s.passFailed(5)
 		if status < 0 || status > 255 {
 			status = 1
 		}
@@ -80,4 +77,17 @@ func (s *stap) background(args []string) (ended bool, status int) {
 	}
 	s.back = back
 	return false, 0
+}
+
+// imageOf is the program of a bundle for one kernel.
+func imageOf(b []byte) (loader.Image, error) {
+	p, err := bundle.Parse(b)
+	if err != nil {
+		return loader.Image{}, err
+	}
+	list, err := p.Variants()
+	if err != nil {
+		return loader.Image{}, err
+	}
+	return loader.ImageOf(&list[0])
 }

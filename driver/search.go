@@ -16,9 +16,9 @@ import (
 
 // binaries are the programs, libraries and debug files that scripts are held
 // against: those below a root directory, "" for "/"; debug files also where
-// $SYSTEMTAP_DEBUGINFO_PATH says and, where $DEBUGINFOD_URLS names servers, from
-// these. log gets a line for each download.
-func binaries(root string, log io.Writer) (*sema.Binaries, error) {
+// $SYSTEMTAP_DEBUGINFO_PATH says and, where $DEBUGINFOD_URLS names servers and download
+// is set, from these. log gets a line for each download.
+func binaries(root string, download bool, log io.Writer) (*sema.Binaries, error) {
 	if root != "" {
 		st, err := os.Stat(root)
 		if err != nil {
@@ -36,7 +36,7 @@ func binaries(root string, log io.Writer) (*sema.Binaries, error) {
 			b.Search.Debug = append(b.Search.Debug, p)
 		}
 	}
-	if c := debuginfod.FromEnvironment(); c != nil {
+	if c := debuginfod.FromEnvironment(); download && c != nil {
 		c.Told = func(message string) { fmt.Fprintf(log, "stap: %s\n", message) }
 		b.Search.Fetch = c.Fetch
 	}

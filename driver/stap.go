@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -55,6 +56,10 @@ type stap struct {
 	back           backgroundRun // of -F with -o
 	// blind is why nothing is known of the kernel.
 	blind error
+	// shown are the diagnostics that were reported.
+	shown []diag.Diagnostic
+	// seen is told what the compilation looks at, if it is to be kept.
+	seen *witness
 }
 
 // fail prints an error that has no place in a script.
@@ -63,16 +68,53 @@ func (s *stap) fail(err error) int {
 	return 1
 }
 
+// failPass prints what ended a pass.
+func (s *stap) failPass(pass int, err error) int {
+	s.fail(err)
+	s.passFailed(pass)
+	return 1
+}
+
+func (s *stap) passFailed(pass int) {
+	if s.o.Format == "stap" {
+		fmt.Fprintf(s.stderr, "Pass %d: %s failed.\n", pass, [...]string{"", "parse", "analysis", "translation", "compilation", "run"}[pass])
+	}
+}
+
 func (s *stap) run(ctx context.Context) int {
 	o := s.o
 	switch {
-	case o.DumpTypes:
-		return s.failed(sema.DumpTypes(s.stdout, o.JSON))
+	case o.CleanCache:
+		return s.failed(cleanCache(s.stdout))
 	case o.Completions != "":
 		return s.failed(cli.WriteCompletions(s.stdout, o.Completions))
+	case o.LanguageServer:
+		return s.languageServer(ctx)
+	case o.DumpTypes:
+		return s.failed(sema.DumpTypes(s.stdout, o.JSON))
+	case o.Example && o.ScriptFile == "" && len(o.Expr) == 0:
+		return s.failed(listExamples(s.stdout))
 	}
 	if err := s.scripts(); err != nil {
 		return s.fail(err)
+	}
+	compiles := o.LastPass >= 4 && !o.ListOn && !o.DumpAlias && !o.DumpFuncs && o.Dump == ""
+	var key string
+	if compiles {
+		var why string
+		key, why = s.cacheKey()
+		if key == "" {
+			s.tell(4, "not kept: %s", why)
+		} else if !o.PoisonCache {
+			k, err := fromCache(key)
+			if err == nil {
+				return s.runKept(ctx, key, k)
+			}
+			s.tell(4, "nothing kept fits: %v", err)
+		}
+		if key != "" {
+			s.seen = &witness{states: map[string]string{}}
+		}
 	}
 	if err := s.target(); err != nil {
 		return s.fail(err)
@@ -81,7 +123,7 @@ func (s *stap) run(ctx context.Context) int {
 	if len(s.targets) > 1 && o.LastPass == 2 && !o.ListOn {
 		return s.elaborateAll()
 	}
-	start := time.Now()
+	start := s.begin()
 	f, err := Parse(&o.Config)
 	if err != nil {
 		return s.fail(err)
@@ -95,6 +137,9 @@ func (s *stap) run(ctx context.Context) int {
 	case o.DumpFuncs:
 		return s.failed(sema.DumpFunctions(s.stdout, f.semaOptions(), o.JSON))
 	}
+	if o.CheckVersion {
+		f.Diags = append(f.Diags, f.versionWarnings()...)
+	}
 	if o.Dump != "" || o.LastPass == 1 {
 		return s.pass1()
 	}
@@ -102,55 +147,93 @@ func (s *stap) run(ctx context.Context) int {
 		s.report(f.Diags, 1)
 		return 1
 	}
-	s.pass(start, "Pass 1: parsed user script and %d library scripts", f.LibraryFiles)
-	start = time.Now()
+	s.pass(1, start, "parsed user script and %d library scripts", f.LibraryFiles)
+	start = s.begin()
 	p := f.Elaborate()
 	if Failed(f.Diags, o.Strict) {
 		s.report(f.Diags, 2)
 		return 1
 	}
 	s.report(f.Diags, 0)
-	s.pass(start, "Pass 2: analyzed script: %s, %s, %s", count(len(p.Probes), "probe"), count(len(p.Funcs), "function"), count(len(p.Globals), "global"))
+	s.pass(2, start, "analyzed script: %s, %s, 0 embeds, %s", count(len(p.Probes), "probe"), count(len(p.Funcs), "function"), count(len(p.Globals), "global"))
 	if o.LastPass == 2 {
-		return s.failed(sema.DumpP2(s.stdout, p, o.Verbose > 0))
+		return s.failed(sema.DumpP2(s.stdout, p, o.levels[2] > 0))
 	}
-	start = time.Now()
+	start = s.begin()
 	c, spec, err := f.Translate()
 	if err != nil {
-		return s.fail(err)
+		return s.failPass(3, err)
 	}
 	if Failed(c.Diags, o.Strict) {
 		s.report(c.Diags, 3)
 		return 1
 	}
 	s.report(c.Diags, 0)
-	s.pass(start, "Pass 3: translated to eBPF: %s", summary(c))
+	s.pass(3, start, "translated to eBPF: %s", summary(c))
 	if o.LastPass == 3 {
 		if err := ir.Dump(s.stdout, c.Program); err != nil {
 			return s.fail(err)
 		}
 		return s.failed(dumpPrograms(s.stdout, spec))
 	}
-	start = time.Now()
-	if err := f.Object(c, spec); err != nil {
-		return s.fail(err)
+	start = s.begin()
+	var b []byte
+	if err = f.Object(c, spec); err == nil {
+		b, err = f.Bundle(c, []*Compiled{c})
 	}
-	s.pass(start, "Pass 4: compiled %q, %d bytes", c.Name+".o", len(c.ELF))
-	if o.LastPass == 4 || o.ModuleName != "" {
-		b, err := f.Bundle(c, []*Compiled{c})
-		if err != nil {
+	if err != nil {
+		return s.failPass(4, err)
+	}
+	s.pass(4, start, "compiled into %q, %d bytes", c.Name+".o", len(b))
+	if key != "" {
+		if err := s.keep(key, s.seen, b, c.Name); err != nil {
+			s.tell(4, "not kept: %v", err)
+		}
+	}
+	if o.KeepTemp {
+		if err := s.keepAll(c, func(w io.Writer) error { return dumpPrograms(w, spec) }, b); err != nil {
 			return s.fail(err)
 		}
-		name := c.Name + ".o"
-		if err := os.WriteFile(name, b, 0o644); err != nil {
-			return s.fail(err)
+	}
+	return s.finish(ctx, c.Name, b)
+}
+
+// runKept goes on with what a former compilation has left.
+func (s *stap) runKept(ctx context.Context, key string, k *kept) int {
+	s.f = &Frontend{Config: &s.o.Config, texts: k.Texts}
+	s.report(k.Diags, 0)
+	if s.o.levels[4] > 0 {
+		fmt.Fprintf(s.stderr, "Pass 4: using cached %q.\n", key[:16])
+	}
+	return s.finish(ctx, k.Name, k.Bundle)
+}
+
+// finish is what there is to do with a compiled script: writing it, and running it.
+func (s *stap) finish(ctx context.Context, name string, b []byte) int {
+	o := s.o
+	if o.LastPass == 4 || o.ModuleName != "" {
+		if o.SignKey != "" {
+			var err error
+			if b, err = sign(b, o.SignKey); err != nil {
+				return s.fail(fmt.Errorf("--sign-module: %w", err))
+			}
+		}
+		if err := writeFile(name+".o", b); err != nil {
+			return s.failPass(4, err)
 		}
 		if o.LastPass == 4 {
-			fmt.Fprintln(s.stdout, name)
+			fmt.Fprintln(s.stdout, name+".o")
 			return 0
 		}
 	}
-	return s.execute(ctx, c)
+	return s.execute(ctx, name, b)
+}
+
+// tell says with -vv what is going on in a pass.
+func (s *stap) tell(pass int, format string, args ...any) {
+	if s.o.levels[pass] > 1 {
+		fmt.Fprintf(s.stderr, "Pass %d: "+format+".\n", append([]any{pass}, args...)...)
+	}
 }
 
 func count(n int, what string) string {
@@ -172,10 +255,27 @@ func summary(c *Compiled) string {
 	return fmt.Sprintf("%s for the kernel, %s for the loader", count(kernel, "handler"), count(loader, "handler"))
 }
 
+// moment is when something began, in real and in processor time.
+type moment struct {
+	at           time.Time
+	user, system time.Duration
+}
+
+func (s *stap) begin() moment {
+	user, system := times()
+	return moment{time.Now(), user, system}
+}
+
+// since tells how long something took, as SystemTap's pass lines do.
+func (m moment) since() string {
+	user, system := times()
+	return fmt.Sprintf("%dusr/%dsys/%dreal ms", (user - m.user).Milliseconds(), (system - m.system).Milliseconds(), time.Since(m.at).Milliseconds())
+}
+
 // pass tells with -v what a pass did.
-func (s *stap) pass(start time.Time, format string, args ...any) {
-	if s.o.Verbose > 0 {
-		fmt.Fprintf(s.stderr, format+" in %d ms.\n", append(args, time.Since(start).Milliseconds())...)
+func (s *stap) pass(n int, start moment, format string, args ...any) {
+	if s.o.levels[n] > 0 {
+		fmt.Fprintf(s.stderr, "Pass %d: "+format+"%s in %s.\n", append(append([]any{n}, args...), memoryUse(), start.since())...)
 	}
 }
 
@@ -192,6 +292,12 @@ func (s *stap) scripts() error {
 	switch {
 	case len(o.Expr) > 0:
 		o.Scripts = []Script{{Name: InputName, Text: []byte(strings.Join(o.Expr, "\n"))}}
+	case o.Example && o.ScriptFile != "":
+		sc, err := example(o.ScriptFile)
+		if err != nil {
+			return err
+		}
+		o.Scripts = []Script{sc}
 	case o.ScriptFile != "":
 		sc, err := ReadScript(o.ScriptFile, s.stdin)
 		if err != nil {
@@ -216,8 +322,16 @@ func (s *stap) scripts() error {
 func (s *stap) target() error {
 	o := s.o
 	var err error
-	if o.Binaries, err = binaries(o.Sysroot, s.stderr); err != nil {
+	if o.Binaries, err = binaries(o.Sysroot, o.download != "no", s.stderr); err != nil {
 		return err
+	}
+	for _, e := range o.sysenv {
+		if value, ok := strings.CutPrefix(e, "PATH="); ok {
+			o.Binaries.Search.Path = filepath.SplitList(value)
+		}
+	}
+	if s.seen != nil {
+		o.Binaries.Search.Seen = s.seen.see
 	}
 	if s.targets, s.blind, err = openTargets(o.Releases, o.Sysroot); err != nil {
 		return err
@@ -231,6 +345,21 @@ func (s *stap) target() error {
 	}
 	if len(s.targets) > 0 {
 		o.Target = s.targets[0]
+	}
+	return o.checkArch()
+}
+
+// checkArch holds the kernel against -a.
+func (o *StapOptions) checkArch() error {
+	if o.Arch == "" {
+		return nil
+	}
+	have := "none"
+	if o.Target != nil {
+		have = o.Target.Arch()
+	}
+	if have != o.Arch {
+		return fmt.Errorf("-a %s: the kernel that the script is compiled for is of %s; give one with -r (staprun --describe writes a description of a host)", o.Arch, have)
 	}
 	return nil
 }
@@ -253,17 +382,18 @@ func (s *stap) report(ds []diag.Diagnostic, pass int) {
 
 func (s *stap) reportWith(ds []diag.Diagnostic, pass int, source func(string) ([]byte, bool)) {
 	o := s.o
+	s.shown = append(s.shown, ds...)
 	var show []diag.Diagnostic
 	for _, d := range ds {
 		// A note says what was taken on trust, which is what keeps it from running.
 		trust := d.Severity == diag.Note && s.f != nil && s.f.Program != nil && s.f.Program.Unresolved
-		if d.Severity == diag.Error || d.Severity == diag.Warning && !o.NoWarnings || o.Verbose > 0 || trust {
+		if d.Severity == diag.Error || d.Severity == diag.Warning && !o.NoWarnings || o.Verbose > 0 && !o.Quiet || trust {
 			show = append(show, d)
 		}
 	}
 	src := sourceFunc(source)
 	var colors diag.Colors
-	if o.Color == "always" || o.Color == "auto" && isTerminal(s.stderr) && os.Getenv("NO_COLOR") == "" {
+	if diag.WantColor(o.Color, s.stderr) {
 		colors, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS"))
 	}
 	var err error
@@ -279,12 +409,10 @@ func (s *stap) reportWith(ds []diag.Diagnostic, pass int, source func(string) ([
 	default:
 		err = diag.Stap(s.stderr, show, src, diag.StapOptions{Colors: colors, Trailer: pass == 1})
 		switch {
-		case pass == 2:
-			fmt.Fprintln(s.stderr, "Pass 2: analysis failed.")
-		case pass == 3:
-			fmt.Fprintln(s.stderr, "Pass 3: translation failed.")
+		case pass > 1:
+			s.passFailed(pass)
 		case pass == 1 && !diag.HasErrors(show):
-			fmt.Fprintln(s.stderr, "Pass 1: parse failed.")
+			s.passFailed(1)
 		}
 	}
 	if err != nil {
@@ -296,15 +424,6 @@ type sourceFunc func(string) ([]byte, bool)
 
 // Source returns the text of a file.
 func (f sourceFunc) Source(name string) ([]byte, bool) { return f(name) }
-
-func isTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
-}
 
 // pass1 shows what the parser made of the scripts.
 func (s *stap) pass1() int {
@@ -361,7 +480,7 @@ func (s *stap) elaborateAll() int {
 			p := f.Elaborate()
 			if !Failed(f.Diags, o.Strict) {
 				var b strings.Builder
-				if err := sema.DumpP2(&b, p, o.Verbose > 0); err != nil {
+				if err := sema.DumpP2(&b, p, o.levels[2] > 0); err != nil {
 					return s.fail(err)
 				}
 				outputs = append(outputs, fmt.Sprintf("# kernel %s\n%s", t.Name(), b.String()))
@@ -408,7 +527,7 @@ func (s *stap) list() int {
 	if o.ListVars != "" {
 		pattern, vars = o.ListVars, true
 	}
-	lo := sema.ListOptions{Vars: vars, Verbose: o.Verbose > 0, JSON: o.JSON}
+	lo := sema.ListOptions{Vars: vars, Verbose: o.levels[2] > 0, JSON: o.JSON}
 	var lines []string
 	var ds []diag.Diagnostic
 	if len(s.targets) < 2 {
@@ -425,7 +544,7 @@ func (s *stap) list() int {
 	if len(lines) > 0 {
 		return 0
 	}
-	if o.Verbose > 0 {
+	if o.levels[2] > 0 {
 		s.report(ds, 2)
 	}
 	return 1

@@ -565,6 +565,7 @@ var famData = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 			if f != nil {
 				return nil, f
 			}
+			r.e.opt.Binaries.Search.See(paths[0])
 			c.Process = realPath(paths[0])
 		}
 	}

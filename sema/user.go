@@ -51,6 +51,7 @@ func (b *Binaries) file(path string) *userFile {
 		b.files = map[string]*userFile{}
 	}
 	u := &userFile{path: path}
+	b.Search.See(path)
 	u.elf, u.err = elf.Open(path)
 	b.files[path] = u
 	return u
@@ -100,6 +101,7 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	c := in.comps[0]
 	w := &where{}
 	open := func(path string) *fail {
+		b.Search.See(path)
 		path = realPath(path)
 		f := b.file(path)
 		if f.err != nil {
@@ -216,7 +218,7 @@ func (r *resolver) paths(name string) ([]string, *fail) {
 		if !target.IsPattern(name) {
 			return []string{name}, nil
 		}
-		found, err := filepath.Glob(name)
+		found, err := s.Glob(name)
 		if err != nil || len(found) == 0 {
 			return nil, failf(codeNoMatch, nil, "no match: no file fits %q", name)
 		}
@@ -704,6 +706,7 @@ func (r *resolver) processFilter(in *request) (c Carrier, head string, f *fail) 
 	if f != nil {
 		return c, "", f
 	}
+	r.e.opt.Binaries.Search.See(paths[0])
 	if _, err := os.Stat(paths[0]); err != nil {
 		return c, "", failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", paths[0])
 	}

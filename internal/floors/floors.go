@@ -35,6 +35,7 @@ var table = []floor{
 	{folder: "tapsets"},
 	{folder: "config", may: []string{"diag"}},
 	{folder: "cli"},
+	{folder: "examples"},
 	{folder: "sema", may: []string{"syntax", "target", "tapsets"}},
 	{folder: "plan", may: []string{"sema", "ir"}},
 	{folder: "query", may: []string{"sema", "plan"}},
@@ -43,12 +44,12 @@ var table = []floor{
 	{folder: "lsp", may: []string{"query", "lint", "fmt", "config"}},
 	{folder: "compile", may: []string{"plan", "ir", "bundle"}},
 	{folder: "runtime", may: []string{"ir", "bundle", "target"}, not: []string{"target/dwarf"}},
-	{folder: "driver", may: []string{"lsp", "compile", "runtime", "config", "cli"}},
+	{folder: "driver", may: []string{"lsp", "compile", "runtime", "config", "cli", "examples"}},
 }
 
 // free are the folders whose packages may import anything: commands, harnesses
 // and generators. Nothing but themselves and tests may import them.
-var free = []string{"cmd", "internal", "bench", "examples", "editors", "docs"}
+var free = []string{"cmd", "internal", "bench", "editors", "docs"}
 
 // vague are names that say nothing about what a package is for.
 var vague = map[string]bool{

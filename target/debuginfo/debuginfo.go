@@ -29,11 +29,15 @@ func Open(t *target.Target, module string, s *elf.Search) (*dwarf.Data, error) {
 		candidates = append(candidates, images(s, t.Release(), want)...)
 	} else {
 		want = t.ModuleBuildID(module)
+		for _, r := range append(s.DebugRoots(), s.Root+"/") {
+			s.See(filepath.Join(r, "lib/modules", t.Release()))
+		}
 		candidates = append(candidates, target.ModuleFiles(s, t.Release())[target.ModuleName(module)]...)
 	}
 	var tried []string
 	for _, p := range candidates {
 		tried = append(tried, p)
+		s.See(p)
 		f, err := elf.Open(p)
 		if err != nil {
 			continue // absent, or BTF only

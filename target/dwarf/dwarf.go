@@ -276,6 +276,7 @@ func (f *file) openAlt(link []byte, path string, search *elffile.Search) error {
 		candidates = append(candidates, filepath.Join(r, ".dwz", filepath.Base(name)))
 	}
 	for _, c := range candidates {
+		search.See(c)
 		e, err := elffile.Open(c)
 		if errors.Is(err, os.ErrNotExist) {
 			continue

@@ -30,6 +30,11 @@ type Search struct {
 	// Fetch, when set, gets the debug file of a build-id from somewhere else, such as
 	// a debuginfod server, and gives its path. It is asked last.
 	Fetch func(buildID string) (path string, err error)
+	// Seen, when set, is told of each path that an answer depends on: whether it is
+	// there, what is in the file, or which names are in the directory. "" says that an
+	// answer depends on what no path tells, such as the programs that run. Whoever
+	// opens what was found tells of that, too.
+	Seen func(path string)
 	// Machine and Class, when set, are those that a library must have.
 	Machine elf.Machine
 	Class   elf.Class
@@ -48,6 +53,38 @@ func (s *Search) path(p string) string {
 	return filepath.Join(s.Root, p)
 }
 
+// See tells Seen of a path.
+func (s *Search) See(path string) {
+	if s != nil && s.Seen != nil {
+		s.Seen(path)
+	}
+}
+
+// Glob is filepath.Glob, which Seen learns of.
+func (s *Search) Glob(pattern string) ([]string, error) {
+	if s.Seen != nil {
+		s.seeFolders(filepath.Dir(pattern))
+	}
+	return filepath.Glob(pattern)
+}
+
+// seeFolders tells of the folders that a pattern of folders fits, and of those above
+// whose names decide that.
+func (s *Search) seeFolders(pattern string) {
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		s.See(pattern)
+		return
+	}
+	if up := filepath.Dir(pattern); up != pattern {
+		s.seeFolders(up)
+	}
+	// A pattern that is not well-formed is the caller's to report.
+	found, _ := filepath.Glob(pattern)
+	for _, f := range found {
+		s.See(f)
+	}
+}
+
 // Executable finds a program: a path as it is, a bare name in the search path.
 func (s *Search) Executable(name string) (string, error) {
 	if strings.Contains(name, "/") {
@@ -55,6 +92,7 @@ func (s *Search) Executable(name string) (string, error) {
 		if filepath.IsAbs(name) {
 			p = s.path(name)
 		}
+		s.See(p)
 		if _, err := os.Stat(p); err != nil {
 			return "", err
 		}
@@ -69,6 +107,7 @@ func (s *Search) Executable(name string) (string, error) {
 			d = "."
 		}
 		p := s.path(filepath.Join(d, name))
+		s.See(p)
 		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode().Perm()&0o111 != 0 {
 			return p, nil
 		}
@@ -84,6 +123,7 @@ func (s *Search) Libraries(match func(name string) bool) ([]string, error) {
 	var out []string
 	seen := map[string]bool{}
 	add := func(p string) {
+		s.See(p)
 		real, err := filepath.EvalSymlinks(p)
 		if err != nil || seen[real] {
 			return
@@ -99,6 +139,7 @@ func (s *Search) Libraries(match func(name string) bool) ([]string, error) {
 		}
 	}
 	for _, d := range s.libraryDirs() {
+		s.See(s.path(d))
 		es, err := os.ReadDir(s.path(d))
 		if err != nil {
 			continue // listed in a configuration but absent
@@ -134,6 +175,7 @@ func (s *Search) ByBuildID(id string, first []string) (string, error) {
 		return "", fmt.Errorf("build-id %q: %w", id, fs.ErrNotExist)
 	}
 	has := func(path string) (string, bool) {
+		s.See(path)
 		real, err := filepath.EvalSymlinks(path)
 		return real, err == nil && sameBuildID(real, id)
 	}
@@ -148,6 +190,7 @@ func (s *Search) ByBuildID(id string, first []string) (string, error) {
 		}
 	}
 	if s.Root == "" {
+		s.See("")
 		// A pattern that is well-formed has no error.
 		running, _ := filepath.Glob("/proc/[0-9]*/exe")
 		for _, p := range running {
@@ -185,6 +228,7 @@ type cacheEntry struct{ name, path string }
 func (s *Search) ldCache() []cacheEntry {
 	s.cacheOnce.Do(func() {
 		const magic, header, record = "glibc-ld.so.cache1.1", 48, 24
+		s.See(s.path("/etc/ld.so.cache"))
 		data, err := os.ReadFile(s.path("/etc/ld.so.cache"))
 		if err != nil {
 			return // musl and minimal systems have none
@@ -235,7 +279,7 @@ func (s *Search) libraryDirs() []string {
 		s.ldConf("/etc/ld.so.conf", 0)
 		s.dirs = append(s.dirs, "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/usr/local/lib")
 		for _, d := range []string{"/lib", "/usr/lib"} {
-			ms, err := filepath.Glob(s.path(d) + "/*-linux-*")
+			ms, err := s.Glob(s.path(d) + "/*-linux-*")
 			if err != nil {
 				continue
 			}
@@ -257,6 +301,7 @@ func (s *Search) libraryDirs() []string {
 // ldConf reads a configuration of the dynamic linker: a directory per line,
 // "include PATTERN", comments.
 func (s *Search) ldConf(path string, depth int) {
+	s.See(s.path(path))
 	data, err := os.ReadFile(s.path(path))
 	if err != nil || depth > 4 {
 		return
@@ -271,7 +316,7 @@ func (s *Search) ldConf(path string, depth int) {
 			if !filepath.IsAbs(p) {
 				p = filepath.Join(filepath.Dir(path), p)
 			}
-			ms, err := filepath.Glob(s.path(p))
+			ms, err := s.Glob(s.path(p))
 			if err != nil {
 				continue
 			}
@@ -288,7 +333,7 @@ func (s *Search) ldConf(path string, depth int) {
 // libraries of its libraries included, in the order of loading. missing are
 // names for which no file was found.
 func (s *Search) Needed(f *File) (paths, missing []string, err error) {
-	sub := &Search{Root: s.Root, Machine: f.Machine, Class: f.Class}
+	sub := &Search{Root: s.Root, Machine: f.Machine, Class: f.Class, Seen: s.Seen}
 	seen := map[string]bool{}
 	type todo struct {
 		name, from string // wanted by
@@ -382,6 +427,7 @@ func (s *Search) DebugFile(f *File) (string, error) {
 	var tried []string
 	try := func(p string, good func(string) bool) bool {
 		tried = append(tried, p)
+		s.See(p)
 		st, err := os.Stat(p)
 		return err == nil && st.Mode().IsRegular() && good(p)
 	}
