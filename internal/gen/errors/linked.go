@@ -7,6 +7,7 @@ import (
 	_ "stapkit/compile/ebpf"
 	_ "stapkit/compile/lower"
 	_ "stapkit/config"
+	_ "stapkit/driver"
 	_ "stapkit/lint"
 	_ "stapkit/lint/st1001"
 	_ "stapkit/lint/st1002"
