@@ -5,6 +5,8 @@
 # make differential  100,000 random programs, kernel against interpreter; root, hours
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make test-editors  real editors, and the protocol's own client, against staplsp
+# make vsix     the extension for VS Code with the server inside, in build/ (VSIX=all: for all platforms)
+# make test-vscode  real VS Code in a browser against it: 700 MB, kept in the cache
 # make lint     gofmt, go vet, staticcheck, stapfmt, staplint
 
 GO ?= go
@@ -17,7 +19,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests differential debs guests debug-kernel examples generate man lint clean
+.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential debs guests debug-kernel examples generate man lint clean
 all: build
 
 build:
@@ -36,6 +38,19 @@ test-editors: debs client
 client:
 	-@if command -v npm >/dev/null; then \
 	  cd internal/editors/protocol && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund --silent; }; fi
+
+# The extension for VS Code; the network is needed once, for what builds it.
+vsix: vsix-tools
+	node editors/vscode/pack.mjs $(VSIX)
+
+vsix-tools:
+	@command -v npm >/dev/null || { echo 'make: the extension is built with npm and Node.js 20 or newer, which are not here'; exit 1; }
+	@cd editors/vscode && { [ -d node_modules ] || npm ci --ignore-scripts --no-audit --no-fund --silent; }
+
+# Its grammar, its types and its command lines; then VS Code itself with a browser. What
+# the machine or the network has not is told, and no failure.
+test-vscode:
+	@internal/editors/vscode/test.sh
 
 # What is run in guests beside internal/guest: system calls, recorded cases, library,
 # random programs. On an idle machine a quarter of an hour, and the families as long again.

@@ -20,6 +20,7 @@ import (
 	"stapkit/lint/registry"
 	"stapkit/query"
 	"stapkit/syntax"
+	"stapkit/syntax/files"
 )
 
 // settle is how long the server waits for the next key before it looks for mistakes.
@@ -279,6 +280,19 @@ func (s *server) scripts(ctx context.Context) []string {
 	return out
 }
 
+// maxScript is how large a script may be that is read unasked.
+const maxScript = 1 << 20
+
+// readScript reads a script that nobody has opened. Other files end in .stp as well:
+// SQL procedures, models of CAD programs.
+func readScript(name string) ([]byte, bool) {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() || info.Size() > maxScript {
+		return nil, false
+	}
+	text, err := os.ReadFile(name)
+	return text, err == nil && files.IsScript(text)
+}
+
 func (s *server) pullWorkspaceDiagnostics(c *call, params json.RawMessage) (any, error) {
 	var p workspaceDiagnosticParams
 	if err := json.Unmarshal(params, &p); err != nil {
@@ -299,8 +313,8 @@ func (s *server) pullWorkspaceDiagnostics(c *call, params json.RawMessage) (any,
 		if c.view.docs[uri] != nil {
 			continue // open documents are asked for by themselves
 		}
-		text, err := os.ReadFile(name)
-		if err != nil || len(text) > 1<<20 {
+		text, ok := readScript(name)
+		if !ok {
 			continue
 		}
 		q := newDocument(uri, 0, text).snapshot(s.envs.forDocument(c.ctx, name, text))

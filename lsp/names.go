@@ -2,7 +2,6 @@ package lsp
 
 import (
 	"errors"
-	"os"
 	"sort"
 	"strings"
 
@@ -88,7 +87,7 @@ func (c *call) others(q *query.Snapshot, y *query.Symbol) []*query.Snapshot {
 		if c.ctx.Err() != nil {
 			break
 		}
-		if text, err := os.ReadFile(name); err == nil {
+		if text, ok := readScript(name); ok {
 			add(name, text, nil)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -87,8 +86,8 @@ func (s *server) workspaceSymbol(ctx *glsp.Context, p *protocol.WorkspaceSymbolP
 		if seen[name] {
 			continue
 		}
-		text, err := os.ReadFile(name)
-		if err != nil {
+		text, ok := readScript(name)
+		if !ok {
 			continue
 		}
 		if !add(newDocument(uriOf(name), 0, text).snapshot(s.envs.forDocument(c.ctx, name, text))) {

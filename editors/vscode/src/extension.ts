@@ -35,7 +35,7 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   vscode.workspace.textDocuments.forEach(foreign);
   context.subscriptions.push(vscode.workspace.onDidOpenTextDocument(foreign));
 
-  const start = async (): Promise<void> => {
+  const startOnce = async (): Promise<void> => {
     const old = client;
     client = undefined;
     await old?.dispose();
@@ -60,6 +60,20 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
       void vscode.window.showErrorMessage(why);
     }
     status.update();
+  };
+  // One after the other: trust that is given changes settings as well. What waits starts
+  // with the newest settings, so one that waits is enough.
+  let last = Promise.resolve();
+  let waiting = false;
+  const start = (): Promise<void> => {
+    if (!waiting) {
+      waiting = true;
+      last = last.then(() => {
+        waiting = false;
+        return startOnce();
+      });
+    }
+    return last;
   };
   context.subscriptions.push(
     vscode.commands.registerCommand('stapkit.restartServer', start),

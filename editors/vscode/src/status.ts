@@ -47,7 +47,7 @@ export class StatusItem implements vscode.Disposable {
           this.set(s);
         }
       },
-      (err) => client.error('status: ' + String(err)),
+      (err) => client.isRunning() && client.error('status: ' + String(err), undefined, false),
     );
   }
 
@@ -55,7 +55,7 @@ export class StatusItem implements vscode.Disposable {
   set(s: Status): void {
     this.item.backgroundColor = undefined;
     this.item.command = 'stapkit.selectTarget';
-    this.item.text = !s.ready ? '$(sync~spin) ' + (s.spec || 'running kernel') : s.target ? '$(circuit-board) ' + s.target : '$(circle-slash) no target';
+    this.item.text = !s.ready ? '$(sync~spin) ' + (s.spec || 'running kernel') : s.target ? '$(circuit-board) ' + (s.target.split('/').pop() || s.target) : '$(circle-slash) no target';
     const about = new vscode.MarkdownString(s.target ? 'Kernel functions and types are those of **' + escape(s.target) + '**.' : 'Kernel functions and types are taken on trust: no target is known.');
     for (const n of s.notes) {
       about.appendMarkdown('\n\n' + escape(n));
