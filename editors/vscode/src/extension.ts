@@ -80,8 +80,9 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
     vscode.workspace.onDidChangeConfiguration((e) => {
       if (e.affectsConfiguration('stapkit.server')) {
         void start();
-      } else if (e.affectsConfiguration('stapkit')) {
-        status.update();
+      } else if (e.affectsConfiguration('stapkit') && client?.isRunning()) {
+        // The server asks for what it wants to know.
+        void client.sendNotification('workspace/didChangeConfiguration', { settings: null }).then(() => status.update());
       }
     }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => start()),
@@ -115,7 +116,6 @@ function makeClient(command: string, args: string[], log: vscode.LogOutputChanne
     ],
     outputChannel: log,
     initializationOptions: { settings: serverSettings(), virtualDocuments: true, lensCommands: true },
-    synchronize: { configurationSection: 'stapkit' },
     diagnosticPullOptions: { onChange: true, onSave: true },
     markdown: { supportHtml: false },
     middleware: {

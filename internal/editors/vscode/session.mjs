@@ -127,7 +127,7 @@ async function picture(name) {
 }
 
 /** Waits until something holds; gives what was last seen. */
-async function until(see, holds, seconds = 20) {
+async function until(see, holds, seconds = 60) {
   const end = Date.now() + seconds * 1000;
   let got;
   do {
@@ -162,7 +162,7 @@ async function command(name) {
   const input = page.locator('.quick-input-widget input.input');
   await input.waitFor();
   await input.fill('>' + name);
-  await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().waitFor();
+  await page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: name }).first().waitFor();
   await keys('Enter');
 }
 
@@ -171,7 +171,7 @@ async function open(name) {
   const input = page.locator('.quick-input-widget input.input');
   await input.waitFor();
   await input.fill(name);
-  await page.locator('.quick-input-list .monaco-list-row').filter({ hasText: name }).first().waitFor();
+  await page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: name }).first().waitFor();
   await keys('Enter');
   await page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
   await page.locator('.monaco-editor .view-lines').first().waitFor();
@@ -200,7 +200,7 @@ async function save() {
 // ---------------------------------------------------------------- the session
 async function session() {
   await page.goto(`http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}`);
-  await page.locator('.monaco-workbench .part.editor').waitFor({ timeout: 60_000 });
+  await page.locator('.monaco-workbench .part.editor').waitFor({ timeout: 120_000 });
   await page.locator('.explorer-folders-view .monaco-list-row').first().waitFor();
   await open('reads.stp');
 
@@ -322,6 +322,7 @@ async function session() {
   await expectSeen('a code action is done', lines, includes('@defined($nope)'));
   await keys('Control+KeyZ');
   await until(lines, (l) => !includes('@defined($nope)')(l));
+  await save();
 
   // Inlay hints, folding, selection: what the editor draws by itself.
   await open('untidy.stp');
@@ -350,7 +351,7 @@ async function session() {
   // Generated code beside the script.
   await command('SystemTap: Show Generated Code');
   await expectSeen('generated code', lines, includes('stap was called: -p3'));
-  await command('View: Close All Editors');
+  await keys('Control+Digit1');
 
   // Another target, by the status item.
   await open('reads.stp');
@@ -381,7 +382,7 @@ const browser = await chromium.launch({
 try {
   const context = await browser.newContext({ viewport: { width: 1100, height: 700 } });
   page = await context.newPage();
-  page.setDefaultTimeout(30_000);
+  page.setDefaultTimeout(60_000);
   page.on('pageerror', (e) => log.write(`page: ${e}\n`));
   await session();
 } catch (err) {
