@@ -870,6 +870,10 @@ func (c *checker) binary(x *Binary) {
 		return
 	}
 	c.site(x.Site)
+	if s, ok := x.Y.(*StrConst); ok && s.S == "" && a.Kind == Deferred && (x.Op == OpEq || x.Op == OpNe) {
+		c.typ(x.T, Int) // whether it was never set
+		return
+	}
 	if !sameKind(a, b) {
 		c.fail("operator %s on %v and %v", x.Op, a, b)
 		return
@@ -1071,6 +1075,10 @@ func (x *MakeText) FirstWord() int64 {
 // lazy checks text that was left to the loader.
 func (c *checker) lazy(x *MakeText) {
 	switch x.Tag {
+	case LazyNone:
+		if len(x.Args) != 0 {
+			c.fail("no text of %d arguments", len(x.Args))
+		}
 	case LazyFormat:
 		c.args(x.Format, x.Args)
 	case LazyPlain:
@@ -1095,7 +1103,11 @@ func (c *checker) lazy(x *MakeText) {
 			return
 		}
 		for i, a := range x.Args {
-			c.want(a, f.Locals[i].Kind)
+			if k := f.Locals[i].Kind; k != Str || a.Type().Kind != Deferred {
+				c.want(a, k)
+			} else {
+				c.expr(a) // the loader makes the text before the call
+			}
 		}
 	default:
 		c.fail("lazy text of kind %d", x.Tag)

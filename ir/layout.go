@@ -259,8 +259,8 @@ func StatLayoutOf(s StatShape) StatLayout {
 // A number is one word. A string is {u16 length, u16 words, u32 zero} and its
 // bytes; words is its size in words, this one included; the length StrToNUL
 // means up to the first NUL, or all of it. What follows a string's end is
-// undefined. A deferred argument is {u16 text, u16 words, u32 aux} and its
-// payload. ItemError has code | arg… as: word 0 ErrCode, word 1 Arg, then for
+// undefined. A deferred argument is {u16 text, u16 words, u32 DeferredArg} and its
+// payload: a function that the loader calls later takes either for a string. ItemError has code | arg… as: word 0 ErrCode, word 1 Arg, then for
 // ErrUser the string.
 const (
 	RecHeader = 32
@@ -277,6 +277,8 @@ const (
 	ItemAsk    = 7 // aux: an IntrinsicID whose work the loader does; its arguments
 
 	StrToNUL = 0xffff // length of a string that ends with its first NUL
+
+	DeferredArg = 1 // tells a deferred argument from a string
 )
 
 // MaxRecord is the size of a handler's output buffer; longer output is sent in chunks.

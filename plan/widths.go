@@ -20,7 +20,9 @@ func (pl *planner) widths() {
 		results: make([]ir.Type, len(p.Funcs)),
 		regions: map[int]bool{},
 		bad:     map[int]bool{},
+		filled:  map[*ir.Type]bool{},
 	}
+	w.splitLoops()
 	for i, f := range p.Funcs {
 		w.results[i] = f.Result
 		clearWidths(f.Locals)
@@ -40,7 +42,11 @@ func (pl *planner) widths() {
 		}
 	}
 	kernel := pl.reached(true)
+	said := len(pl.diags)
 	pass := func() {
+		// What was not known in an earlier round may be now.
+		pl.diags = pl.diags[:said]
+		w.bad = map[int]bool{}
 		for i, f := range p.Funcs {
 			w.frame(f.Locals, &w.results[i], kernel[i])
 			w.points = nil
@@ -50,7 +56,7 @@ func (pl *planner) widths() {
 			w.frame(h.Locals, nil, h.Kernel)
 			w.points = h.Points
 			if h.Cond != nil {
-				w.expr(h.Cond)
+				w.sub(&h.Cond)
 			}
 			w.list(h.Body)
 		}
@@ -205,7 +211,9 @@ type widener struct {
 	kernel  bool
 	points  []ir.Point // of the handler
 	regions map[int]bool
-	bad     map[int]bool // sites reported
+	bad     map[int]bool      // sites reported
+	filled  map[*ir.Type]bool // variables that some ordinary string gets into
+	made    map[int]bool      // formats of box.go
 }
 
 func (w *widener) frame(locals []ir.Type, result *ir.Type, kernel bool) {
@@ -229,6 +237,7 @@ func (w *widener) join(v *ir.Type, t ir.Type, site int) {
 	}
 	switch {
 	case v.Kind == ir.Str && t.Kind == ir.Str:
+		w.filled[v] = true
 		if t.Width > v.Width {
 			v.Width = t.Width
 			if w.widen {
@@ -236,41 +245,28 @@ func (w *widener) join(v *ir.Type, t ir.Type, site int) {
 			}
 			w.changed = true
 		}
-	case v.Kind == ir.Str && t.Kind == ir.Deferred:
-		if v.Width > 8 {
-			w.mixed(site)
-			return
-		}
+	case v.Kind == ir.Str && t.Kind == ir.Deferred && !w.filled[v]:
 		*v = t
 		w.changed = true
-	case v.Kind == ir.Deferred && t.Kind == ir.Deferred:
-		if v.Text != t.Text {
-			w.mixed(site)
-			return
-		}
+	case v.Kind == ir.Deferred && t.Kind == ir.Deferred && v.Text == t.Text:
 		if t.Width > v.Width {
+			if isBox(t) && t.Width > maxBox {
+				w.mixed(site)
+				return
+			}
 			v.Width = t.Width
 			w.changed = true
 		}
-	case v.Kind == ir.Deferred && t.Kind == ir.Str && t.Width > 8:
-		w.mixed(site)
+	case v.Kind == ir.Deferred && (t.Kind == ir.Str || t.Kind == ir.Deferred), v.Kind == ir.Str && t.Kind == ir.Deferred:
+		w.mix(v, t, site)
 	}
 }
 
-// wider is the type that holds values of both types. Unlike a variable's, it is
-// made anew in every round, so it does not count as a change.
-func (w *widener) wider(a, b ir.Type, site int) ir.Type {
-	changed := w.changed
-	w.join(&a, b, site)
-	w.changed = changed
-	return a
-}
-
 var codeMixed = diag.Register(diag.Info{
-	Code: "E2030", Severity: diag.Error, Title: "text made by the loader is mixed with other strings",
+	Code: "E2030", Severity: diag.Error, Title: "a kernel handler looks into text made by the loader",
 	Doc: "Symbol names, stacks and pretty-printed structures in kernel handlers are captured there and become text in the loader. " +
-		"They can be stored, printed, used as keys and compared with text of the same kind; a variable that holds them cannot also hold other strings, " +
-		"and nothing in the handler can look into the text. Print them, or do the work in an end or timer probe.",
+		"They can be stored, printed, put together with other strings, used as keys and compared with their like; " +
+		"nothing in the handler can look into the text, and text cannot grow with each round of a loop. Print them, or do the work in an end or timer probe.",
 })
 
 func (w *widener) mixed(site int) {
@@ -304,6 +300,9 @@ func (w *widener) observe(x *ir.Expr, site int) {
 
 // pass makes text that goes to a variable or function of the loader's code.
 func (w *widener) pass(x *ir.Expr, site int) {
+	if m, ok := (*x).(*ir.MakeText); ok && (m.Tag == ir.LazyPlain || m.Tag == ir.LazyNone) && m.Kind == ir.TextFormat {
+		return // the box that an earlier round has made of it
+	}
 	if !w.kernel {
 		w.observe(x, site)
 	}
@@ -312,7 +311,7 @@ func (w *widener) pass(x *ir.Expr, site int) {
 func (w *widener) list(list []ir.Stmt) {
 	p := w.p
 	for _, s := range list {
-		ir.StmtExprs(s, func(x *ir.Expr) { w.expr(*x) })
+		ir.StmtExprs(s, w.sub)
 		switch s := s.(type) {
 		case *ir.Foreach:
 			g := &p.Globals[s.G]
@@ -334,7 +333,7 @@ func (w *widener) list(list []ir.Stmt) {
 		case *ir.Return:
 			if s.X != nil && w.result != nil {
 				w.pass(&s.X, 0)
-				w.join(w.result, s.X.Type(), 0)
+				w.put(w.result, &s.X, 0)
 			}
 		case *ir.Try:
 			if s.Var >= 0 {
@@ -348,7 +347,7 @@ func (w *widener) list(list []ir.Stmt) {
 func (w *widener) keys(g int, keys []ir.Expr, site int) {
 	for i, k := range keys {
 		if k != nil && i < len(w.p.Globals[g].Keys) {
-			w.join(&w.p.Globals[g].Keys[i], k.Type(), site)
+			w.put(&w.p.Globals[g].Keys[i], &keys[i], site)
 		}
 	}
 }
@@ -371,7 +370,7 @@ func (w *widener) expr(x ir.Expr) {
 	case *ir.Region:
 		w.list(x.Body)
 	}
-	ir.Children(x, func(c *ir.Expr) { w.expr(*c) })
+	ir.Children(x, w.sub)
 	switch x := x.(type) {
 	case *ir.Local:
 		x.T = w.locals[x.ID]
@@ -390,55 +389,79 @@ func (w *widener) expr(x ir.Expr) {
 		w.lvalue(&x.L, x.Site)
 	case *ir.Update:
 		w.lvalue(&x.L, x.Site)
-		if !x.L.Global {
-			w.pass(&x.R, x.Site)
+		var v *ir.Type
+		if x.L.Global {
+			v = &p.Globals[x.L.ID].Value
+		} else {
+			v = &w.locals[x.L.ID]
 		}
-		t := x.R.Type()
 		if x.Op == ir.OpConcat {
 			w.observe(&x.R, x.Site)
-			t = w.str(length(x.L.T) + length(t))
-		}
-		if x.L.Global {
-			w.join(&p.Globals[x.L.ID].Value, t, x.Site)
+			w.join(v, w.str(length(x.L.T)+length(x.R.Type())), x.Site)
+			if v.Kind == ir.Deferred {
+				w.mixed(x.Site) // it would grow each time
+			}
 		} else {
-			w.join(&w.locals[x.L.ID], t, x.Site)
+			w.put(v, &x.R, x.Site)
 		}
 		w.lvalue(&x.L, x.Site)
 	case *ir.Binary:
+		deferred := x.X.Type().Kind == ir.Deferred || x.Y.Type().Kind == ir.Deferred
 		switch {
+		case x.Op == ir.OpConcat && deferred && w.kernel:
+			// sub makes deferred text of it.
 		case x.Op == ir.OpConcat:
 			w.observe(&x.X, x.Site)
 			w.observe(&x.Y, x.Site)
 			x.T = w.str(length(x.X.Type()) + length(x.Y.Type()))
-		case x.X.Type().Kind != x.Y.Type().Kind:
+		case !deferred:
+		case x.Op == ir.OpEq || x.Op == ir.OpNe:
+			if isEmpty(x.X) {
+				x.X, x.Y = x.Y, x.X
+			}
+			switch {
+			case isEmpty(x.Y): // whether it was ever set
+			case x.X.Type().Kind != x.Y.Type().Kind:
+				w.observe(&x.X, x.Site)
+				w.observe(&x.Y, x.Site)
+			case x.X.Type().Text != x.Y.Type().Text:
+				w.box(&x.X, x.Site)
+				w.box(&x.Y, x.Site)
+			}
+		default:
 			w.observe(&x.X, x.Site)
 			w.observe(&x.Y, x.Site)
 		}
 	case *ir.Cond:
 		if x.X.Type().Kind != ir.Int {
-			x.T = w.wider(x.X.Type(), x.Y.Type(), 0)
+			x.T = w.common(&x.X, &x.Y)
 		}
 	case *ir.Call:
 		for i := range x.Args {
 			w.pass(&x.Args[i], x.Site)
 		}
-		for _, f := range x.Chain {
-			for i, a := range x.Args {
-				w.join(&p.Funcs[f].Locals[i], a.Type(), x.Site)
+		// Twice, since what one function of several makes of an argument all get.
+		for range min(len(x.Chain), 2) {
+			for _, f := range x.Chain {
+				for i := range x.Args {
+					w.put(&p.Funcs[f].Locals[i], &x.Args[i], x.Site)
+				}
 			}
 		}
-		t := w.results[x.Chain[0]]
-		for _, f := range x.Chain[1:] {
-			t = w.wider(t, w.results[f], x.Site)
+		for range min(len(x.Chain)-1, 2) {
+			for _, f := range x.Chain[1:] {
+				w.join(&w.results[f], w.results[x.Chain[0]], x.Site)
+				w.join(&w.results[x.Chain[0]], w.results[f], x.Site)
+			}
 		}
-		x.T = t
-		if t.Kind == ir.Str && t.Width == 0 {
+		x.T = w.results[x.Chain[0]]
+		if x.T.Kind == ir.Str && x.T.Width == 0 {
 			x.T.Width = 8
 		}
 	case *ir.Intrinsic:
 		w.intrinsic(x)
 	case *ir.Sprintf:
-		x.T = w.str(w.printed(p.Formats[x.Format].Parsed, x.Args, x.Site))
+		x.T = w.str(w.printed(p.Formats[x.Format].Parsed, x.Args))
 	case *ir.Match:
 		w.observe(&x.X, x.Site)
 	case *ir.Lookup:
@@ -551,7 +574,7 @@ func (w *widener) intrinsic(x *ir.Intrinsic) {
 }
 
 // printed bounds the length of formatted text.
-func (w *widener) printed(f format.Format, args []ir.Expr, site int) int {
+func (w *widener) printed(f format.Format, args []ir.Expr) int {
 	n, i := 0, 0
 	limit := w.p.Limits.MaxStringLen - 1
 	star := func() int {
@@ -588,9 +611,7 @@ func (w *widener) printed(f format.Format, args []ir.Expr, site int) int {
 			if i < len(args) {
 				t := args[i].Type()
 				if size = length(t); t.Kind == ir.Deferred {
-					if size = limit; w.kernel {
-						w.mixed(site)
-					}
+					size = limit // in the kernel sub makes deferred text of it
 				}
 			}
 			if d.Prec != format.Unset {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -70,8 +71,25 @@ func (e *env) additive(g int) *generations {
 	return nil
 }
 
+// canonical gives keys that are deferred text in the one spelling that the session has
+// for that text.
+func (e *env) canonical(g int, keys []interp.Value) []interp.Value {
+	out := keys
+	for i, t := range e.p.Globals[g].Keys {
+		if t.Kind != ir.Deferred {
+			continue
+		}
+		if &out[0] == &keys[0] {
+			out = slices.Clone(keys)
+		}
+		out[i] = e.texts.canonical(keys[i])
+	}
+	return out
+}
+
 // Get implements interp.Globals.
 func (e *env) Get(g int, keys []interp.Value) (interp.Value, bool, error) {
+	keys = e.canonical(g, keys)
 	if st := e.store(g); st != nil {
 		return st.Get(g, keys)
 	}
@@ -83,6 +101,7 @@ func (e *env) Get(g int, keys []interp.Value) (interp.Value, bool, error) {
 
 // Update implements interp.Globals.
 func (e *env) Update(g int, keys []interp.Value, op ir.Op, r interp.Value) (old, stored interp.Value, err error) {
+	keys = e.canonical(g, keys)
 	if st := e.store(g); st != nil {
 		return st.Update(g, keys, op, r)
 	}
@@ -91,6 +110,7 @@ func (e *env) Update(g int, keys []interp.Value, op ir.Op, r interp.Value) (old,
 
 // StatAdd implements interp.Globals.
 func (e *env) StatAdd(g int, keys []interp.Value, v int64) error {
+	keys = e.canonical(g, keys)
 	if st := e.store(g); st != nil {
 		return st.StatAdd(g, keys, v)
 	}
@@ -99,6 +119,7 @@ func (e *env) StatAdd(g int, keys []interp.Value, v int64) error {
 
 // Stat implements interp.Globals.
 func (e *env) Stat(g int, keys []interp.Value) (*interp.Stat, error) {
+	keys = e.canonical(g, keys)
 	if st := e.store(g); st != nil {
 		return st.Stat(g, keys)
 	}
@@ -110,6 +131,7 @@ func (e *env) Stat(g int, keys []interp.Value) (*interp.Stat, error) {
 
 // Delete implements interp.Globals.
 func (e *env) Delete(g int, keys []interp.Value) error {
+	keys = e.canonical(g, keys)
 	if st := e.store(g); st != nil {
 		return st.Delete(g, keys)
 	}

@@ -52,6 +52,7 @@ type kernelGlobal struct {
 	parts  int // CPUs, or 1
 	keyBuf []byte
 	valBuf []byte
+	same   map[string][][]byte // with deferred text in keys: those with the same text, by the one that is shown
 }
 
 func newKernelGlobals(p *ir.Program, maps map[string]*ebpf.Map, blk *block, cpus int) (*kernelGlobals, error) {
@@ -166,7 +167,27 @@ func (k *kernelGlobals) Get(g int, keys []interp.Value) (v interp.Value, ok bool
 		}
 		return decodeValue(t, k.strings.buf[k.strings.offs[g]:]), true, nil
 	}
-	kg.key.encode(kg.keyBuf, keys)
+	same, err := k.spellings(g, keys)
+	if err != nil {
+		return interp.Zero(t), false, err
+	}
+	if len(same) > 1 && t.Kind == ir.Int && kg.g.Additive {
+		for _, key := range same {
+			err := mapLookup(kg.fd, key, kg.valBuf)
+			if errors.Is(err, unix.ENOENT) {
+				continue
+			}
+			if err != nil {
+				return interp.Zero(t), false, kg.failed("reading", err)
+			}
+			v.Kind, ok = ir.Int, true
+			v.I += decodeValue(t, kg.valBuf[kg.off:]).I
+		}
+		return v, ok, nil
+	}
+	if len(same) > 0 {
+		copy(kg.keyBuf, same[len(same)-1])
+	}
 	read := func() error { return mapLookup(kg.fd, kg.keyBuf, kg.valBuf) }
 	if t.Kind == ir.Int {
 		err = read() // one word: nothing can be half-written
@@ -264,7 +285,26 @@ func (k *kernelGlobals) StatAdd(g int, keys []interp.Value, v int64) error {
 func (k *kernelGlobals) Stat(g int, keys []interp.Value) (*interp.Stat, error) {
 	kg := &k.globals[g]
 	if len(keys) > 0 {
-		kg.key.encode(kg.keyBuf, keys)
+		same, err := k.spellings(g, keys)
+		if err != nil {
+			return nil, err
+		}
+		var sum *interp.Stat
+		for _, key := range same {
+			st, err := k.readStat(kg, func(b []byte) error { return mapLookup(kg.fd, key, b) }, kg.valBuf, kg.stride, kg.off)
+			switch {
+			case errors.Is(err, unix.ENOENT):
+			case err != nil:
+				return nil, err
+			case sum == nil:
+				sum = st
+			default:
+				sum.Merge(st)
+			}
+		}
+		if same != nil {
+			return sum, nil
+		}
 		st, err := k.readStat(kg, func(b []byte) error { return mapLookup(kg.fd, kg.keyBuf, b) }, kg.valBuf, kg.stride, kg.off)
 		if errors.Is(err, unix.ENOENT) {
 			return nil, nil
@@ -274,6 +314,40 @@ func (k *kernelGlobals) Stat(g int, keys []interp.Value) (*interp.Stat, error) {
 	var key [4]byte
 	return k.readStat(kg, func(b []byte) error { return mapLookup(k.stats.fd, key[:], b) },
 		k.stats.buf, len(k.stats.buf)/k.cpus, k.stats.offs[g])
+}
+
+// spellings encodes keys into keyBuf. Where deferred text is among them, it gives all
+// keys of the array that stand for the same text, the newest last; else nil.
+func (k *kernelGlobals) spellings(g int, keys []interp.Value) ([][]byte, error) {
+	kg := &k.globals[g]
+	kg.key.encode(kg.keyBuf, keys)
+	if !kg.texts() {
+		return nil, nil
+	}
+	if same := kg.same[string(kg.keyBuf)]; same != nil {
+		return same, nil
+	}
+	// The same text may have been put together in another way.
+	first := make([]interp.Value, len(keys))
+	for i, v := range keys {
+		first[i] = k.canon(v)
+	}
+	for range 2 {
+		kg.key.encode(kg.keyBuf, first)
+		if same := kg.same[string(kg.keyBuf)]; same != nil {
+			return same, nil
+		}
+		if _, err := k.Snapshot(g); err != nil {
+			return nil, err
+		}
+	}
+	kg.key.encode(kg.keyBuf, keys)
+	return nil, nil
+}
+
+// texts reports whether keys have deferred text.
+func (kg *kernelGlobal) texts() bool {
+	return slices.ContainsFunc(kg.g.Keys, func(t ir.Type) bool { return t.Kind == ir.Deferred })
 }
 
 // torn is how often a read of an aggregate is tried before it is counted as torn.
@@ -351,10 +425,18 @@ func (k *kernelGlobals) Delete(g int, keys []interp.Value) error {
 	if kg.g.Lock < 0 || kg.g.Wrap {
 		return k.errWrite(g, "delete")
 	}
-	kg.key.encode(kg.keyBuf, keys)
+	same, err := k.spellings(g, keys)
+	if err != nil {
+		return err
+	}
+	if same == nil {
+		same = [][]byte{kg.keyBuf}
+	}
 	return k.withLock(kg.g, func() error {
-		if err := mapDelete(kg.fd, kg.keyBuf); err != nil && !errors.Is(err, unix.ENOENT) {
-			return kg.failed("deleting from", err)
+		for _, key := range same {
+			if err := mapDelete(kg.fd, key); err != nil && !errors.Is(err, unix.ENOENT) {
+				return kg.failed("deleting from", err)
+			}
 		}
 		return nil
 	})
@@ -423,17 +505,21 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 // script they are the same. Numbers are added up if the kernel's handlers only
 // add to the array; otherwise the newest stays.
 func (k *kernelGlobals) merge(kg *kernelGlobal, list []interp.Element) []interp.Element {
-	if !slices.ContainsFunc(kg.g.Keys, func(t ir.Type) bool { return t.Kind == ir.Deferred }) {
+	if !kg.texts() {
 		return list
 	}
+	kg.same = map[string][][]byte{}
 	index := map[string]int{}
 	out := list[:0]
 	key := make([]byte, kg.key.size)
 	for _, e := range list {
+		own := make([]byte, len(key))
+		kg.key.encode(own, e.Keys)
 		for i := range e.Keys {
 			e.Keys[i] = k.canon(e.Keys[i])
 		}
 		kg.key.encode(key, e.Keys)
+		kg.same[string(key)] = append(kg.same[string(key)], own)
 		at, ok := index[string(key)]
 		switch {
 		case !ok:

@@ -145,7 +145,7 @@ func TestFamiliesGuest(t *testing.T) {
 			if _, err := guest.Find(k.Kernel); err != nil {
 				t.Skip(err)
 			}
-			p, err := examples.There(t.Context(), k.Kernel, false)
+			p, err := examples.There(t.Context(), k.Kernel, false, "")
 			var absent *guest.MissingError
 			if errors.As(err, &absent) {
 				t.Skip(err)

@@ -100,8 +100,17 @@ func (p *prog) lazy(e *ir.MakeText, dst text) {
 		case ir.Str:
 			p.stringHeader(p.base(), at.mem.off, ir.StrToNUL, w)
 			p.textInto(a, part(dst, off+8, w))
+			if e.Tag == ir.LazyPlain && e.Head == nil {
+				// "" is what a variable never set holds.
+				some := p.label()
+				p.emit(asm.LoadMem(asm.R1, p.base(), int16(part(dst, off+8, 8).mem.off), asm.Byte))
+				p.jimm(asm.JNE, asm.R1, 0, some)
+				p.memImm(part(dst, 0, 8).mem, 0)
+				p.memImm(at.mem, 0)
+				p.place(some)
+			}
 		default:
-			p.itemHeader(p.base(), at.mem.off, int(t.Text), 1+w/8, 0)
+			p.itemHeader(p.base(), at.mem.off, int(t.Text), 1+w/8, ir.DeferredArg)
 			p.textInto(a, part(dst, off+8, w))
 		}
 		off += need

@@ -124,7 +124,7 @@ func (p *prog) argument(base asm.Register, off int, a ir.Expr, v val, t text) {
 		p.copyTo(base, off+8, t, t.width)
 	default:
 		w := a.Type().Width
-		p.itemHeader(base, off, int(a.Type().Text), 1+w/8, 0)
+		p.itemHeader(base, off, int(a.Type().Text), 1+w/8, ir.DeferredArg)
 		p.copyTo(base, off+8, t, w)
 	}
 }
@@ -191,7 +191,7 @@ func (p *prog) itemOnStack(op, aux int, args []ir.Expr) {
 		if t.Kind == ir.Str {
 			p.stringHeader(base, off, ir.StrToNUL, w)
 		} else {
-			p.itemHeader(base, off, int(t.Text), 1+w/8, 0)
+			p.itemHeader(base, off, int(t.Text), 1+w/8, ir.DeferredArg)
 		}
 		p.textInto(a, p.frameText(mem{off + 8, w}))
 		off += 8 + w

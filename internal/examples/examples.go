@@ -159,17 +159,16 @@ type Result struct {
 	Opt       *driver.StapOptions
 }
 
-// Compile compiles an example for a target.
-func Compile(e Example, t *target.Target) Result { return examine(e, t, Loaded) }
+// Compile compiles an example for a target. Its programs and debug files are looked
+// for with b; nil: as on this machine.
+func Compile(e Example, t *target.Target, b *sema.Binaries) Result { return examine(e, t, b, Loaded) }
 
 // Elaborate elaborates an example for a target and goes no further.
-func Elaborate(e Example, t *target.Target) Result { return examine(e, t, Elaborated) }
+func Elaborate(e Example, t *target.Target, b *sema.Binaries) Result {
+	return examine(e, t, b, Elaborated)
+}
 
-// Binaries are what examples' programs and debug files are looked for with; nil: as
-// on this machine.
-var Binaries *sema.Binaries
-
-func examine(e Example, t *target.Target, last Stage) Result {
+func examine(e Example, t *target.Target, b *sema.Binaries, last Stage) Result {
 	dir := filepath.Join(corpus.ExamplesDir, filepath.Dir(e.Name))
 	if strings.HasPrefix(e.Name, "stapgames/tapset/") {
 		dir = filepath.Dir(dir)
@@ -178,15 +177,15 @@ func examine(e Example, t *target.Target, last Stage) Result {
 	if err != nil {
 		return Result{Why: err.Error()}
 	}
-	return compile(dir, c, t, last)
+	return compile(dir, c, t, b, last)
 }
 
-func compile(dir string, c *call, t *target.Target, last Stage) (r Result) {
+func compile(dir string, c *call, t *target.Target, b *sema.Binaries, last Stage) (r Result) {
 	o, err := driver.ParseStap(c.args)
 	if err != nil {
 		return Result{Why: err.Error()}
 	}
-	r.Opt, o.Target, o.Binaries = o, t, Binaries
+	r.Opt, o.Target, o.Binaries = o, t, b
 	fail := func(s Stage, ds []diag.Diagnostic, err error) Result {
 		r.Stage, r.Why = s, reason(ds, err)
 		return r

@@ -18,9 +18,7 @@ import (
 
 	"stapkit/internal/corpus"
 	"stapkit/internal/guest"
-	"stapkit/sema"
 	"stapkit/target"
-	"stapkit/target/elf"
 )
 
 const document = "../../docs/incompatibilities.md"
@@ -175,24 +173,22 @@ func TestIncompatibilities(t *testing.T) {
 		t.Skip("no kernel at hand has type information")
 	}
 	// Places in files need the debug package of the first kernel, if it is at hand.
-	if d, err := guest.FindDebug(guest.Suites[0].Kernel); err == nil {
-		Binaries = &sema.Binaries{Search: elf.Search{Debug: []string{filepath.Join(d.Root, "usr/lib/debug")}}}
-		defer func() {
-			if err := Binaries.Close(); err != nil {
-				t.Error(err)
-			}
-			Binaries = nil
-		}()
-	} else {
+	binaries, err := Debug(guest.Suites[0].Kernel)
+	if err != nil {
 		all = false
 	}
+	defer func() {
+		if err := binaries.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
 	known := listed(t)
 	rows := map[string]string{}
 	for _, e := range list {
 		var why string
 		ok := false
 		for i, tg := range ts {
-			r := Elaborate(e, tg)
+			r := Elaborate(e, tg, binaries)
 			if ok = r.OK; ok {
 				break
 			}

@@ -5,7 +5,9 @@ package examples
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	_ "embed" // testdata/outputs.txt
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -18,7 +20,10 @@ import (
 	"time"
 
 	"stapkit/internal/guest"
+	"stapkit/internal/standins"
+	"stapkit/sema"
 	"stapkit/target"
+	"stapkit/target/elf"
 )
 
 // Modules are loaded in guests, so that what examples probe is there.
@@ -29,8 +34,14 @@ var Modules = []string{
 
 // Place is a kernel that examples can be run on.
 type Place struct {
-	Name   string
-	Target *target.Target
+	Name    string
+	Release string
+	Target  *target.Target
+	// Binaries are what programs and debug files are looked for with, nil: as on this
+	// machine. The place closes them.
+	Binaries *sema.Binaries
+	// Loader tells builds of the loader apart.
+	Loader string
 
 	run   func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error)
 	close func() error
@@ -42,8 +53,24 @@ func (p *Place) Close() error {
 	if p.close != nil {
 		err = p.close()
 	}
+	if p.Binaries != nil {
+		err = errors.Join(err, p.Binaries.Close())
+	}
 	return errors.Join(err, p.Target.Close())
 }
+
+// Debug are the debug files of a guest's kernel. The error is a *guest.MissingError
+// where they are not at hand; then what is given has none.
+func Debug(kernel string) (*sema.Binaries, error) {
+	d, err := guest.FindDebug(kernel)
+	if err != nil {
+		return &sema.Binaries{}, err
+	}
+	return &sema.Binaries{Search: elf.Search{Debug: []string{filepath.Join(d.Root, "usr/lib/debug")}}}, nil
+}
+
+// Native is the name of the place that is this machine.
+const Native = "native"
 
 // Here is the running kernel. Staprun is the command to load bundles with, and what
 // is to come before it.
@@ -52,7 +79,11 @@ func Here(staprun ...string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Place{Name: "native", Target: t, run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
+	loader, err := os.ReadFile(staprun[len(staprun)-1])
+	if err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
+	return &Place{Name: Native, Release: t.Release(), Target: t, Loader: sum(loader), run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
 		dir, err := os.MkdirTemp("", "examples")
 		if err != nil {
 			return guest.Result{}, err
@@ -64,9 +95,11 @@ func Here(staprun ...string) (*Place, error) {
 		}
 		// A kernel that is asked to release many programs does not like it when
 		// their owner is killed, so the limit is a signal that it can follow.
-		all := append([]string{"-s", "INT", strconv.Itoa(int(limit.Seconds()))}, staprun...)
+		// What comes before the loader may wait for its turn.
+		last := len(staprun) - 1
+		all := append(append([]string(nil), staprun[:last]...), "timeout", "-s", "INT", strconv.Itoa(int(limit.Seconds())), staprun[last])
 		all = append(append(all, args...), name)
-		cmd := exec.CommandContext(ctx, "timeout", all...)
+		cmd := exec.CommandContext(ctx, all[0], all[1:]...)
 		cmd.Dir = dir
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -79,8 +112,13 @@ func Here(staprun ...string) (*Place, error) {
 	}}, nil
 }
 
+func sum(data []byte) string {
+	s := sha256.Sum256(data)
+	return hex.EncodeToString(s[:8])
+}
+
 // work keeps a guest busy with what examples like to see.
-const work = `export PATH=/bin:/sbin
+const work = `export PATH=/bin:/sbin:/usr/bin
 ifconfig lo up
 while :; do
 	ls -l /bin > /dev/null; cat /proc/meminfo | grep -c x > /dev/null
@@ -89,12 +127,14 @@ while :; do
 	nc -l -p 4711 < /bin/busybox > /dev/null & sleep 0.2
 	nc 127.0.0.1 4711 < /etc/passwd > /dev/null; kill $! 2> /dev/null
 	sh -c 'sleep 30 & kill -USR1 $!'; touch /tmp/t; rm /tmp/t
+	[ -f /bin/standins ] && sh /bin/standins > /dev/null 2>&1
 	sleep 0.3
 done
 `
 
-// There boots a guest, in which something goes on all the time if it is to be busy.
-func There(ctx context.Context, kernel string, busy bool) (*Place, error) {
+// There boots a guest, in which something goes on all the time if it is to be busy, with
+// the programs of a folder that package standins has built, "" for none.
+func There(ctx context.Context, kernel string, busy bool, programs string) (*Place, error) {
 	k, err := guest.Find(kernel)
 	if err != nil {
 		return nil, err
@@ -111,11 +151,28 @@ func There(ctx context.Context, kernel string, busy bool) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	g, err := guest.Boot(ctx, k, guest.Options{Memory: 2048, Modules: Modules, Files: []guest.File{
+	files := []guest.File{
 		{Path: "/bin/staprun", Mode: 0o755, Data: staprun},
 		{Path: "/etc/passwd", Mode: 0o644, Data: []byte("root:x:0:0:root:/:/bin/sh\n")},
 		{Path: "/bin/work", Mode: 0o755, Data: []byte(work)},
-	}})
+	}
+	if programs != "" {
+		more, err := standins.Files(programs)
+		if err != nil {
+			return nil, errors.Join(err, t.Close())
+		}
+		for there, here := range more {
+			data, err := os.ReadFile(here)
+			if err != nil {
+				return nil, errors.Join(err, t.Close())
+			}
+			files = append(files, guest.File{Path: there, Mode: 0o755, Data: data})
+		}
+		files = append(files, guest.File{Path: "/bin/standins", Mode: 0o755, Data: []byte(strings.Join(standins.Commands(), "\n") + "\n")})
+	}
+	booting, booted := context.WithTimeout(ctx, 5*time.Minute)
+	defer booted()
+	g, err := guest.Boot(booting, k, guest.Options{Memory: 2048, Modules: Modules, Files: files})
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -126,19 +183,26 @@ func There(ctx context.Context, kernel string, busy bool) (*Place, error) {
 		}
 		_, _ = g.Run(working, guest.Command{Args: []string{"/bin/busybox", "sh", "/bin/work"}, Timeout: 2 * time.Hour})
 	}()
-	return &Place{Name: kernel, Target: t, close: func() error { stop(); return g.Close() },
+	binaries, err := Debug(kernel)
+	var absent *guest.MissingError
+	if err != nil && !errors.As(err, &absent) {
+		stop()
+		return nil, errors.Join(err, g.Close(), t.Close())
+	}
+	return &Place{Name: kernel, Release: k.Release, Target: t, Binaries: binaries, Loader: sum(staprun), close: func() error { stop(); return g.Close() },
 		run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
 			const name = "/tmp/example.o"
 			if err := g.WriteFile(ctx, name, bundle, 0o600); err != nil {
 				return guest.Result{}, err
 			}
-			return g.Run(ctx, guest.Command{Args: append(append([]string{"/bin/staprun"}, args...), name), Timeout: limit})
+			return g.Run(ctx, guest.Command{Args: append(append([]string{"/bin/staprun"}, args...), name), Timeout: limit,
+				Env: []string{"PATH=/bin:/sbin:/usr/bin"}})
 		}}, nil
 }
 
 // Script compiles a script for a place and runs it there with a command.
 func (p *Place) Script(ctx context.Context, text, command string) (guest.Result, error) {
-	r := compile("", &call{args: []string{"-g", "-e", text}}, p.Target, Loaded)
+	r := compile("", &call{args: []string{"-g", "-e", text}}, p.Target, p.Binaries, Loaded)
 	if !r.OK {
 		return guest.Result{}, errors.New(r.Why)
 	}
@@ -168,24 +232,35 @@ var Outputs = sync.OnceValue(func() map[string]*regexp.Regexp {
 	return out
 })
 
-// Run compiles an example for a place and runs it there for some seconds.
-func (p *Place) Run(ctx context.Context, e Example, seconds int) (Result, Ran, error) {
-	r := Compile(e, p.Target)
-	if !r.OK || r.ParseOnly {
-		return r, Ran{}, nil
+// Run runs an example that was compiled for the place there for some seconds. An error
+// says that it was not found out what becomes of it: the guest has ended, or does not
+// answer.
+func (p *Place) Run(ctx context.Context, e Example, bundle []byte, seconds int) (Ran, error) {
+	// The guest's own limit comes first, so that a loader that hangs is told from a
+	// guest that does.
+	limit := time.Duration(seconds+60) * time.Second
+	if p.Name != Native {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, limit+30*time.Second)
+		defer cancel()
 	}
-	args := []string{"--allow-unsigned", "-T", strconv.Itoa(seconds)}
-	if c := commandOf(e); c != "" {
-		args = append(args, "-c", c)
-	}
-	res, err := p.run(ctx, r.Bundle, args, time.Duration(seconds+120)*time.Second)
+	res, err := p.run(ctx, bundle, Args(e, seconds), limit)
 	if err != nil {
-		return r, Ran{}, fmt.Errorf("%s on %s: %w", e.Name, p.Name, err)
+		return Ran{}, fmt.Errorf("%s on %s: %w", e.Name, p.Name, err)
 	}
 	ran := Ran{Place: p.Name, Result: res}
 	ran.OK, ran.Why = loaded(res)
 	ran.Errors = ran.OK && res.Code != 0
-	return r, ran, nil
+	return ran, nil
+}
+
+// Args are the loader's arguments for an example.
+func Args(e Example, seconds int) []string {
+	args := []string{"--allow-unsigned", "-T", strconv.Itoa(seconds)}
+	if c := commandOf(e); c != "" {
+		args = append(args, "-c", c)
+	}
+	return args
 }
 
 // commandOf is the command that a .meta file traces; a target that is to be some

@@ -81,13 +81,21 @@ func (c *console) String() string {
 	return c.buf.String()
 }
 
+// EmulatorEnv is the environment variable that names the emulator where another program
+// has its name in the search path.
+const EmulatorEnv = "STAPKIT_EMULATOR"
+
 // Emulator is the program that guests run in. The error is a *MissingError when
 // it is not there.
 func Emulator() (string, error) {
 	if runtime.GOARCH != "amd64" {
 		return "", missing("guests are for amd64")
 	}
-	path, err := exec.LookPath("qemu-system-x86_64")
+	name := os.Getenv(EmulatorEnv)
+	if name == "" {
+		name = "qemu-system-x86_64"
+	}
+	path, err := exec.LookPath(name)
 	if err != nil {
 		return "", missing("qemu-system-x86_64 is not there (Debian: qemu-system-x86)")
 	}

@@ -236,6 +236,9 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 				word(a[i].I)
 			}
 		case ir.TextFormat:
+			if ir.Lazy(first>>32) == ir.LazyPlain && a[0].S == "" {
+				break // what a variable never set holds
+			}
 			word(first)
 			b = AppendArgs(b, a)
 		default:
@@ -255,13 +258,13 @@ func AppendArgs(b []byte, args []Value) []byte {
 			b = binary.LittleEndian.AppendUint64(b, uint64(v.I))
 			continue
 		}
-		first := uint16(len(v.S))
+		first, aux := uint16(len(v.S)), uint32(0)
 		if v.Kind == ir.Deferred {
-			first = uint16(v.Text)
+			first, aux = uint16(v.Text), ir.DeferredArg
 		}
 		b = binary.LittleEndian.AppendUint16(b, first)
 		b = binary.LittleEndian.AppendUint16(b, uint16(1+(len(v.S)+7)/8))
-		b = binary.LittleEndian.AppendUint32(b, 0)
+		b = binary.LittleEndian.AppendUint32(b, aux)
 		b = append(b, v.S...)
 		for len(b)%8 != 0 {
 			b = append(b, 0)

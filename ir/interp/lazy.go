@@ -121,9 +121,18 @@ func (t *Texts) call(index int, b []byte) (string, error) {
 	if fn.Result.Kind != ir.Str {
 		return "", errPayload
 	}
-	vals, err := TakeArgs(b, fn.Locals[:fn.Params])
+	vals, err := takeArgs(b, fn.Locals[:fn.Params], true)
 	if err != nil {
 		return "", err
+	}
+	for i, v := range vals {
+		if v.Kind == ir.Deferred && fn.Locals[i].Kind == ir.Str {
+			s, err := t.m.text(v)
+			if err != nil {
+				return "", err
+			}
+			vals[i] = Value{Kind: ir.Str, S: s}
+		}
 	}
 	m := t.m
 	m.actions, m.depth, m.calls, m.match, m.matched = math.MaxInt, 0, 0, nil, ""
@@ -143,7 +152,10 @@ func (t *Texts) call(index int, b []byte) (string, error) {
 
 // TakeArgs reads the arguments of an item or of a TextFormat payload, as package
 // ir lays them out (see RecHeader). Nothing in b is trusted.
-func TakeArgs(b []byte, types []ir.Type) ([]Value, error) {
+func TakeArgs(b []byte, types []ir.Type) ([]Value, error) { return takeArgs(b, types, false) }
+
+// takeArgs is TakeArgs; either: where types has a string there may be deferred text.
+func takeArgs(b []byte, types []ir.Type, either bool) ([]Value, error) {
 	args := make([]Value, len(types))
 	for i, t := range types {
 		args[i] = Zero(t)
@@ -157,14 +169,15 @@ func TakeArgs(b []byte, types []ir.Type) ([]Value, error) {
 			continue
 		}
 		first := binary.LittleEndian.Uint16(b)
+		deferred := t.Kind == ir.Deferred || either && binary.LittleEndian.Uint32(b[4:]) == ir.DeferredArg
 		size := 8 * int(binary.LittleEndian.Uint16(b[2:]))
 		if size < 8 || size > len(b) {
 			return nil, errPayload
 		}
 		data := b[8:size]
 		b = b[size:]
-		if t.Kind == ir.Deferred {
-			v.Text, v.S = ir.Text(first), string(data)
+		if deferred {
+			v.Kind, v.Text, v.S = ir.Deferred, ir.Text(first), string(data)
 			continue
 		}
 		n := int(first)
