@@ -70,7 +70,7 @@ var famFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fa
 	case len(got) > 0:
 		return got, nil
 	case precise != "":
-		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string { return t.SimilarFunctions(modulePattern(in), spec.name, 5) })
+		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string { return t.SimilarFunctions(modulePattern(in), spec.name, 5) }).gone("function", spec.name)
 	}
 	return r.kernelFunctions(in, fn.str)
 }}
@@ -137,7 +137,7 @@ func (r *resolver) kernelFunctions(in *request, name string) ([]*Probe, *fail) {
 			f.help = fmt.Sprintf("module %s is not loaded on %s, or has no type information", module, t.Name())
 		}
 	}
-	return nil, f
+	return nil, f.gone("function", name)
 }
 
 // functionSymbol reports whether a function exists as a symbol, true when symbols
@@ -533,7 +533,7 @@ var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 		if !target.IsPattern(name) {
 			f.suggesting("similar functions", func() []string { return t.SimilarFunctions(module, name, 5) })
 		}
-		return nil, f
+		return nil, f.gone("function", name)
 	}
 	return out, nil
 }}

@@ -49,7 +49,7 @@ func (r *resolver) tracepoints(in *request, word string, f Family) ([]*Probe, *f
 		if module == "" {
 			fl.help = fmt.Sprintf("%s has no tracepoint %q; those of a module exist once it is loaded", t.Name(), name)
 		}
-		return nil, fl
+		return nil, fl.gone("trace", name)
 	}
 	var out []*Probe
 	for i := range tps {

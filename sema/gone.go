@@ -1,0 +1,51 @@
+package sema
+
+import (
+	_ "embed" // the list
+	"strings"
+	"sync"
+
+	"stapkit/diag"
+)
+
+//go:embed gone.txt
+var goneText string
+
+// goneName is a name of the kernel that scripts of earlier years probe.
+type goneName struct{ instead, why string }
+
+// goneNames are those of gone.txt, by kind and name.
+var goneNames = sync.OnceValue(func() map[string]goneName {
+	out := map[string]goneName{}
+	for line := range strings.Lines(goneText) {
+		if f := strings.Split(strings.TrimRight(line, "\n"), "\t"); len(f) == 3 {
+			out[f[0]] = goneName{f[1], f[2]}
+		}
+	}
+	return out
+})
+
+var codeGone = diag.Register(diag.Info{
+	Code: "E1800", Severity: diag.Error, Title: "no kernel of today has this",
+	Doc: "The function or tracepoint existed in earlier kernels. None of Linux 6.1, 6.12 and 6.18 has it, so the script " +
+		"was written for other kernels. The message names the probe point that tells the same today. " +
+		"Put \"?\" behind a probe point that may be missing.",
+})
+
+// gone makes of a failure to find a name one that tells what became of it, if that is
+// known. Kind is "function" or "trace".
+func (f *fail) gone(kind, name string) *fail {
+	// A tracepoint may be given with its system.
+	if i := strings.LastIndexByte(name, ':'); kind == "trace" && i >= 0 {
+		name = name[i+1:]
+	}
+	g, ok := goneNames()[kind+" "+name]
+	if !ok || f.code != codeNoMatch {
+		return f
+	}
+	what := "function"
+	if kind == "trace" {
+		what = "tracepoint"
+	}
+	return failf(codeGone, f.node, "no match: none of Linux 6.1, 6.12 and 6.18 has the %s %s", what, name).withHelp("%s: %s", g.instead, g.why)
+}
