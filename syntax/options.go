@@ -96,8 +96,11 @@ func (o *Options) maxDepth() int {
 	return DefaultMaxDepth
 }
 
-// lookup asks the target.
+// lookup asks the target. The version of the language is that of --compatible.
 func (o *Options) lookup(name string) (string, bool) {
+	if name == "systemtap_v" && o.Compatible != "" {
+		return o.Compatible, true
+	}
 	if o.Target == nil {
 		return "", false
 	}

@@ -17,6 +17,17 @@ func expand(src string, opt Options) (string, *File) {
 	return strings.Join(parts, " "), f
 }
 
+// TestCompatibleVersion: --compatible is what systemtap_v stands for.
+func TestCompatibleVersion(t *testing.T) {
+	host := StaticConditions{"systemtap_v": "5.6"}
+	for compatible, want := range map[string]string{"": "new", "1.4": "old", "5.6": "new"} {
+		got, f := expand("probe begin { %( systemtap_v <= \"1.4\" %? old() %: new() %) }", Options{Target: host, Compatible: compatible})
+		if len(f.Diags) > 0 || !strings.Contains(got, want+" ( )") {
+			t.Errorf("--compatible %q: want %s, got %s; %v", compatible, want, got, f.Diags)
+		}
+	}
+}
+
 func TestConditions(t *testing.T) {
 	host := StaticConditions{"kernel_v": "6.1.0", "kernel_vr": "6.1.0-47-amd64", "arch": "x86_64", "runtime": "kernel", "systemtap_v": "5.6",
 		"systemtap_privilege": "stapdev", "guru_mode": "0", "CONFIG_A": "y", "CONFIG_N": "64", "CONFIG_M": "32"}
