@@ -199,6 +199,8 @@ type Body struct {
 	Probes []*sema.Probe
 	// Alias: the handler of an alias of the user that no probe uses.
 	Alias bool
+
+	order *order
 }
 
 // Bodies lists the handlers and functions that have code of the user, each once.
@@ -245,6 +247,9 @@ func (s *Script) Bodies() []Body {
 	}
 	if s.bodies == nil {
 		s.bodies = []Body{}
+	}
+	for i := range s.bodies {
+		s.bodies[i].order = &order{}
 	}
 	return s.bodies
 }

@@ -1,6 +1,8 @@
 package lint
 
 import (
+	"sync"
+
 	"stapkit/diag"
 	"stapkit/sema"
 	"stapkit/syntax"
@@ -9,26 +11,68 @@ import (
 // Walk calls f for all nodes of a body that elaboration has not decided against, in
 // the order of the text. The children of a node are left out when f reports false.
 func (b *Body) Walk(f func(syntax.Node) bool) {
-	for _, bl := range b.Blocks {
-		if bl != nil {
-			b.WalkNode(bl, f)
+	o := b.order
+	if o == nil { // not of Script.Bodies
+		o = &order{}
+	}
+	for list, i := o.of(b), 0; i < len(list); {
+		if f(list[i].node) {
+			i++
+		} else {
+			i = list[i].end
 		}
 	}
 }
 
+// order is the nodes of a body in the order of Walk. Dozens of rules walk each body.
+type order struct {
+	once sync.Once
+	list []visit
+}
+
+// visit is one node; end is behind the last of those below it.
+type visit struct {
+	node syntax.Node
+	end  int
+}
+
+func (o *order) of(b *Body) []visit {
+	o.once.Do(func() {
+		var walk func(n syntax.Node)
+		walk = func(n syntax.Node) {
+			at := len(o.list)
+			o.list = append(o.list, visit{node: n})
+			b.below(n, walk)
+			o.list[at].end = len(o.list)
+		}
+		for _, bl := range b.Blocks {
+			if bl != nil {
+				walk(bl)
+			}
+		}
+	})
+	return o.list
+}
+
 // WalkNode is Walk for one node of the body.
 func (b *Body) WalkNode(n syntax.Node, f func(syntax.Node) bool) {
-	if !f(n) {
-		return
+	if f(n) {
+		b.below(n, func(c syntax.Node) { b.WalkNode(c, f) })
 	}
-	visit := func(c syntax.Node) { b.WalkNode(c, f) }
+}
+
+// below calls visit for the children of a node that elaboration has not decided against.
+func (b *Body) below(n syntax.Node, visit func(syntax.Node)) {
 	branch := func(cond syntax.Expr, yes, no syntax.Node) bool {
 		v, known := b.Truth(cond)
 		if !known {
 			return false
 		}
-		if n := map[bool]syntax.Node{true: yes, false: no}[v]; n != nil {
-			visit(n)
+		if !v {
+			yes = no
+		}
+		if yes != nil {
+			visit(yes)
 		}
 		return true
 	}

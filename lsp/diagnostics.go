@@ -53,18 +53,16 @@ func (s *server) publish(ctx context.Context, uri string) {
 	if d == nil || s.shutdown.Load() {
 		return
 	}
-	current := func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.view.docs[uri] == d
-	}
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	defer context.AfterFunc(d.ctx, done)()
+	c.ctx = ctx
 	q := d.snapshot(s.envs.forDocument(ctx, d.name, d.text))
-	q.Program()
-	if !current() {
+	if q.ProgramBy(ctx) == nil || ctx.Err() != nil {
 		return // a newer version has its own; this one need not be linted
 	}
 	list := c.diagnostics(q)
-	if !current() {
+	if ctx.Err() != nil {
 		return
 	}
 	s.notify(protocol.ServerTextDocumentPublishDiagnostics, protocol.PublishDiagnosticsParams{

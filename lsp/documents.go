@@ -1,6 +1,7 @@
 package lsp
 
 import (
+	"context"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,6 +52,10 @@ type document struct {
 	version int32
 	text    []byte
 	mapper  *syntax.Mapper
+	// ctx ends when the document is no longer the newest: what nobody has asked for,
+	// such as diagnostics to publish, is then given up.
+	ctx  context.Context
+	stop context.CancelFunc
 
 	mu    sync.Mutex
 	snaps map[*query.Env]*query.Snapshot // of the newest environments
@@ -58,7 +63,9 @@ type document struct {
 
 func newDocument(uri string, version int32, text []byte) *document {
 	name := nameOf(uri)
-	return &document{uri: uri, name: name, version: version, text: text, mapper: syntax.NewMapper(name, text)}
+	d := &document{uri: uri, name: name, version: version, text: text, mapper: syntax.NewMapper(name, text)}
+	d.ctx, d.stop = context.WithCancel(context.Background())
+	return d
 }
 
 // snapshot parses the document for an environment, once.
@@ -118,8 +125,12 @@ func uriOf(name string) string {
 
 func (s *server) setView(uri string, d *document) {
 	s.mu.Lock()
+	old := s.view.docs[uri]
 	s.view = s.view.with(uri, d)
 	s.mu.Unlock()
+	if old != nil {
+		old.stop()
+	}
 }
 
 func (s *server) didOpen(ctx *glsp.Context, p *protocol.DidOpenTextDocumentParams) error {

@@ -25,17 +25,24 @@ type Snapshot struct {
 	sourceOnce sync.Once
 	source     *syntax.File
 
-	progOnce sync.Once
-	progDone chan struct{}
-	prog     *sema.Program
+	mu   sync.Mutex
+	prog *sema.Program
+	run  *elaboration // under way, nil before and after
 	// Panic is what elaboration panicked with, and where, once Program has returned; ""
 	// if all went well.
 	Panic string
 }
 
+// An elaboration runs as long as somebody waits for it.
+type elaboration struct {
+	done    chan struct{}
+	stop    context.CancelFunc
+	waiting int
+}
+
 // Snapshot parses a script. A name ending in .stpm is a macro library.
 func (e *Env) Snapshot(name string, text []byte) *Snapshot {
-	s := &Snapshot{Env: e, Name: name, Text: text, progDone: make(chan struct{})}
+	s := &Snapshot{Env: e, Name: name, Text: text}
 	opt := e.opt
 	opt.Library = e.isLibrary(name)
 	opt.Privileged = opt.Privileged || opt.Library
@@ -67,49 +74,73 @@ func (s *Snapshot) Source() *syntax.File {
 }
 
 // Program elaborates the script, once. Macro libraries have an empty program.
-func (s *Snapshot) Program() *sema.Program {
-	s.progOnce.Do(func() {
-		defer close(s.progDone)
-		if s.IsMacros() {
-			s.prog = &sema.Program{Files: []*syntax.File{s.File}, Diags: s.File.Diags, Tools: &sema.Tools{}}
-			return
-		}
-		defer func() { // a script being typed must not end the editor's server
-			if r := recover(); r != nil {
-				s.Panic = fmt.Sprintf("%v\n%s", r, debug.Stack())
-				s.prog = &sema.Program{Files: []*syntax.File{s.File}, Diags: s.File.Diags, Tools: &sema.Tools{}}
-			}
-		}()
-		s.prog = sema.Elaborate([]*syntax.File{s.File}, s.Env.semaOptions())
-	})
-	<-s.progDone
+func (s *Snapshot) Program() *sema.Program { return s.ProgramBy(context.Background()) }
+
+// ProgramBy elaborates the script, and gives nil when ctx ends before. Elaboration
+// stops when nobody waits for it any more, and begins anew for who asks later.
+func (s *Snapshot) ProgramBy(ctx context.Context) *sema.Program {
+	s.mu.Lock()
+	if s.prog != nil || ctx.Err() != nil {
+		defer s.mu.Unlock()
+		return s.prog
+	}
+	run := s.run
+	if run == nil {
+		run = &elaboration{done: make(chan struct{})}
+		var own context.Context
+		own, run.stop = context.WithCancel(context.Background())
+		s.run = run
+		go s.elaborate(own, run)
+	}
+	run.waiting++
+	s.mu.Unlock()
+	select {
+	case <-run.done:
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if run.waiting--; run.waiting == 0 && s.run == run {
+		run.stop()
+		s.run = nil
+	}
 	return s.prog
 }
 
-// ProgramBy elaborates the script, and gives nil when ctx ends before.
-func (s *Snapshot) ProgramBy(ctx context.Context) *sema.Program {
-	select {
-	case <-s.progDone:
-		return s.prog
-	default:
+// elaborate is one elaboration; of one that was stopped nothing is kept.
+func (s *Snapshot) elaborate(ctx context.Context, run *elaboration) {
+	prog, panicked := s.program(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run == run {
+		s.prog, s.Panic, s.run = prog, panicked, nil
 	}
-	go s.Program()
-	select {
-	case <-s.progDone:
-		return s.prog
-	case <-ctx.Done():
-		return nil
+	run.stop()
+	close(run.done)
+}
+
+func (s *Snapshot) program(ctx context.Context) (prog *sema.Program, panicked string) {
+	empty := func() *sema.Program {
+		return &sema.Program{Files: []*syntax.File{s.File}, Diags: s.File.Diags, Tools: &sema.Tools{}}
 	}
+	if s.IsMacros() {
+		return empty(), ""
+	}
+	defer func() { // a script being typed must not end the editor's server
+		if r := recover(); r != nil {
+			prog, panicked = empty(), fmt.Sprintf("%v\n%s", r, debug.Stack())
+		}
+	}()
+	opt := s.Env.semaOptions()
+	opt.Context = ctx
+	return sema.Elaborate([]*syntax.File{s.File}, opt), ""
 }
 
 // elaborated gives the program if it is there.
 func (s *Snapshot) elaborated() *sema.Program {
-	select {
-	case <-s.progDone:
-		return s.prog
-	default:
-		return nil
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.prog
 }
 
 // Diagnostics are the findings of parser and elaboration.

@@ -115,8 +115,11 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 	e.lateAutocasts()
 	e.infer()
 	e.finish(files)
-	if opt.Tools {
+	if opt.Tools && !e.stopped() {
 		e.elaborateRest(files)
+	}
+	if e.stopped() {
+		e.prog.Cancelled, e.prog.Unresolved = true, true
 	}
 	return e.prog
 }
