@@ -181,7 +181,17 @@ func (t *Target) Events(pattern string) []tracefs.Name {
 }
 
 // EventFormat is the record format of a trace event.
-func (t *Target) EventFormat(n tracefs.Name) (*tracefs.Event, error) { return t.src.Format(n) }
+func (t *Target) EventFormat(n tracefs.Name) (*tracefs.Event, error) {
+	// An editor asks for the same events after each key.
+	if e, ok := t.formats.Load(n); ok {
+		return e.(*tracefs.Event), nil
+	}
+	e, err := t.src.Format(n)
+	if err == nil {
+		t.formats.Store(n, e)
+	}
+	return e, err
+}
 
 // Tracepoints lists the tracepoints whose names match a pattern, with or
 // without a system ("sched_*", "sched:*"), by system and name. An exact name

@@ -48,6 +48,8 @@ type Target struct {
 	mu      sync.Mutex
 	modules map[string]*once[*btf.Spec]
 	notes   []Note
+
+	formats sync.Map // tracefs.Name → *tracefs.Event, as far as they were read
 }
 
 // once is a value and an error that are computed on first use.

@@ -83,7 +83,7 @@ func run(w io.Writer, target string, keys int, asJSON bool, program string) erro
 			continue
 		}
 		fmt.Fprintf(w, "%s (%d lines): first answer %.0f ms, memory %.0f MB, %.1f ms of CPU for each key\n", r.Script, r.Lines, r.Cold, r.MB, r.CPU)
-		for _, k := range []string{"completion", "hover", "diagnostics"} {
+		for _, k := range []string{"completion", "hover", "diagnostics", "from the key"} {
 			fmt.Fprintf(w, "  %-12s p50 %6.1f ms  p95 %6.1f ms  max %6.1f ms\n", k, r.P50[k], r.P95[k], r.Max[k])
 		}
 	}
@@ -271,6 +271,7 @@ func session(bin, target, name, text string, keys int) (*Result, error) {
 		change := map[string]any{"textDocument": doc(v), "contentChanges": []any{map[string]any{
 			"range": map[string]any{"start": pos(line, column), "end": pos(line, column)}, "text": key}}}
 		begin := time.Now()
+		typed := begin
 		if err := s.conn.Notify(ctx, "textDocument/didChange", change); err != nil {
 			return nil, err
 		}
@@ -293,6 +294,7 @@ func session(bin, target, name, text string, keys int) (*Result, error) {
 			return nil, err
 		}
 		times["diagnostics"] = append(times["diagnostics"], ms(time.Since(begin)))
+		times["from the key"] = append(times["from the key"], ms(time.Since(typed)))
 	}
 	r.CPU = (cpuTime(cmd.Process.Pid) - cpu) / float64(keys)
 	r.MB = memory(cmd.Process.Pid)
