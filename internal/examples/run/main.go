@@ -49,6 +49,7 @@ func main() {
 	flag.BoolVar(&r.fresh, "fresh", false, "run all again, whatever is kept")
 	flag.BoolVar(&r.retry, "retry", false, "run those that failed again")
 	flag.BoolVar(&r.stale, "stale", false, "take what is kept from other builds of the loader, too")
+	flag.BoolVar(&r.rest, "rest", false, "run only those that, by what is kept, were loaded on no kernel yet")
 	flag.BoolVar(&r.report, "report", false, "run nothing, report what is kept")
 	flag.BoolVar(&r.verbose, "v", false, "a line for each example and kernel as it is done, and all errors at the end")
 	flag.Parse()
@@ -61,7 +62,7 @@ func main() {
 type runner struct {
 	only, out, with, doc                          string
 	seconds                                       int
-	compile, fresh, retry, stale, report, verbose bool
+	compile, fresh, retry, stale, rest, report, verbose bool
 
 	programs string // the folder of the stand-ins, "" if they could not be built
 	missing  error  // why
@@ -241,6 +242,9 @@ func (r *runner) on(ctx context.Context, kernel string, todo []examples.Example)
 		}
 	}()
 	for _, e := range todo {
+		if r.rest && r.loadedElsewhere(kernel, e) {
+			continue
+		}
 		res := examples.Compile(e, p.Target, p.Binaries)
 		if !res.OK || res.ParseOnly || r.compile {
 			o := &outcome{Stage: res.Stage, OK: res.OK, ParseOnly: res.ParseOnly, Why: res.Why}
@@ -281,6 +285,19 @@ func (r *runner) on(ctx context.Context, kernel string, todo []examples.Example)
 		}
 	}
 	return nil
+}
+
+// loadedElsewhere tells whether another kernel is known to take an example.
+func (r *runner) loadedElsewhere(kernel string, e examples.Example) bool {
+	others, err := filepath.Glob(filepath.Join(r.out, "*", filepath.Base(r.kept(kernel, e))+".json"))
+	if err != nil {
+		return false
+	}
+	return slices.ContainsFunc(others, func(name string) bool {
+		k := filepath.Base(filepath.Dir(name))
+		o := r.load(k, e)
+		return k != kernel && o != nil && o.OK
+	})
 }
 
 func sum(data []byte) string {
