@@ -60,8 +60,8 @@ func main() {
 }
 
 type runner struct {
-	only, out, with, doc                          string
-	seconds                                       int
+	only, out, with, doc                                string
+	seconds                                             int
 	compile, fresh, retry, stale, rest, report, verbose bool
 
 	programs string // the folder of the stand-ins, "" if they could not be built
