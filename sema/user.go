@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -110,7 +111,9 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 			}
 			return failf(codeNoMatch, nil, "no match: %s cannot be read: %v", path, f.err)
 		}
-		w.files = append(w.files, f)
+		if !slices.Contains(w.files, f) { // a pattern may fit several links to it
+			w.files = append(w.files, f)
+		}
 		return nil
 	}
 	switch {

@@ -163,7 +163,7 @@ func compileAlias(name string, vars []string, tgt *target.Target) (missing bool,
 			if d.Severity != diag.Error {
 				continue
 			}
-			if d.Code == "E1004" || d.Code == "E1001" || d.Code == "E1006" {
+			if d.Code == "E1004" || d.Code == "E1800" || d.Code == "E1001" || d.Code == "E1006" {
 				missing = true
 				continue
 			}

@@ -898,8 +898,13 @@ var globals = map[string][]int{
 	"__this7":              {90},
 	"__this8":              {90},
 	"_input_line":          {40},
+	"cve_enabled_p":        {15},
+	"cve_fix_p":            {15},
 	"cve_metrics":          {15},
+	"cve_notify_p":         {15},
 	"cve_off_until":        {15},
+	"cve_tmpdisabled_s":    {15},
+	"cve_trace_p":          {15},
 	"syscall_string_trunc": {66},
 }
 

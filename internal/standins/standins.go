@@ -150,11 +150,12 @@ func (p Program) source() string {
 }
 
 // With makes the arguments of a command that runs another with the stand-ins of a folder
-// in their places, in a mount namespace of its own; Host(dir) is the file system without
+// in their places, and what is in the folder's etc in /etc, in a mount namespace of its own; Host(dir) is the file system without
 // them there. It needs root.
 func With(dir string, args ...string) []string {
 	return append([]string{"unshare", "-m", "sh", "-c",
-		`mkdir -p "$0/host" && mount --bind / "$0/host" && mount -t overlay overlay -o "lowerdir=$0/usr:/usr" /usr && exec "$@"`, dir}, args...)
+		`mkdir -p "$0/host" "$0/etc" && mount --bind / "$0/host" && mount -t overlay overlay -o "lowerdir=$0/usr:/usr" /usr && ` +
+			`mount -t overlay overlay -o "lowerdir=$0/etc:/etc" /etc && exec "$@"`, dir}, args...)
 }
 
 // Host is the machine's root folder as it is without the stand-ins.

@@ -30,7 +30,7 @@ probe kernel.function("vfs_read"), kernel.function("vfs_raed") ? {
 	println(execname())
 }`,
 	},
-	Adopts:  []diag.Code{"E1004"},
+	Adopts:  []diag.Code{"E1004", "E1800"},
 	Adopt:   adopt,
 	Partial: "ST1002",
 })

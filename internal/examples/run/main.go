@@ -161,6 +161,10 @@ func (r *runner) standIns(ctx context.Context) (done bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	policy := filepath.Join(dir, examples.PolicyFile)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(policy), 0o755), os.WriteFile(policy, []byte(examples.Policy), 0o644)); err != nil {
+		return false, err
+	}
 	args := standins.With(dir, append([]string{self}, os.Args[1:]...)...)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

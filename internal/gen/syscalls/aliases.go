@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	stapfmt "stapkit/fmt"
+	"stapkit/sema"
 )
 
 //go:embed calls.txt
@@ -372,8 +373,9 @@ func (c *call) head(w *bytes.Buffer, suffix string) {
 		}
 	}
 	fmt.Fprintf(w, "kernel.syscall(%q)%s", c.kernel, suffix)
-	if sharedNames[c.names[0]] {
-		// An architecture need not have all the calls that share a name.
+	if _, ok := sema.SyscallNumber("x86_64", c.kernel); sharedNames[c.names[0]] || !ok {
+		// An architecture need not have all the calls that share a name; and a script that
+		// asks for recv beside recvfrom is one for all architectures.
 		w.WriteString(" ?")
 	}
 	w.WriteString(" {\n")
