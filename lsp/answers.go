@@ -16,12 +16,17 @@ func (s *server) hover(ctx *glsp.Context, p *protocol.HoverParams) (*protocol.Ho
 	if q == nil {
 		return nil, nil
 	}
-	if q.ProgramBy(c.ctx) == nil {
-		return nil, c.ctx.Err()
+	h, ok := soon(c, q.Env, func(ctx context.Context) *query.Hover {
+		if q.ProgramBy(ctx) == nil {
+			return nil
+		}
+		return q.Hover(s.offset(q.Mapper, p.Position))
+	})
+	if !ok && c.ctx.Err() == nil {
+		return &protocol.Hover{Contents: s.markup("Debug information is being read; ask again in a moment.")}, nil
 	}
-	h := q.Hover(s.offset(q.Mapper, p.Position))
 	if h == nil || len(h.Sections) == 0 {
-		return nil, nil
+		return nil, c.ctx.Err()
 	}
 	content := s.markup(h.Markdown())
 	if !s.client.markdown {
@@ -51,9 +56,14 @@ func (s *server) completion(ctx *glsp.Context, p *protocol.CompletionParams) (an
 	if q == nil {
 		return nil, nil
 	}
-	wait, cancel := context.WithTimeout(c.ctx, waitForProgram)
-	defer cancel()
-	got := q.Complete(wait, s.offset(q.Mapper, p.Position))
+	got, ok := soon(c, q.Env, func(ctx context.Context) *query.Completion {
+		wait, cancel := context.WithTimeout(ctx, waitForProgram)
+		defer cancel()
+		return q.Complete(wait, s.offset(q.Mapper, p.Position))
+	})
+	if !ok { // the client asks again with the next key
+		return protocol.CompletionList{IsIncomplete: true, Items: []protocol.CompletionItem{}}, c.ctx.Err()
+	}
 	r := s.rangeOf(q.Mapper, got.Start, got.End)
 	list := protocol.CompletionList{IsIncomplete: got.Incomplete, Items: make([]protocol.CompletionItem, 0, len(got.Items))}
 	digits := "0123456789abcdefghijklmnopqrstuvwxyz"

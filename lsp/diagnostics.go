@@ -234,8 +234,8 @@ func (s *server) pullDiagnostics(c *call, params json.RawMessage) (any, error) {
 	if err := json.Unmarshal(params, &p); err != nil {
 		return nil, err
 	}
-	q := c.elaborated(p.TextDocument.URI)
-	if q == nil {
+	q := c.snapshot(p.TextDocument.URI)
+	if q == nil || q.ProgramBy(c.ctx) == nil { // it may take long: what was found before stays in sight
 		return report([]protocol.Diagnostic{}, ""), c.ctx.Err()
 	}
 	return report(c.diagnostics(q), p.PreviousResultID), nil

@@ -6,8 +6,10 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tliron/glsp"
 	protocol "github.com/tliron/glsp/protocol_3_16"
@@ -210,11 +212,68 @@ func (c *call) snapshot(uri string) *query.Snapshot {
 	return d.snapshot(c.s.envs.forDocument(c.ctx, d.name, d.text))
 }
 
-// elaborated is snapshot with its program, nil when the request was cancelled before.
+// elaborated is snapshot with its program, nil when the request was cancelled before, or
+// when it waits for debug information for too long.
 func (c *call) elaborated(uri string) *query.Snapshot {
 	s := c.snapshot(uri)
-	if s == nil || s.ProgramBy(c.ctx) == nil {
+	if s == nil {
+		return nil
+	}
+	if p, ok := soon(c, s.Env, func(ctx context.Context) any {
+		if p := s.ProgramBy(ctx); p != nil {
+			return p
+		}
+		return nil
+	}); !ok || p == nil {
 		return nil
 	}
 	return s
+}
+
+// patience is how long an answer waits for debug information of a large program, or of
+// a kernel. Who asked is told to ask again when it is there.
+const patience = time.Second
+
+// soon gives what f gives, ok false when the request ends before, or f waits for debug
+// information for longer than answers may take; f then goes on, and its outcome serves
+// who asks again.
+func soon[T any](c *call, env *query.Env, f func(ctx context.Context) T) (v T, ok bool) {
+	ctx, cancel := context.WithCancel(c.s.background)
+	stop := context.AfterFunc(c.ctx, cancel)
+	type outcome struct {
+		v        T
+		panicked any
+	}
+	done := make(chan outcome, 1)
+	c.s.spawn(c.Method, func(context.Context) {
+		defer cancel()
+		var o outcome
+		defer func() {
+			if o.panicked = recover(); o.panicked != nil {
+				c.s.logf("panic in %s: %v\n%s", c.Method, o.panicked, debug.Stack())
+			}
+			done <- o
+		}()
+		o.v = f(ctx)
+	})
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for {
+		select {
+		case o := <-done:
+			if o.panicked != nil {
+				panic(o.panicked) // becomes the request's error
+			}
+			return o.v, true
+		case <-c.ctx.Done():
+			return v, false
+		case <-timer.C:
+			if env.Busy() {
+				stop() // its outcome is wanted, though not by this request
+				c.s.early.Store(true)
+				return v, false
+			}
+			timer.Reset(patience / 10)
+		}
+	}
 }

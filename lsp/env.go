@@ -3,6 +3,7 @@ package lsp
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"stapkit/config"
 	"stapkit/lint"
 	"stapkit/query"
+	"stapkit/syntax"
 	"stapkit/target"
 )
 
@@ -67,7 +69,8 @@ type envs struct {
 	open     map[string]*envEntry
 	targets  map[string]*targetEntry
 	old      []*query.Env
-	told     map[string]bool // notes that were shown
+	told     map[string]bool                 // notes that were shown
+	bad      map[string]*protocol.Diagnostic // of stapkit.toml files, by path
 }
 
 type envEntry struct {
@@ -85,6 +88,7 @@ type targetEntry struct {
 func (e *envs) init(s *server) {
 	e.s, e.settings = s, s.opt.Settings
 	e.open, e.targets, e.told = map[string]*envEntry{}, map[string]*targetEntry{}, map[string]bool{}
+	e.bad = map[string]*protocol.Diagnostic{}
 }
 
 func (e *envs) close() {
@@ -161,6 +165,7 @@ func (e *envs) config(name string, text []byte) (query.Config, string) {
 	spec := e.targetSpec()
 	c := query.Config{
 		Args: st.Args, Guru: st.Guru, Privilege: st.Privilege, Compatible: st.Compatible, SourceTree: st.SourceTree,
+		Reading: e.s.reading,
 	}
 	for _, d := range st.Includes {
 		c.Includes = append(c.Includes, e.inWorkspace(d, name))
@@ -315,6 +320,7 @@ func (e *envs) fileChanged(name string) {
 	}
 	e.mu.Unlock()
 	if filepath.Base(name) == config.ProjectFile {
+		e.checkProject(name)
 		e.forget()
 		changed = true
 	}
@@ -379,12 +385,17 @@ func (e *envs) targetList() []string {
 func (e *envs) project(c *query.Config, spec *string, name string, text []byte) {
 	var sc config.Script
 	if filepath.IsAbs(name) {
+		var project *config.Project
 		var err error
-		if sc, _, err = config.ForScript(name, text); err != nil {
+		if sc, project, err = config.ForScript(name, text); err != nil {
+			e.projectFindings(err)
 			e.mu.Lock()
 			e.tell(protocol.MessageTypeWarning, err.Error())
 			e.mu.Unlock()
 			return
+		}
+		if project != nil {
+			e.projectIsGood(project.Path)
 		}
 	} else {
 		sc = config.Shebang(name, text)
@@ -415,6 +426,70 @@ func (e *envs) project(c *query.Config, spec *string, name string, text []byte) 
 	}
 }
 
+// projectFindings shows what is wrong with a stapkit.toml in that file, until it is
+// mended. Clients do not open such files with us, so it is pushed to all of them.
+func (e *envs) projectFindings(err error) {
+	var bad *config.Error
+	if !errors.As(err, &bad) {
+		return
+	}
+	d := bad.Diagnostic()
+	found := protocol.Diagnostic{Severity: severity(d.Severity), Source: ptr("stapkit"), Message: d.Message, Code: &protocol.IntegerOrString{Value: string(d.Code)}}
+	if text, rerr := os.ReadFile(bad.Path); rerr == nil && bad.Line > 0 {
+		m := syntax.NewMapper(bad.Path, text)
+		lines := strings.SplitAfter(string(text), "\n")
+		if bad.Line <= len(lines) {
+			line := strings.TrimRight(lines[bad.Line-1], "\r\n")
+			at := len(strings.Join(lines[:bad.Line-1], ""))
+			found.Range = e.s.rangeOf(m, at+min(max(bad.Column-1, 0), len(line)), at+len(line))
+		}
+	}
+	e.mu.Lock()
+	same := reflect.DeepEqual(e.bad[bad.Path], &found)
+	e.bad[bad.Path] = &found
+	e.mu.Unlock()
+	if !same {
+		e.s.notify(protocol.ServerTextDocumentPublishDiagnostics, protocol.PublishDiagnosticsParams{URI: uriOf(bad.Path), Diagnostics: []protocol.Diagnostic{found}})
+	}
+}
+
+// projectIsGood takes back what was wrong with a stapkit.toml.
+func (e *envs) projectIsGood(path string) {
+	e.mu.Lock()
+	_, was := e.bad[path]
+	delete(e.bad, path)
+	e.mu.Unlock()
+	if was {
+		e.s.notify(protocol.ServerTextDocumentPublishDiagnostics, protocol.PublishDiagnosticsParams{URI: uriOf(path), Diagnostics: []protocol.Diagnostic{}})
+	}
+}
+
+// checkProject reads a stapkit.toml for what is wrong with it.
+func (e *envs) checkProject(path string) {
+	if path == "" || !on(e.current().Trusted) {
+		return
+	}
+	if _, err := os.Stat(path); err != nil {
+		e.projectIsGood(path) // it is gone
+		return
+	}
+	if _, err := config.LoadProject(path); err != nil {
+		e.projectFindings(err)
+	} else {
+		e.projectIsGood(path)
+	}
+}
+
+// checkProjects does so for the workspace's folders.
+func (e *envs) checkProjects() {
+	e.mu.Lock()
+	folders := append([]string(nil), e.folders...)
+	e.mu.Unlock()
+	for _, f := range folders {
+		e.checkProject(config.FindProject(f))
+	}
+}
+
 // lintSettings are those of the stapkit.toml above a script.
 func (e *envs) lintSettings(name string, text []byte) lint.Settings {
 	if !on(e.current().Trusted) || !filepath.IsAbs(name) {
@@ -425,6 +500,18 @@ func (e *envs) lintSettings(name string, text []byte) lint.Settings {
 		return lint.Settings{}
 	}
 	return lint.FromConfig(p.Lint)
+}
+
+// reading shows that debug information is being read. Answers that could not wait for
+// it are asked for again.
+func (s *server) reading(name string) (done func()) {
+	shown := s.begin("Reading debug information", "of "+name)
+	return func() {
+		shown()
+		if s.early.Swap(false) {
+			s.refresh()
+		}
+	}
 }
 
 // begin shows that something takes its time; done ends it.

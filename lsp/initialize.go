@@ -190,6 +190,7 @@ func (s *server) afterInitialize(ctx *glsp.Context, p *protocol.InitializedParam
 			}
 		}
 		s.readConfiguration(ctx)
+		s.envs.checkProjects()
 	})
 	return nil
 }

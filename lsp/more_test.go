@@ -12,6 +12,8 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 	"github.com/tliron/glsp"
 	protocol "github.com/tliron/glsp/protocol_3_16"
+
+	"stapkit/query"
 )
 
 // actions asks for the code actions of a place.
@@ -258,5 +260,79 @@ func TestPlainInsert(t *testing.T) {
 		if got := plainInsert(in); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
 		}
+	}
+}
+
+// TestProjectFindings: what is wrong with a stapkit.toml is shown there, until it is
+// mended, also by a client that asks for diagnostics itself.
+func TestProjectFindings(t *testing.T) {
+	dir := t.TempDir()
+	toml := filepath.Join(dir, "stapkit.toml")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(toml, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("guru = true\nnonsense = 1\n")
+	p := startWith(t, `"workspaceFolders":[{"uri":`+quote(uriOf(dir))+`,"name":"w"}],`, `{"textDocument":{"diagnostic":{}}}`)
+	uri := uriOf(toml)
+	wait := func(n int, holds func(protocol.PublishDiagnosticsParams) bool) {
+		t.Helper()
+		deadline := time.Now().Add(20 * time.Second)
+		for time.Now().Before(deadline) {
+			p.mu.Lock()
+			l := p.diags[uri]
+			p.mu.Unlock()
+			if len(l) == n && holds(l[n-1]) {
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		t.Fatalf("diagnostics of stapkit.toml: %+v", p.diags[uri])
+	}
+	wait(1, func(d protocol.PublishDiagnosticsParams) bool {
+		return len(d.Diagnostics) == 1 && d.Diagnostics[0].Range.Start.Line == 1 && strings.Contains(d.Diagnostics[0].Message, "nonsense")
+	})
+	changed := map[string]any{"changes": []any{map[string]any{"uri": uri, "type": 2}}}
+	write("guru = true\n")
+	p.notify("workspace/didChangeWatchedFiles", changed)
+	wait(2, func(d protocol.PublishDiagnosticsParams) bool { return len(d.Diagnostics) == 0 })
+	write("guru = 3\n")
+	p.notify("workspace/didChangeWatchedFiles", changed)
+	wait(3, func(d protocol.PublishDiagnosticsParams) bool { return len(d.Diagnostics) == 1 })
+	if err := os.Remove(toml); err != nil {
+		t.Fatal(err)
+	}
+	p.notify("workspace/didChangeWatchedFiles", changed)
+	wait(4, func(d protocol.PublishDiagnosticsParams) bool { return len(d.Diagnostics) == 0 })
+}
+
+// TestPatience: answers that wait for debug information come without it, and are asked
+// for again; a panic of one is the request's error.
+func TestPatience(t *testing.T) {
+	env, err := query.Open(query.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &server{}
+	s.background, s.stop = context.WithCancel(context.Background())
+	defer s.stop()
+	c := &call{s: s, ctx: context.Background()}
+	if v, ok := soon(c, env, func(context.Context) int { return 3 }); !ok || v != 3 {
+		t.Error(v, ok)
+	}
+	func() {
+		defer func() {
+			if r := recover(); r != "oops" {
+				t.Error("a panic was lost:", r)
+			}
+		}()
+		soon(c, env, func(context.Context) int { panic("oops") })
+	}()
+	ended, end := context.WithCancel(context.Background())
+	end()
+	if _, ok := soon(&call{s: s, ctx: ended}, env, func(ctx context.Context) int { <-ctx.Done(); return 1 }); ok {
+		t.Error("an answer for a request that has ended")
 	}
 }

@@ -64,6 +64,7 @@ type server struct {
 	types    map[string]string // C types that were asked for, by virtual document
 	written  map[string]string // virtual documents in the cache, by name
 	progress atomic.Int64
+	early    atomic.Bool // answers were given before debug information was there
 }
 
 // call is one request or notification with what it sees.

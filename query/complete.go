@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"stapkit/target"
 	"stapkit/target/btf"
 	"stapkit/target/ctype"
+	"stapkit/target/dwarf"
 )
 
 // An ItemKind is what a completion item is.
@@ -731,6 +733,14 @@ func (c *completer) pointArg(prefix []*syntax.Component, name, typed string) {
 			return
 		}
 		module := argOf("module")
+		if fn, rest, at := strings.Cut(typed, "@"); at {
+			if e.Target != nil {
+				if d, err := e.bins.KernelDWARF(e.Target, module); err == nil {
+					c.places(d, fn, rest)
+				}
+			}
+			return
+		}
 		for _, n := range e.functionNames(module) {
 			c.add(0, Item{Label: n, Kind: KernelItem, Data: "kfunc\x00" + module + "\x00" + n})
 		}
@@ -808,32 +818,9 @@ func (c *completer) userFunctions(path, typed string) {
 		return
 	}
 	path = realPath(path)
-	fn, rest, at := strings.Cut(typed, "@")
-	if at {
-		d, err := c.s.Env.bins.DWARF(path)
-		if err != nil {
-			return
-		}
-		file, _, line := strings.Cut(rest, ":")
-		c.out.Start = c.off - len(rest)
-		c.word = rest
-		for _, i := range d.Lookup(fn) {
-			base := filepath.Base(i.Decl.File)
-			if !line {
-				c.add(0, Item{Label: base, Kind: FileItem, Detail: i.Decl.File})
-				continue
-			}
-			lines, err := i.Lines()
-			if err != nil {
-				continue
-			}
-			seen := map[int]bool{}
-			for _, l := range lines {
-				if !seen[l.Line.Line] {
-					seen[l.Line.Line] = true
-					c.add(0, Item{Label: file + ":" + itoa(l.Line.Line), Kind: FileItem})
-				}
-			}
+	if fn, rest, at := strings.Cut(typed, "@"); at {
+		if d, err := c.s.Env.bins.DWARF(path); err == nil {
+			c.places(d, fn, rest)
 		}
 		return
 	}
@@ -843,6 +830,68 @@ func (c *completer) userFunctions(path, typed string) {
 	}
 	for _, n := range names {
 		c.add(0, Item{Label: n, Kind: FunctionItem, Data: "ufunc\x00" + path + "\x00" + n})
+	}
+}
+
+// maxFiles bounds the source files that are offered.
+const maxFiles = 300
+
+// places completes what is behind "@" of a function: the source file, behind its colon
+// a line. A pattern has all files; their lines are those where code begins.
+func (c *completer) places(d *dwarf.Data, fn, rest string) {
+	c.out.Start = c.off - len(rest)
+	c.word = rest
+	file, _, line := strings.Cut(rest, ":")
+	seen := map[string]bool{}
+	add := func(label, detail string) {
+		if !seen[label] {
+			seen[label] = true
+			c.add(0, Item{Label: label, Kind: FileItem, Detail: detail})
+		}
+	}
+	pattern := fn == "" || target.IsPattern(fn)
+	if !line {
+		if !pattern {
+			for _, i := range d.Lookup(fn) {
+				add(filepath.Base(i.Decl.File), i.Decl.File)
+			}
+			return
+		}
+		names := d.Files(func(name string) bool { _, ok := match(rest, name); return ok })
+		if len(names) > maxFiles {
+			names, c.out.Incomplete = names[:maxFiles], true
+		}
+		for _, name := range names {
+			add(name, "")
+		}
+		return
+	}
+	// Lines in numbers are their own order.
+	var lines []int
+	if pattern {
+		named := func(name string) bool { return name == file || strings.HasSuffix(name, "/"+file) }
+		if err := d.Statements(named, func(st dwarf.Statement) bool {
+			if named(st.Line.File) {
+				lines = append(lines, st.Line.Line)
+			}
+			return len(lines) < 1<<16
+		}); err != nil {
+			return
+		}
+	} else {
+		for _, i := range d.Lookup(fn) {
+			list, err := i.Lines()
+			if err != nil {
+				continue
+			}
+			for _, st := range list {
+				lines = append(lines, st.Line.Line)
+			}
+		}
+	}
+	slices.Sort(lines)
+	for _, n := range slices.Compact(lines) {
+		add(file+":"+itoa(n), "")
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"stapkit/diag"
 	"stapkit/sema"
@@ -30,6 +31,9 @@ type Config struct {
 	PID     int
 	// SourceTree is a directory with the kernel's source, "" for none.
 	SourceTree string
+	// Reading, when set, is told when the debug information of a program or kernel is
+	// read, which can take seconds; what it gives is called afterwards.
+	Reading func(name string) (done func())
 }
 
 // An Env is a Config with what was opened for it. It is safe for concurrent use.
@@ -38,6 +42,8 @@ type Env struct {
 	opt  syntax.Options // of the user's scripts
 	lib  *sema.OpenedLibrary
 	bins *sema.Binaries
+
+	reading atomic.Int32 // programs and kernels whose debug information is being read
 
 	indexOnce sync.Once
 	index     *libraryIndex
@@ -53,6 +59,7 @@ type Env struct {
 // then works without it.
 func Open(c Config) (*Env, error) {
 	e := &Env{Config: c, bins: &sema.Binaries{}, docs: map[*syntax.File]*doc.File{}, points: map[string][]*sema.Probe{}, names: map[string][]string{}}
+	e.bins.Reading = e.read
 	e.opt = syntax.Options{
 		Args: c.Args, ArgsUnknown: true, Privileged: c.Guru, Compatible: c.Compatible,
 		Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege},
@@ -72,6 +79,21 @@ func Open(c Config) (*Env, error) {
 	e.lib = lib
 	e.opt.Macros = lib.Macros
 	return e, err
+}
+
+// Busy reports whether debug information is being read, for which answers may wait.
+func (e *Env) Busy() bool { return e.reading.Load() > 0 }
+
+func (e *Env) read(name string) (done func()) {
+	e.reading.Add(1)
+	told := func() {}
+	if e.Reading != nil {
+		told = e.Reading(name)
+	}
+	return func() {
+		e.reading.Add(-1)
+		told()
+	}
 }
 
 // Close closes the programs that were looked into. The target is the caller's.

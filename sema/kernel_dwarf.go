@@ -37,7 +37,14 @@ func (b *Binaries) kernel(t *target.Target, module string) (*dwarf.Data, error) 
 		b.kernels[kernelKey{t, module}] = k
 	}
 	b.mu.Unlock()
-	k.once.Do(func() { k.data, k.err = debuginfo.Open(t, module, &b.Search) })
+	k.once.Do(func() {
+		name := "the kernel"
+		if module != "" {
+			name = "module " + module
+		}
+		defer b.begin(name)()
+		k.data, k.err = debuginfo.Open(t, module, &b.Search)
+	})
 	return k.data, k.err
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"stapkit/syntax"
+	"stapkit/target"
 	"stapkit/target/ctype"
 	"stapkit/target/dwarf"
 	"stapkit/target/elf"
@@ -361,6 +362,12 @@ func (b *Binaries) Marks(path string) ([]elf.Mark, error) {
 		return nil, f.err
 	}
 	return f.elf.Marks()
+}
+
+// KernelDWARF gives the debug information of a target's kernel, for "", or of a module;
+// the error says where it was looked for.
+func (b *Binaries) KernelDWARF(t *target.Target, module string) (*dwarf.Data, error) {
+	return b.kernel(t, module)
 }
 
 // DWARF gives the debug information of a program; the error says why there is none.

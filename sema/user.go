@@ -24,6 +24,9 @@ import (
 type Binaries struct {
 	// Search says where programs, libraries and debug files are.
 	Search elf.Search
+	// Reading, when set, is called before the debug information of a program, or of a
+	// kernel, is read, which can take seconds; what it gives is called afterwards.
+	Reading func(name string) (done func())
 
 	mu      sync.Mutex
 	files   map[string]*userFile
@@ -36,9 +39,18 @@ type userFile struct {
 	elf  *elf.File
 	err  error
 
+	reading   func(name string) (done func())
 	dwarfOnce sync.Once
 	dwarf     *dwarf.Data
 	dwarfErr  error
+}
+
+// begin tells that debug information is being read.
+func (b *Binaries) begin(name string) (done func()) {
+	if b.Reading == nil {
+		return func() {}
+	}
+	return b.Reading(name)
 }
 
 // file opens a program once.
@@ -51,7 +63,7 @@ func (b *Binaries) file(path string) *userFile {
 	if b.files == nil {
 		b.files = map[string]*userFile{}
 	}
-	u := &userFile{path: path}
+	u := &userFile{path: path, reading: b.begin}
 	b.Search.See(path)
 	u.elf, u.err = elf.Open(path)
 	b.files[path] = u

@@ -19,6 +19,7 @@ import (
 func (f *userFile) debug(s *elf.Search) *dwarf.Data {
 	f.dwarfOnce.Do(func() {
 		if f.elf != nil {
+			defer f.reading(f.path)()
 			f.dwarf, f.dwarfErr = dwarf.Load(f.elf, s)
 		}
 	})
