@@ -166,6 +166,9 @@ func (s *server) rename(ctx *glsp.Context, p *protocol.RenameParams) (*protocol.
 	if q == nil {
 		return nil, errors.New("the script is not there, or was not read in time")
 	}
+	if p.NewName == "" {
+		return nil, errors.New("a new name is missing")
+	}
 	y := q.SymbolAt(s.offset(q.Mapper, p.Position))
 	if err := q.CheckRename(y, p.NewName); err != nil {
 		return nil, err

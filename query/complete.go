@@ -866,10 +866,9 @@ func (c *completer) places(d *dwarf.Data, fn, rest string) {
 		}
 		return
 	}
-	// Lines in numbers are their own order.
+	named := func(name string) bool { return name == file || strings.HasSuffix(name, "/"+file) }
 	var lines []int
 	if pattern {
-		named := func(name string) bool { return name == file || strings.HasSuffix(name, "/"+file) }
 		if err := d.Statements(named, func(st dwarf.Statement) bool {
 			if named(st.Line.File) {
 				lines = append(lines, st.Line.Line)
@@ -885,7 +884,9 @@ func (c *completer) places(d *dwarf.Data, fn, rest string) {
 				continue
 			}
 			for _, st := range list {
-				lines = append(lines, st.Line.Line)
+				if named(st.Line.File) { // and not of what is inlined from elsewhere
+					lines = append(lines, st.Line.Line)
+				}
 			}
 		}
 	}

@@ -381,6 +381,9 @@ func (s *Snapshot) describePlace(h *Hover, p *sema.Probe) {
 				h.text("%d functions have this name; the first one's type is shown.", len(fs[0].IDs))
 			}
 		}
+		if p.Family != sema.FamLSM {
+			s.kernelPlace(h, p)
+		}
 	case sema.FamTrace, sema.FamTracepoint:
 		if s.Env.Target == nil || p.Func == "" {
 			return
@@ -406,6 +409,20 @@ func (s *Snapshot) describePlace(h *Hover, p *sema.Probe) {
 		}
 	case sema.FamMark:
 		h.text("Mark `%s` of provider `%s` in `%s`.", p.Func, p.Provider, p.Binary)
+	}
+}
+
+// kernelPlace tells the source line of a kernel's function, of debug information or of
+// the configured source tree.
+func (s *Snapshot) kernelPlace(h *Hover, p *sema.Probe) {
+	if d, err := s.Env.bins.KernelDWARF(s.Env.Target, p.Module); err == nil {
+		if l := d.Lookup(p.Func); len(l) > 0 && l[0].Decl.Line > 0 {
+			h.text("%s:%d", l[0].Decl.File, l[0].Decl.Line)
+			return
+		}
+	}
+	if r, ok := s.kernelSource(p); ok {
+		h.text("%s:%d", r.Start.File, r.Start.Line)
 	}
 }
 
