@@ -3,6 +3,7 @@ package driver
 import (
 	"sync"
 
+	"stapkit/ir"
 	"stapkit/target/dwarf"
 	"stapkit/target/elf"
 )
@@ -54,4 +55,22 @@ func (l *lineReader) close() {
 		_ = f.Close()
 	}
 	l.files, l.elfs = nil, nil
+}
+
+// usesLines reports whether a program asks for source lines of programs.
+func usesLines(p *ir.Program) bool {
+	uses := false
+	look := func(x ir.Expr) {
+		switch t := x.Type(); t.Text {
+		case ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUStackLine:
+			uses = uses || t.Kind == ir.Deferred
+		}
+	}
+	for _, h := range p.Handlers {
+		h.Walk(nil, look)
+	}
+	for _, f := range p.Funcs {
+		ir.Walk(f.Body, nil, look)
+	}
+	return uses
 }

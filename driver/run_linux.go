@@ -12,6 +12,9 @@ import (
 // backgroundRun is the side of a run that goes on in the background.
 type backgroundRun = *loader.Background
 
+// Broker is called first thing by programs that run scripts (see loader.Broker).
+func Broker() { loader.Broker(nil) }
+
 // execute is pass 5.
 func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	o := s.o
@@ -27,6 +30,9 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
 		Name: traceName, Namespaces: o.Namespaces,
+		// Source lines are read from debug information when they are asked for, which
+		// who has no privileges may be unable to.
+		Separate: loader.CanSeparate() && !usesLines(c.Program),
 	}
 	opt.Rotation = o.Rotation
 	switch {

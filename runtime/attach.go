@@ -243,14 +243,14 @@ func closeAll(list []attached) {
 // any more and everything that they sent has been printed.
 func (s *session) detach() error {
 	if s.left != nil {
-		if err := s.left.remove(); err != nil {
+		if err := s.left.remove(s.rights); err != nil {
 			return err
 		}
 		s.left = nil
 	}
 	closeAll(s.attached)
 	s.attached = nil
-	if err := grace(); err != nil {
+	if err := s.waiter.grace(); err != nil {
 		return err
 	}
 	for s.drain() {
@@ -259,25 +259,40 @@ func (s *session) detach() error {
 	return nil
 }
 
-// grace waits for an RCU grace period: when it returns, all programs that were
-// running when it was called have ended. The kernel does that at an update of a
-// map of maps (maybe_wait_bpf_programs in kernel/bpf/syscall.c).
-func grace() error {
+// waiter waits for RCU grace periods. The kernel does that at an update of a map of maps
+// (maybe_wait_bpf_programs in kernel/bpf/syscall.c), and the maps are made while that
+// may be done.
+type waiter struct{ outer, inner *ebpf.Map }
+
+func (w *waiter) open() error {
+	if w.outer != nil {
+		return nil
+	}
 	inner := &ebpf.MapSpec{Type: ebpf.Array, KeySize: 4, ValueSize: 4, MaxEntries: 1}
-	m, err := ebpf.NewMap(inner)
-	if err != nil {
-		return fmt.Errorf("waiting for programs to end: %w", err)
+	var err error
+	if w.inner, err = ebpf.NewMap(inner); err == nil {
+		w.outer, err = ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, MaxEntries: 1, InnerMap: inner})
 	}
-	defer m.Close()
-	outer, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, MaxEntries: 1, InnerMap: inner})
 	if err != nil {
-		return fmt.Errorf("waiting for programs to end: %w", err)
+		return errorf(codeKernel, err, "maps cannot be made: %v", err)
 	}
-	defer outer.Close()
-	if err := outer.Update(uint32(0), m, ebpf.UpdateAny); err != nil {
+	return nil
+}
+
+// grace returns when all programs that were running when it was called have ended.
+func (w *waiter) grace() error {
+	if err := w.outer.Update(uint32(0), w.inner, ebpf.UpdateAny); err != nil {
 		return fmt.Errorf("waiting for programs to end: %w", err)
 	}
 	return nil
+}
+
+func (w *waiter) close() {
+	for _, m := range []*ebpf.Map{w.outer, w.inner} {
+		if m != nil {
+			m.Close()
+		}
+	}
 }
 
 // Tracepoints.

@@ -25,6 +25,7 @@ type child struct {
 	process *os.Process
 	release chan bool            // true: go; false: die
 	done    chan unix.WaitStatus // its end
+	gone    chan struct{}        // closed at its end
 }
 
 // shellChars make a command one for the shell.
@@ -120,7 +121,7 @@ func startChild(command string, stdin, stdout, stderr *os.File, atExit func(pid 
 	if _, err := file.Write(stub); err != nil {
 		return nil, fmt.Errorf("-c %s: %w", words[0], err)
 	}
-	c := &child{atExit: atExit, release: make(chan bool, 1), done: make(chan unix.WaitStatus, 1)}
+	c := &child{atExit: atExit, release: make(chan bool, 1), done: make(chan unix.WaitStatus, 1), gone: make(chan struct{})}
 	started := make(chan error)
 	go c.run(fd, words, &os.ProcAttr{
 		Files: []*os.File{stdin, stdout, stderr},
@@ -175,6 +176,7 @@ func (c *child) run(fd int, argv []string, attr *os.ProcAttr, started chan<- err
 	for {
 		if _, err := wait4(c.pid, &status); err != nil || status.Exited() || status.Signaled() {
 			c.done <- status
+			close(c.gone)
 			return
 		}
 		if status.Stopped() {
@@ -263,6 +265,10 @@ func wait4(pid int, status *unix.WaitStatus) (int, error) {
 	}
 }
 
+func (c *child) number() int { return c.pid }
+
+func (c *child) ended() <-chan unix.WaitStatus { return c.done }
+
 // start lets the child run.
 func (c *child) start() { c.release <- true }
 
@@ -271,11 +277,11 @@ func (c *child) start() { c.release <- true }
 func (c *child) stop(started bool) {
 	if !started {
 		c.release <- false
-		<-c.done
+		<-c.gone
 		return
 	}
 	select {
-	case <-c.done:
+	case <-c.gone:
 		return
 	default:
 	}
@@ -283,7 +289,7 @@ func (c *child) stop(started bool) {
 		return // it has just ended
 	}
 	select {
-	case <-c.done:
+	case <-c.gone:
 	case <-time.After(2 * time.Second):
 	}
 }

@@ -72,6 +72,16 @@ by default. Count in an array and print it from a timer instead.
 		Doc: `The host's policy limits how long a bundle may run (` + "`runtime`" + `). At that time the run ends as with exit(), end
 probes included, and the exit status is 32.
 `})
+	codeBroker = diag.Register(diag.Info{Code: "R403", Title: "the process that keeps the privileges of a run has ended",
+		Doc: `A run consists of two processes: one reads what the probes send, runs handlers and prints, without any privilege; the
+other, the broker, is asked by it for what needs some, such as opening the files of a traced program for their symbols. The broker was
+killed, or could not be started, so the run ended and the probes were taken down.
+`})
+	codeDrop = diag.Register(diag.Info{Code: "R404", Title: "privileges cannot be given up",
+		Doc: `Once its probes are attached, a run gives up all privileges: it changes to another user, drops all capabilities, and
+has the kernel refuse it all system calls but those that printing needs. The kernel, or what the process was started by,
+does not let it; the message tells the step. Nothing has been printed.
+`})
 )
 
 // An Error is a reason why a run cannot begin or go on, with its code.

@@ -263,15 +263,15 @@ func (e *env) System(cmd string) error {
 func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, error) {
 	switch id {
 	case ir.IPid:
-		return interp.IntValue(int64(e.self().pid)), nil
+		return interp.IntValue(int64(e.who().pid)), nil
 	case ir.ITid:
-		return interp.IntValue(int64(e.self().tid)), nil
+		return interp.IntValue(int64(e.who().tid)), nil
 	case ir.IUid:
-		return interp.IntValue(int64(e.self().uid)), nil
+		return interp.IntValue(int64(e.who().uid)), nil
 	case ir.IGid:
-		return interp.IntValue(int64(e.self().gid)), nil
+		return interp.IntValue(int64(e.who().gid)), nil
 	case ir.IExecname:
-		return interp.StrValue(e.self().name), nil
+		return interp.StrValue(e.who().name), nil
 	case ir.IMarked, ir.IMark, ir.IUnmark:
 		return e.member(id, uint64(args[0].I), uint64(args[1].I))
 	case ir.ICpu:
@@ -337,7 +337,7 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		return interp.Value{}, nil
 	case ir.ITraceText:
 		// Where tracing is not mounted nobody reads the text.
-		_ = os.WriteFile("/sys/kernel/tracing/trace_marker", []byte(args[0].S+"\n"), 0)
+		_ = e.session.kernelLine(traceMarker, args[0].S+"\n")
 		return interp.Value{}, nil
 	case ir.IHasRegs, ir.IUserMode, ir.IFuncIP, ir.IIsReturn:
 		return interp.IntValue(0), nil

@@ -100,6 +100,9 @@ func (s *session) openFiles() error {
 		return err
 	}
 	s.files.fs = fs
+	if err := s.rights.setUp(setUp{Mount: fs.dir}); err != nil {
+		return err
+	}
 	if s.opt.Verbose > 0 {
 		s.out.warn("the files of procfs probes are in " + fs.dir)
 	}

@@ -21,7 +21,8 @@ import (
 type fuse struct {
 	dir   string
 	dev   *os.File
-	nodes []*node // by number - 1; the first is the root
+	owner [2]uint32 // user and group
+	nodes []*node   // by number - 1; the first is the root
 	ask   func(handlers []int, value string) (string, bool)
 	began time.Time
 
@@ -75,7 +76,7 @@ func mountFuse(base, name string, list []*file, ask func([]int, string) (string,
 	if err != nil {
 		return nil, errorf(codeFiles, err, "the files of procfs probes need FUSE, which this host does not offer: /dev/fuse: %v (CONFIG_FUSE_FS; modprobe fuse)", err)
 	}
-	f := &fuse{ask: ask, began: time.Now(), texts: map[uint64]string{}}
+	f := &fuse{ask: ask, began: time.Now(), owner: [2]uint32{uint32(os.Getuid()), uint32(os.Getgid())}, texts: map[uint64]string{}}
 	root := f.add(nil, "")
 	for _, x := range list {
 		at := root
@@ -125,14 +126,11 @@ func (n *node) kid(name string) *node {
 	return nil
 }
 
-// close takes the file system away. Files that are open read as broken.
+// close ends the service, and with it the file system: what is open reads as broken.
+// rights unmount it.
 func (f *fuse) close() {
-	// An error leaves an empty directory or a broken mount, which the next run
-	// clears away.
-	_ = unix.Unmount(f.dir, unix.MNT_DETACH)
 	_ = f.dev.Close()
 	f.stop.Wait()
-	_ = os.Remove(f.dir)
 }
 
 // serve answers requests until the device is closed. Those that run handlers wait
@@ -299,8 +297,8 @@ func (f *fuse) attr(n *node) []byte {
 	}
 	native.PutUint32(b[60:], mode)
 	native.PutUint32(b[64:], links)
-	native.PutUint32(b[68:], uint32(os.Getuid()))
-	native.PutUint32(b[72:], uint32(os.Getgid()))
+	native.PutUint32(b[68:], f.owner[0])
+	native.PutUint32(b[72:], f.owner[1])
 	native.PutUint32(b[80:], 4096)
 	return b
 }

@@ -29,22 +29,21 @@ import (
 // plus the present map. Otherwise what the handler leaves is put back into the
 // present map, but for keys that a kernel handler has set meanwhile.
 type generations struct {
-	g     int
-	kg    *kernelGlobal
-	outer *ebpf.Map
-	spec  *ebpf.MapSpec
-	inner *ebpf.Map
-	owned bool // a handler has swapped and works on the store
+	g      int
+	kg     *kernelGlobal
+	outer  *ebpf.Map
+	rights rights
+	inner  *ebpf.Map
+	owned  bool // a handler has swapped and works on the store
 }
 
-// newGenerations takes the outer map and puts the first inner map in place.
-func newGenerations(k *kernelGlobals, g int, outer *ebpf.Map, spec *ebpf.MapSpec) (*generations, error) {
-	name := k.p.Globals[g].Name
-	if outer.Type() != ebpf.ArrayOfMaps || spec == nil {
-		return nil, fmt.Errorf("global %s: a map of type %s, not ArrayOfMaps", name, outer.Type())
+// newGenerations takes the outer map and puts the first inner map in place. Of which
+// kind the inner maps are, rights have been told.
+func newGenerations(k *kernelGlobals, g int, outer *ebpf.Map, r rights) (*generations, error) {
+	if outer.Type() != ebpf.ArrayOfMaps {
+		return nil, fmt.Errorf("global %s: a map of type %s, not ArrayOfMaps", k.p.Globals[g].Name, outer.Type())
 	}
-	gen := &generations{g: g, kg: &k.globals[g], outer: outer, spec: spec.Copy()}
-	gen.spec.Name = ""
+	gen := &generations{g: g, kg: &k.globals[g], outer: outer, rights: r}
 	if _, err := gen.swap(); err != nil {
 		return nil, err
 	}
@@ -54,27 +53,27 @@ func newGenerations(k *kernelGlobals, g int, outer *ebpf.Map, spec *ebpf.MapSpec
 	return gen, nil
 }
 
-// oldGenerations takes over the outer map with the inner map that is in place.
-func oldGenerations(k *kernelGlobals, g int, outer *ebpf.Map) (*generations, error) {
-	gen := &generations{g: g, kg: &k.globals[g], outer: outer}
+// oldGenerations takes over the outer map with the inner map that is in place, and tells
+// of which kind that is.
+func oldGenerations(k *kernelGlobals, g int, outer *ebpf.Map, r rights) (*generations, arrayShape, error) {
+	gen := &generations{g: g, kg: &k.globals[g], outer: outer, rights: r}
 	var id uint32
 	err := outer.Lookup(uint32(0), &id)
 	if err == nil {
 		gen.inner, err = ebpf.NewMapFromID(ebpf.MapID(id))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("global %s: its present map: %w", gen.kg.g.Name, err)
+		return nil, arrayShape{}, fmt.Errorf("global %s: its present map: %w", gen.kg.g.Name, err)
 	}
 	in := gen.inner
-	gen.spec = &ebpf.MapSpec{Type: in.Type(), KeySize: in.KeySize(), ValueSize: in.ValueSize(), MaxEntries: in.MaxEntries(), Flags: in.Flags()}
 	gen.kg.fd = in.FD()
-	return gen, gen.kg.check(in)
+	return gen, arrayShape{Type: in.Type(), KeySize: in.KeySize(), ValueSize: in.ValueSize(), MaxEntries: in.MaxEntries(), Flags: in.Flags()}, gen.kg.check(in)
 }
 
 // swap puts an empty map in place, waits until no program uses the old one, and
 // returns that, nil the first time.
 func (gen *generations) swap() (old *ebpf.Map, err error) {
-	fresh, err := ebpf.NewMap(gen.spec)
+	fresh, err := gen.rights.array(gen.g)
 	if err != nil {
 		return nil, fmt.Errorf("global %s: a further map: %w", gen.kg.g.Name, err)
 	}

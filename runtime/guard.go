@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"stapkit/ir"
 )
@@ -115,7 +114,7 @@ func (g *guard) tick(now time.Time) {
 	}
 	if g.s.stats == nil { // with -t it is on all the time
 		var err error
-		if g.stats, err = ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME)); err != nil {
+		if g.stats, err = g.s.rights.timing(); err != nil {
 			g.limit = -1
 			g.s.out.warn(fmt.Sprintf("the time spent in handlers is not watched: the kernel does not tell (%v)", err))
 			return

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strconv"
@@ -17,7 +18,6 @@ import (
 // /tmp/perf-PID.map: lines of address, size (both in hex) and name, as perf reads it.
 type jit struct {
 	path string // as the program names it
-	open string // by which it can be read
 	when time.Time
 	size int64
 	syms []jitSymbol // sorted; of overlapping ones the last counts
@@ -39,28 +39,23 @@ const (
 func (u *userSymbols) jitOf(tgid int) *jit {
 	j := u.jits[tgid]
 	if j == nil {
-		// The program may be in another pid namespace, and see another /tmp.
-		pid := ownPID(tgid)
-		j = &jit{path: fmt.Sprintf("/tmp/perf-%d.map", pid)}
-		j.open = fmt.Sprintf("/proc/%d/root%s", tgid, j.path)
-		if _, err := os.Stat(j.open); err != nil {
-			j.open = j.path
-		}
+		// The program may be in another pid namespace.
+		j = &jit{path: fmt.Sprintf("/tmp/perf-%d.map", ownPID(tgid))}
 	}
-	st, err := os.Stat(j.open)
-	if err != nil && j.open != j.path {
-		// The process has ended; the file stays.
-		j.open = j.path
-		st, err = os.Stat(j.open)
-	}
-	if err != nil || !st.Mode().IsRegular() || st.Size() > maxJITFile {
+	f, err := u.rights.perfMap(tgid)
+	if err != nil {
 		if len(j.syms) > 0 {
 			return j
 		}
 		return nil
 	}
+	defer f.Close()
+	st, err := f.Stat()
+	if err != nil || st.Size() > maxJITFile {
+		return nil
+	}
 	if st.Size() != j.size || !st.ModTime().Equal(j.when) {
-		j.read()
+		j.read(f)
 		j.size, j.when = st.Size(), st.ModTime()
 	}
 	u.jits[tgid] = j
@@ -85,14 +80,9 @@ func ownPID(tgid int) int {
 	return tgid
 }
 
-func (j *jit) read() {
-	f, err := os.Open(j.open)
-	if err != nil {
-		return // what was read before still counts
-	}
-	defer f.Close()
+func (j *jit) read(r io.Reader) {
 	j.syms = j.syms[:0]
-	sc := bufio.NewScanner(f)
+	sc := bufio.NewScanner(r)
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() && len(j.syms) < maxJITSymbols {
 		start, rest, ok1 := strings.Cut(sc.Text(), " ")

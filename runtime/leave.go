@@ -152,12 +152,13 @@ func RemoveLeft(name string) error {
 		return err
 	}
 	l := &left{name: name, pins: filepath.Join(pinsDir, name), dir: filepath.Join(leftDir, name)}
-	return l.remove()
+	return errors.Join(os.RemoveAll(l.pins), os.RemoveAll(l.dir))
 }
 
-func (l *left) remove() error {
+// remove takes down what is left attached.
+func (l *left) remove(r rights) error {
 	l.close()
-	return errors.Join(os.RemoveAll(l.pins), os.RemoveAll(l.dir))
+	return errors.Join(r.remove(l.pins), r.remove(l.dir))
 }
 
 // mountBPF sees to it that there is a BPF file system.
@@ -236,6 +237,9 @@ func (s *session) pin() (err error) {
 		return err
 	}
 	l := &left{name: name, pins: filepath.Join(pinsDir, name), dir: filepath.Join(leftDir, name)}
+	if err := s.rights.setUp(setUp{Own: []string{l.pins, l.dir}}); err != nil {
+		return err
+	}
 	for _, dir := range []string{pinsDir, leftDir} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
@@ -249,7 +253,7 @@ func (s *session) pin() (err error) {
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, l.remove())
+			err = errors.Join(err, l.remove(s.rights))
 		}
 	}()
 	// What an earlier kernel had is no more.
@@ -541,6 +545,9 @@ func (s *session) rejoin() error {
 		s.opt.PID = int(s.blk.word(ir.SessOffTarget).Load())
 	}
 	s.left = l
+	if err := s.rights.setUp(setUp{Own: []string{l.pins, l.dir}}); err != nil {
+		return err
+	}
 	return l.openFiles()
 }
 

@@ -124,6 +124,9 @@ func (s *session) load(object []byte) error {
 // adopt makes the loader's side of what is in the kernel. inner are the templates of
 // the arrays with generations; nil: these are in place already.
 func (s *session) adopt(cpus int, inner map[int]*ebpf.MapSpec) (err error) {
+	if err := s.waiter.open(); err != nil {
+		return err
+	}
 	if s.opt.Timing {
 		if s.stats, err = ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME)); err != nil {
 			s.out.warn(fmt.Sprintf("the kernel does not time programs: %v", err))
@@ -162,13 +165,25 @@ func (s *session) adopt(cpus int, inner map[int]*ebpf.MapSpec) (err error) {
 		}
 	}
 	s.gens = map[int]*generations{}
+	arrays := map[int]arrayShape{}
 	for g, in := range inner {
 		if again {
-			s.gens[g], err = oldGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)])
-		} else {
-			s.gens[g], err = newGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)], in)
+			s.gens[g], arrays[g], err = oldGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)], s.rights)
+			if err != nil {
+				return err
+			}
+			continue
 		}
-		if err != nil {
+		arrays[g] = arrayShape{Type: in.Type, KeySize: in.KeySize, ValueSize: in.ValueSize, MaxEntries: in.MaxEntries, Flags: in.Flags}
+	}
+	if err := s.rights.setUp(setUp{Arrays: arrays}); err != nil {
+		return err
+	}
+	for g := range inner {
+		if again {
+			break
+		}
+		if s.gens[g], err = newGenerations(s.kernel, g, s.coll.Maps[ir.MapArray(g)], s.rights); err != nil {
 			return err
 		}
 	}
@@ -220,7 +235,7 @@ func (s *session) unload() {
 		if (i+1)%releaseBatch == 0 && i+1 < len(list) {
 			// What was released is freed after a grace period. An error
 			// means only that nothing was waited for.
-			_ = grace()
+			_ = s.waiter.grace()
 			time.Sleep(2 * time.Millisecond)
 		}
 	}

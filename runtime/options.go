@@ -93,6 +93,14 @@ type Options struct {
 	// Name is what execname() yields in loader handlers if not empty; otherwise
 	// the name of the process.
 	Name string
+	// Separate has the process give up all privileges for good, and allow itself hardly
+	// any system call, once the probes are attached; another one, the broker, keeps what
+	// is needed of them. It asks for CanSeparate.
+	Separate bool
+	// Record makes the log of the run, told of its start and its end. If the run is
+	// separated, the broker's own (see Broker) takes its place. RecordData is its.
+	Record     Record
+	RecordData []byte
 	// AllowSystem lets system() run commands.
 	AllowSystem bool
 	// Namespaces is a process in whose namespaces ns_pid() and its like tell numbers;
@@ -108,6 +116,10 @@ type Options struct {
 	// Nil: the kernel's own BTF, read when needed.
 	Target *target.Target
 }
+
+// Record makes the log of a run from Options.RecordData. Both functions are called
+// where privileges are kept.
+type Record func(data []byte) (started func(), ended func(status int, err error))
 
 // Exit statuses of a run.
 const (

@@ -36,17 +36,19 @@ func ParseRotation(text string) (Rotation, error) {
 	return r, nil
 }
 
+// fileMaker makes and removes files of output (see rights).
+type fileMaker interface {
+	output(n int) (*os.File, error)
+	remove(path string) error
+}
+
 // outFiles is the output of a run in one file after another. Without rotation the
 // first has the name as it is given, and those that a script or SIGUSR2 switches to
 // have .1, .2 and so on behind it; with rotation they begin with .0, as SystemTap
 // numbers them. The time of strftime's conversions is that at which the file is begun.
 type outFiles struct {
-	pattern string
-	rotate  Rotation
-
-	// create and remove are os's, unless somebody else has to do it.
-	create func(name string) (*os.File, error)
-	remove func(name string) error
+	rotate Rotation
+	rights fileMaker
 
 	mu    sync.Mutex
 	f     *os.File
@@ -55,16 +57,23 @@ type outFiles struct {
 	names []string // of those that are there, oldest first
 }
 
-func openOutFiles(pattern string, r Rotation) (*outFiles, error) {
-	o := &outFiles{pattern: pattern, rotate: r, n: -1, create: createOutput, remove: os.Remove}
+// openOutFiles begins with the first file of the output that rights have been told of.
+func openOutFiles(r Rotation, rights fileMaker) (*outFiles, error) {
+	o := &outFiles{rotate: r, n: -1, rights: rights}
 	if err := o.next(); err != nil {
 		return nil, fmt.Errorf("output file: %w", err)
 	}
 	return o, nil
 }
 
-func createOutput(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+// outputName is the name of a file of output: of the first one the pattern's, unless all are
+// numbered.
+func outputName(pattern string, numbered bool, n int) string {
+	name := strftime(pattern, time.Now())
+	if n > 0 || numbered {
+		name = fmt.Sprintf("%s.%d", name, n)
+	}
+	return name
 }
 
 // Next goes on with the next file.
@@ -75,23 +84,19 @@ func (o *outFiles) Next() error {
 }
 
 func (o *outFiles) next() error {
-	name := strftime(o.pattern, time.Now())
-	if n := o.n + 1; n > 0 || o.rotate.Size > 0 {
-		name = fmt.Sprintf("%s.%d", name, n)
-	}
-	f, err := o.create(name)
+	f, err := o.rights.output(o.n + 1)
 	if err != nil {
 		return err // the present one stays
 	}
 	old := o.f
 	o.f, o.size, o.n = f, 0, o.n+1
-	o.names = append(o.names, name)
+	o.names = append(o.names, f.Name())
 	if old != nil {
 		err = old.Close()
 	}
 	for o.rotate.Keep > 0 && len(o.names) > o.rotate.Keep {
 		// Somebody may have moved it away.
-		if rerr := o.remove(o.names[0]); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
+		if rerr := o.rights.remove(o.names[0]); rerr != nil && !errors.Is(rerr, os.ErrNotExist) {
 			err = errors.Join(err, rerr)
 		}
 		o.names = o.names[1:]

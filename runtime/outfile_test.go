@@ -1,3 +1,5 @@
+//go:build linux
+
 package loader
 
 import (
@@ -64,7 +66,11 @@ func TestOutFiles(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
-			o, err := openOutFiles(filepath.Join(dir, "f"), tt.rotate)
+			r := newLocal(nil, nil)
+			if err := r.setUp(setUp{Output: filepath.Join(dir, "f"), Numbered: tt.rotate.Size > 0}); err != nil {
+				t.Fatal(err)
+			}
+			o, err := openOutFiles(tt.rotate, r)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,19 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// runSyscallProgram runs prog with buf as its context, which it may change.
-func runSyscallProgram(prog *ebpf.Program, buf []byte) error {
-	_, err := prog.Run(&ebpf.RunOptions{Context: buf, ContextOut: buf})
-	return err
-}
-
 // peek reads kernel memory for loader handlers. It loads its program when it is
 // first needed.
 type peek struct {
-	prog  *ebpf.Program
-	buf   *ebpf.Map
-	mem   []byte
-	tried error
+	rights rights
+	prog   *ebpf.Program
+	buf    *ebpf.Map
+	mem    []byte
+	tried  error
 }
 
 // The buffer of a peek: what to do, with what result, and the data.
@@ -51,12 +46,28 @@ func (p *peek) load() error {
 }
 
 func (p *peek) open() error {
+	prog, m, err := p.rights.peek()
+	if err != nil {
+		return fmt.Errorf("reading kernel memory: %w", err)
+	}
+	mem, err := unix.Mmap(m.FD(), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+	if err != nil {
+		m.Close()
+		prog.Close()
+		return fmt.Errorf("reading kernel memory: %w", err)
+	}
+	p.prog, p.buf, p.mem = prog, m, mem
+	return nil
+}
+
+// newPeek loads the program and makes its buffer.
+func newPeek() (*ebpf.Program, *ebpf.Map, error) {
 	m, err := ebpf.NewMap(&ebpf.MapSpec{
 		Name: "stap_peek", Type: ebpf.Array, KeySize: 4, ValueSize: peekData + peekMax, MaxEntries: 1,
 		Flags: unix.BPF_F_MMAPABLE,
 	})
 	if err != nil {
-		return fmt.Errorf("reading kernel memory: %w", err)
+		return nil, nil, err
 	}
 	prog, err := ebpf.NewProgram(&ebpf.ProgramSpec{
 		Name: "stap_peek", Type: ebpf.Syscall, License: "GPL", Flags: unix.BPF_F_SLEEPABLE,
@@ -82,16 +93,9 @@ func (p *peek) open() error {
 	})
 	if err != nil {
 		m.Close()
-		return fmt.Errorf("reading kernel memory: %w", err)
+		return nil, nil, err
 	}
-	mem, err := unix.Mmap(m.FD(), 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		m.Close()
-		prog.Close()
-		return fmt.Errorf("reading kernel memory: %w", err)
-	}
-	p.prog, p.buf, p.mem = prog, m, mem
-	return nil
+	return prog, m, nil
 }
 
 func (p *peek) close() {
@@ -118,7 +122,7 @@ func (p *peek) run(op, addr uint64, n int) (int64, error) {
 	// The task is that of the thread that makes the call.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	if _, err := p.prog.Run(&ebpf.RunOptions{}); err != nil {
+	if err := runSyscallProgram(p.prog, nil); err != nil {
 		return 0, err
 	}
 	return int64(native.Uint64(p.mem[peekRC:])), nil

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"unsafe"
 
+	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
 )
 
@@ -17,9 +18,17 @@ const (
 	cmdMapLookup      = 1
 	cmdMapUpdate      = 2
 	cmdMapDelete      = 3
+	cmdMapNextKey     = 4
+	cmdProgTestRun    = 10
+	cmdObjectInfo     = 15
 	cmdRawTPOpen      = 17
 	cmdMapLookupBatch = 24
 	cmdLinkCreate     = 28
+
+	cmdMapLookupAndDelete      = 21
+	cmdMapLookupAndDeleteBatch = 25
+	cmdMapUpdateBatch          = 26
+	cmdMapDeleteBatch          = 27
 )
 
 // Flags of an update.
@@ -116,6 +125,29 @@ func mapLookupBatch(fd int, in, out, keys, values []byte, count int) (int, error
 	_, err := bpfCall(cmdMapLookupBatch, unsafe.Pointer(&a), unsafe.Sizeof(a))
 	pin.Unpin()
 	return int(a.count), err
+}
+
+// runSyscallProgram runs prog, of type syscall, with buf as its context, which it may
+// change; nil: none.
+func runSyscallProgram(prog *ebpf.Program, buf []byte) error {
+	a := struct {
+		prog, result              uint32
+		dataInSize, dataOutSize   uint32
+		dataIn, dataOut           ptr
+		repeat, duration          uint32
+		contextSize, contextSize2 uint32
+		context, contextOut       ptr
+		flags, cpu, batchSize     uint32
+		_                         uint32
+	}{prog: uint32(prog.FD()), contextSize: uint32(len(buf)), context: bytesPtr(buf)}
+	var pin runtime.Pinner
+	pinBytes(&pin, buf)
+	defer pin.Unpin()
+	// The padding at the end is none of the kernel's structure.
+	if _, err := bpfCall(cmdProgTestRun, unsafe.Pointer(&a), unsafe.Sizeof(a)-4); err != nil {
+		return os.NewSyscallError("bpf(BPF_PROG_TEST_RUN)", err)
+	}
+	return nil
 }
 
 // Attach types of links, numbered as enum bpf_attach_type.

@@ -71,7 +71,7 @@ func testSession(out, errOut *bytes.Buffer) *session {
 		p.Formats = append(p.Formats, ir.Format{Text: f.text, Parsed: parsed, Args: f.args})
 	}
 	s := &session{p: p, out: newOutput(out, errOut), exit: make(chan struct{}), blk: newBlock(p.SessionSize())}
-	s.texts = newTexts(p, s.out.warn)
+	s.texts = newTexts(p, newLocal(nil, nil), s.out.warn)
 	return s
 }
 

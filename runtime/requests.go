@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,16 +50,25 @@ func (s *session) fulfil(id ir.IntrinsicID, args []interp.Value) error {
 
 // kernelLog writes a line to the kernel's log.
 func (s *session) kernelLog(level int64, text string) {
-	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
-	if err == nil {
-		_, err = fmt.Fprintf(f, "<%d>%s\n", min(max(level, 0), 7), text)
-		if e := f.Close(); err == nil {
-			err = e
-		}
-	}
-	if err != nil {
+	if err := s.kernelLine(kernelMessages, fmt.Sprintf("<%d>%s\n", min(max(level, 0), 7), text)); err != nil {
 		s.out.warn(fmt.Sprintf("the kernel's log: %v", err))
 	}
+}
+
+// kernelLine writes a line to one of the kernel's logs, which is opened for the first.
+func (s *session) kernelLine(which kernelLog, line string) error {
+	s.logsMu.Lock()
+	defer s.logsMu.Unlock()
+	f := s.logs[which]
+	if f == nil {
+		var err error
+		if f, err = s.rights.kernelLog(which); err != nil {
+			return err
+		}
+		s.logs[which] = f
+	}
+	_, err := f.WriteString(line)
+	return err
 }
 
 // tell executes intrinsics that say what the loader knows.
@@ -76,8 +84,14 @@ func (s *session) tell(id ir.IntrinsicID, args []interp.Value) (interp.Value, er
 	return interp.Value{Kind: ir.Intrinsics[id].Result}, nil
 }
 
-// size tells what the kernel holds of the script.
+// size tells what the kernel holds of the script. It is asked once, since the kernel
+// does not tell it without privileges.
 func (s *session) size() string {
+	s.sizeOnce.Do(func() { s.sizeText = s.measure() })
+	return s.sizeText
+}
+
+func (s *session) measure() string {
 	var programs, instructions, maps int
 	var memory uint64
 	if s.coll != nil {
@@ -158,6 +172,7 @@ func loadAverages() (out [3]uint64) {
 // it becomes the shell: it has those of the user who ran the loader.
 type commands struct {
 	allowed bool
+	rights  rights
 	out     *output
 	stdout  func() io.Writer
 
@@ -201,13 +216,16 @@ func (c *commands) run(cmd string) {
 	if c.out.flush() != nil {
 		return
 	}
-	sh := exec.Command("/bin/sh", "-c", cmd)
-	sh.Stdout, sh.Stderr = c.stdout(), c.out.err
-	sh.SysProcAttr = &syscall.SysProcAttr{Credential: invoker(os.Getenv)}
-	if err := sh.Run(); err != nil {
-		if _, ok := err.(*exec.ExitError); !ok {
-			c.out.warn(fmt.Sprintf("system(%q): %v", cmd, err))
-		}
+	var err error
+	stdout, ok1 := c.stdout().(*os.File)
+	stderr, ok2 := c.out.err.(*os.File)
+	if ok1 && ok2 {
+		err = c.rights.system(cmd, stdout, stderr)
+	} else {
+		err = runShell(cmd, c.stdout(), c.out.err)
+	}
+	if err != nil {
+		c.out.warn(fmt.Sprintf("system(%q): %v", cmd, err))
 	}
 }
 

@@ -24,12 +24,12 @@ type task struct {
 	name               string
 }
 
-// self is the task for which a loader handler runs.
-func (e *env) self() task {
+// who is the task for which a loader handler runs.
+func (e *env) who() task {
 	if e.of != nil {
 		return *e.of
 	}
-	return task{pid: os.Getpid(), tid: os.Getpid(), uid: os.Getuid(), gid: os.Getgid(), name: e.name}
+	return e.session.self
 }
 
 // residents lists for each handler that wants them the tasks that are there already.
@@ -52,10 +52,10 @@ func (s *session) residents() map[int][]task {
 	}
 	for _, d := range list {
 		pid, err := strconv.Atoi(d.Name())
-		if err != nil || pid == os.Getpid() || s.child != nil && pid == s.child.pid {
+		if err != nil || pid == os.Getpid() || s.child != nil && pid == s.child.number() {
 			continue // the loader is part of the script, its child has not begun
 		}
-		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		exe, err := s.rights.executable(pid)
 		if err != nil {
 			continue // a thread of the kernel, or it has just ended
 		}

@@ -37,7 +37,7 @@ func TestChildAtExit(t *testing.T) {
 			defer r.Close()
 			maps := make(chan []mapping, 10)
 			c, err := startChild(tc.command, nil, w, os.Stderr, func(pid int) {
-				m, err := readMappings("/proc/" + strconv.Itoa(pid) + "/maps")
+				m, _, err := readMaps(newLocal(nil, nil), pid)
 				if err != nil {
 					t.Error(err)
 				}

@@ -31,8 +31,10 @@ type session struct {
 	p            *ir.Program
 	storeProgram *ir.Program // p as s.mem sees it
 	opt          Options
+	rights       rights
 	out          *output
 	name         string
+	self         task // this process, as it was before it gave up privileges
 	hz           int64
 
 	blk      *block
@@ -71,7 +73,13 @@ type session struct {
 	left    *left       // nil: nothing stays when the loader ends
 	leaving atomic.Bool // the loader is to end, and the script to stay
 
-	child        *child
+	logsMu   sync.Mutex
+	logs     [len(kernelLogs)]*os.File
+	sizeOnce sync.Once
+	sizeText string // see measure
+	waiter   waiter
+
+	child        command
 	childStarted bool
 
 	exit     chan struct{} // closed when the run is to end
@@ -113,7 +121,18 @@ func (h *hit) variance() int64 {
 // (StatusOK, StatusError); an error means that the run could not begin or go on,
 // and has not been shown.
 func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
-	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name}
+	r, err := newRights(&opt)
+	if err != nil {
+		return StatusError, err
+	}
+	defer func() {
+		r.ended(status, err)
+		r.close()
+	}()
+	if err := r.setUp(setUp{System: opt.AllowSystem, Remove: opt.Remove}); err != nil {
+		return StatusError, err
+	}
+	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name, rights: r, self: task{pid: os.Getpid(), tid: os.Getpid(), uid: os.Getuid(), gid: os.Getgid()}}
 	stdout, stderr := opt.Stdout, opt.Stderr
 	if stdout == nil {
 		stdout = os.Stdout
@@ -123,7 +142,10 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	}
 	var files *outFiles
 	if opt.Output != "" {
-		if files, err = openOutFiles(opt.Output, opt.Rotation); err != nil {
+		if err := r.setUp(setUp{Output: opt.Output, Numbered: opt.Rotation.Size > 0}); err != nil {
+			return StatusError, err
+		}
+		if files, err = openOutFiles(opt.Rotation, r); err != nil {
 			return StatusError, err
 		}
 		defer func() {
@@ -135,7 +157,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	}
 	s.out = newOutput(stdout, stderr)
 	s.out.files = files
-	s.commands = commands{allowed: opt.AllowSystem, out: s.out, stdout: func() io.Writer {
+	s.commands = commands{allowed: opt.AllowSystem, rights: r, out: s.out, stdout: func() io.Writer {
 		if files != nil {
 			return files.File()
 		}
@@ -155,11 +177,30 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if s.name == "" {
 		s.name = processName()
 	}
+	s.self.name = s.name
 	defer s.close()
 	if err := s.open(ctx, img.ELF); err != nil {
 		return StatusError, err
 	}
+	if err := s.giveUp(); err != nil {
+		return StatusError, err
+	}
 	return s.run(ctx)
+}
+
+// giveUp ends the part of a run that needs privileges, once the probes are attached. What
+// is left is done with rights.
+func (s *session) giveUp() error {
+	if err := s.rights.seal(); err != nil {
+		return err
+	}
+	if !s.opt.Separate {
+		return nil
+	}
+	// What this process can read of itself only now.
+	_, _ = vdsoImage()
+	s.size()
+	return dropPrivileges(s.out.warn)
 }
 
 // prepare returns the program with the run's settings in it.
@@ -226,9 +267,10 @@ func processName() string {
 func (s *session) open(ctx context.Context, object []byte) error {
 	var err error
 	s.hits = make([]hit, len(s.p.Probes))
-	s.texts = newTexts(s.p, s.out.warn)
+	s.texts = newTexts(s.p, s.rights, s.out.warn)
 	s.texts.users.lines = s.opt.Lines
 	s.texts.pure = s.tell
+	s.peek.rights = s.rights
 	s.types = newTypeFinder(s.p, s.opt.Target, s.out.warn)
 	s.hz = kernelHZ()
 	s.mem = interp.NewStore(s.storeProgram)
@@ -240,11 +282,8 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		s.out.warn(w)
 	}
 	if s.opt.Command != "" {
-		var atExit func(int)
-		if usesUserText(s.p) {
-			atExit = s.texts.note
-		}
-		s.child, err = startChild(s.opt.Command, os.Stdin, fileOf(s.opt.Stdout, os.Stdout), fileOf(s.opt.Stderr, os.Stderr), atExit)
+		files := [3]*os.File{os.Stdin, fileOf(s.opt.Stdout, os.Stdout), fileOf(s.opt.Stderr, os.Stderr)}
+		s.child, err = s.rights.command(s.opt.Command, files, usesUserText(s.p), s.texts.note)
 		if err != nil {
 			return err
 		}
@@ -332,7 +371,7 @@ func (s *session) fillBlock() {
 	}
 	target := s.opt.PID
 	if s.child != nil {
-		target = s.child.pid
+		target = s.child.number()
 	}
 	if s.opt.Attach == "" {
 		s.blk.forceState(ir.SessStarting)
@@ -622,7 +661,7 @@ func (s *session) running() error {
 	if s.child != nil {
 		s.childStarted = true
 		s.child.start()
-		childDone = s.child.done
+		childDone = s.child.ended()
 	}
 	if s.opt.Timeout > 0 {
 		// Not here: this goroutine may be waiting for who reads our output.
@@ -630,6 +669,7 @@ func (s *session) running() error {
 		defer t.Stop()
 	}
 	defer s.guard()()
+	s.rights.started()
 	if s.opt.Started != nil {
 		s.opt.Started()
 	}
@@ -666,6 +706,8 @@ func (s *session) running() error {
 		select {
 		case <-tm.tick:
 		case <-s.exit:
+		case <-s.rights.lost():
+			return errorf(codeBroker, nil, "the process that keeps the privileges of this run has ended")
 		case st := <-childDone:
 			s.child = nil
 			if text := describeChild(st); text != "" {
@@ -784,7 +826,7 @@ func (s *session) close() {
 	if s.left != nil && s.opt.Attach == "" && s.blk != nil && s.blk.state() == ir.SessStarting {
 		// It did not come so far that somebody could go on with it. What does
 		// not go is cleared away by name later.
-		_ = s.left.remove()
+		_ = s.left.remove(s.rights)
 	}
 	s.left.close()
 	closeAll(s.attached)
@@ -809,13 +851,15 @@ func (s *session) close() {
 	if s.cgroup != nil {
 		_ = s.cgroup.Close()
 	}
+	for _, f := range s.logs {
+		if f != nil {
+			_ = f.Close()
+		}
+	}
 	if s.blk != nil {
 		// The mapping goes with the process if not now.
 		_ = s.blk.close()
 	}
 	s.unload()
-	for _, name := range s.opt.Remove {
-		// Whoever took it away has no need of it.
-		_ = os.Remove(name)
-	}
+	s.waiter.close()
 }

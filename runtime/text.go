@@ -4,7 +4,6 @@ package loader
 
 import (
 	"fmt"
-	"os"
 	"runtime"
 	"strconv"
 	"strings"
@@ -18,8 +17,9 @@ import (
 
 // texts makes text of deferred values.
 type texts struct {
-	p    *ir.Program
-	warn func(string)
+	p      *ir.Program
+	rights rights
+	warn   func(string)
 
 	mu     sync.Mutex
 	ksyms  *sym.Table
@@ -32,8 +32,8 @@ type texts struct {
 	pure func(ir.IntrinsicID, []interp.Value) (interp.Value, error)
 }
 
-func newTexts(p *ir.Program, warn func(string)) *texts {
-	return &texts{p: p, warn: warn, users: newUserSymbols(), layout: make([]ctype.Type, len(p.Layouts)), canon: map[canonKey]string{}}
+func newTexts(p *ir.Program, r rights, warn func(string)) *texts {
+	return &texts{p: p, rights: r, warn: warn, users: newUserSymbols(r), layout: make([]ctype.Type, len(p.Layouts)), canon: map[canonKey]string{}}
 }
 
 // text returns what v stands for.
@@ -166,13 +166,21 @@ func (t *texts) symbols() bool {
 	if !t.kdone {
 		t.kdone = true
 		var err error
-		if t.ksyms, err = sym.Kallsyms(); err != nil {
+		if t.ksyms, err = kallsyms(t.rights); err != nil {
 			t.warn(fmt.Sprintf("no kernel symbols: %v", err))
 		} else if t.ksyms.Hidden() {
 			t.warn("no kernel symbols: the kernel hides its addresses (kernel.kptr_restrict)")
 		}
 	}
 	return t.ksyms != nil && !t.ksyms.Hidden()
+}
+
+func kallsyms(r rights) (*sym.Table, error) {
+	data, err := contents(r.kernelSymbols())
+	if err != nil {
+		return nil, err
+	}
+	return sym.Parse(data)
 }
 
 // kernelSymbols is the kernel's symbol table, nil if it cannot be had.
@@ -281,7 +289,7 @@ func (t *texts) taskStack(tid int) string {
 	if tid == 0 || !t.symbols() {
 		return "" // the idle task has none to show
 	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stack", tid))
+	b, err := t.rights.taskStack(tid)
 	if err != nil {
 		return ""
 	}

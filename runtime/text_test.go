@@ -25,7 +25,7 @@ func testTexts(t *testing.T, p *ir.Program) *texts {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x := newTexts(p, func(s string) { t.Error("warning: ", s) })
+	x := newTexts(p, newLocal(nil, nil), func(s string) { t.Error("warning: ", s) })
 	x.ksyms, x.kdone = table, true
 	return x
 }

@@ -29,7 +29,7 @@ import (
 type unwinder struct {
 	tables, list, missed, pages, info *ebpf.Map
 	key                               *ebpf.Program
-	search                            elf.Search
+	rights                            rights
 
 	mu    sync.Mutex
 	known map[fileID]*unwindFile
@@ -60,7 +60,7 @@ func newUnwinder(s *session) (*unwinder, error) {
 	}
 	u := &unwinder{
 		tables: m[ir.MapUnwind], list: m[ir.MapUnwindFiles], missed: m[ir.MapUnwindMissed], pages: m[ir.MapUnwindPages],
-		info: m[ir.MapUnwindInfo], key: s.programs[ir.ProgUnwindKey],
+		rights: s.rights, info: m[ir.MapUnwindInfo], key: s.programs[ir.ProgUnwindKey],
 		known: map[fileID]*unwindFile{}, paths: map[string]bool{}, next: 1, warn: s.out.warn,
 	}
 	if u.list == nil || u.missed == nil || u.pages == nil || u.info == nil || u.key == nil || int(u.info.ValueSize()) < ir.UnwindInfoEnd {
@@ -188,7 +188,11 @@ func (u *unwinder) preload(s *session) {
 	}
 	if s.opt.Command != "" {
 		if words := commandLine(s.opt.Command); len(words) > 0 {
-			if path, err := exec.LookPath(words[0]); err == nil {
+			path, err := exec.LookPath(words[0])
+			if err == nil {
+				path, err = filepath.Abs(path)
+			}
+			if err == nil {
 				u.program(path)
 			}
 		}
@@ -222,7 +226,8 @@ func (u *unwinder) program(path string) {
 		return // the probe will say so
 	}
 	defer f.Close()
-	libs, _, err := u.search.Needed(f)
+	var search elf.Search
+	libs, _, err := search.Needed(f)
 	if err != nil {
 		return
 	}
@@ -236,7 +241,7 @@ func (u *unwinder) program(path string) {
 
 // process adds the files of a process; with only, of one that has any of these.
 func (u *unwinder) process(pid int, only map[string]bool) {
-	maps, err := readMappings(fmt.Sprintf("/proc/%d/maps", pid))
+	maps, _, err := readMaps(u.rights, pid)
 	if err != nil {
 		return // it has ended
 	}
@@ -274,22 +279,19 @@ func (u *unwinder) add(open, path string) (id fileID, ok bool) {
 		return fileID{}, false
 	}
 	u.paths[open] = true
-	file, err := os.Open(open)
+	file, err := u.rights.binary(open)
 	if err != nil {
-		return fileID{}, false
+		return fileID{}, false // no program: a font, say
 	}
 	if id, err = u.identity(file); err != nil || u.known[id] != nil {
 		_ = file.Close() // it was only read
 		return id, err == nil
 	}
-	f, err := elf.Open(fmt.Sprintf("/proc/self/fd/%d", file.Fd()))
+	f, err := elf.New(path, file)
 	if err != nil {
-		f = nil // no program: a font, say
+		f = nil // a damaged one
 	}
 	u.put(id, &unwindFile{path: path, file: file}, f)
-	if f != nil {
-		_ = f.Close() // it was only read
-	}
 	return id, true
 }
 
@@ -331,9 +333,7 @@ func (u *unwinder) complain(err error) {
 
 // table makes a map of rows.
 func (u *unwinder) table(number uint32, rows []ir.UnwindRow) error {
-	m, err := ebpf.NewMap(&ebpf.MapSpec{
-		Type: ebpf.Array, KeySize: 4, ValueSize: ir.UnwindRowSize, MaxEntries: uint32(len(rows)), Flags: innerMapFlags,
-	})
+	m, err := u.rights.table(len(rows))
 	if err != nil {
 		return err
 	}
@@ -353,9 +353,6 @@ func (u *unwinder) table(number uint32, rows []ir.UnwindRow) error {
 	}
 	return u.tables.Update(number, m, ebpf.UpdateAny)
 }
-
-// innerMapFlags lets tables of different sizes be in one map (BPF_F_INNER_MAP).
-const innerMapFlags = 1 << 12
 
 // identity asks the kernel for the identity of a file: what stat tells differs on
 // some file systems.
@@ -378,7 +375,7 @@ func (u *unwinder) identity(f *os.File) (fileID, error) {
 		return fileID{}, err
 	}
 	runtime.LockOSThread()
-	_, err = u.key.Run(&ebpf.RunOptions{})
+	err = runSyscallProgram(u.key, nil)
 	runtime.UnlockOSThread()
 	if err != nil {
 		return fileID{}, err
@@ -433,7 +430,7 @@ const wantedPage = 1<<64 - 1 // ir.UnwindPageMissed
 // meet adds the file at an address of a process, and the page to those that are
 // known.
 func (u *unwinder) meet(pid int, addr uint64) {
-	maps, err := readMappings(fmt.Sprintf("/proc/%d/maps", pid))
+	maps, _, err := readMaps(u.rights, pid)
 	if err != nil {
 		return
 	}
@@ -473,9 +470,10 @@ func (u *unwinder) mapping(tgid int, addr uint64) (mapping, bool) {
 	if !w.read {
 		w.read = true
 		if w.file != nil {
-			if syms, err := readUserFile(fmt.Sprintf("/proc/self/fd/%d", w.file.Fd())); err == nil {
+			if syms, err := readUserFile(u.rights, w.file, w.path); err == nil {
 				w.syms = syms
 			}
+			w.file = nil // it is closed
 		}
 	}
 	return mapping{start: v[0], end: v[1], offset: v[0] - v[2], path: w.path, file: w.syms}, true
@@ -486,6 +484,16 @@ const vdsoPath = "[vdso]"
 
 // vdso is the kernel's own code in user programs.
 func vdso() (*elf.File, error) {
+	b, err := vdsoImage()
+	if err != nil || b == nil {
+		return nil, err
+	}
+	return elf.New(vdsoPath, bytes.NewReader(b))
+}
+
+// vdsoImage is read once: who has given up privileges cannot read its own memory any
+// more.
+var vdsoImage = sync.OnceValues(func() ([]byte, error) {
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return nil, err
@@ -509,13 +517,13 @@ func vdso() (*elf.File, error) {
 		if _, err := mem.ReadAt(b, int64(start)); err != nil {
 			return nil, err
 		}
-		return elf.New(vdsoPath, bytes.NewReader(b))
+		return b, nil
 	}
 	return nil, nil
-}
+})
 
 func vdsoSymbols(f *elf.File) *userFile {
-	u, err := newUserFile(f)
+	u, err := newUserFile(nil, f)
 	if err != nil {
 		return nil
 	}

@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -116,11 +115,11 @@ int main(void) { return work(); }`)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	u := newUserSymbols()
+	u := newUserSymbols(newLocal(nil, nil))
 	pid := cmd.Process.Pid
 	// The mappings of a process are complete when it has started.
 	for range 100 {
-		maps, err := readMappings(fmt.Sprintf("/proc/%d/maps", pid))
+		maps, _, err := readMaps(u.rights, pid)
 		if err == nil && len(maps) > 0 && maps[0].path == bin {
 			break
 		}

@@ -23,9 +23,10 @@ import (
 // read when an address of it first appears, and again when an address lies in
 // none of them; they are kept after its end.
 type userSymbols struct {
-	procs map[int]*userProcess
-	jits  map[int]*jit         // of programs that make code
-	files map[string]*userFile // by identity: device, inode, path
+	rights rights
+	procs  map[int]*userProcess
+	jits   map[int]*jit         // of programs that make code
+	files  map[string]*userFile // by identity: device, inode, path
 	// lines tells the source line of an address in a file, nil: not known.
 	lines func(path string, addr uint64) (file string, line int, ok bool)
 	// seen tells what handlers saw at an address, of processes that ended
@@ -56,17 +57,13 @@ type userFile struct {
 	size   uint64
 }
 
-func newUserSymbols() *userSymbols {
-	return &userSymbols{procs: map[int]*userProcess{}, files: map[string]*userFile{}, jits: map[int]*jit{}}
+func newUserSymbols(r rights) *userSymbols {
+	return &userSymbols{rights: r, procs: map[int]*userProcess{}, files: map[string]*userFile{}, jits: map[int]*jit{}}
 }
 
 // note reads the mappings of a process, if it is still there.
 func (u *userSymbols) note(tgid int) {
-	started := startTime(tgid)
-	if started == "" {
-		return
-	}
-	maps, err := readMappings(fmt.Sprintf("/proc/%d/maps", tgid))
+	maps, started, err := readMaps(u.rights, tgid)
 	if err != nil || len(maps) == 0 {
 		return
 	}
@@ -89,7 +86,7 @@ func (u *userSymbols) note(tgid int) {
 		maps[i].file = u.files[maps[i].id]
 		if maps[i].file == nil {
 			// Now, while the process is there to show its root directory.
-			f := openUserFile(tgid, &maps[i])
+			f := u.openFile(tgid, &maps[i])
 			u.files[maps[i].id] = f
 			maps[i].file = f
 		}
@@ -111,16 +108,7 @@ func startTime(pid int) string {
 	return f[19]
 }
 
-// readMappings reads the executable file mappings of /proc/PID/maps.
-func readMappings(path string) ([]mapping, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return parseMappings(f)
-}
-
+// parseMappings reads the mappings with code of /proc/PID/maps.
 func parseMappings(r io.Reader) ([]mapping, error) {
 	var out []mapping
 	sc := bufio.NewScanner(r)
@@ -293,10 +281,10 @@ func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uin
 	}
 }
 
-// openUserFile reads the symbols of a mapped file, nil if there is no way to. The
+// openFile reads the symbols of a mapped file, nil if there is no way to. The
 // mapping's own link is used first: it works for deleted files and in other mount
 // namespaces.
-func openUserFile(pid int, m *mapping) *userFile {
+func (u *userSymbols) openFile(pid int, m *mapping) *userFile {
 	if m.path == vdsoPath {
 		f, err := vdso()
 		if err != nil || f == nil {
@@ -305,31 +293,37 @@ func openUserFile(pid int, m *mapping) *userFile {
 		return vdsoSymbols(f)
 	}
 	for _, path := range []string{
-		fmt.Sprintf("/proc/%d/map_files/%x-%x", pid, m.start, m.end),
+		mappedFile(pid, m),
 		fmt.Sprintf("/proc/%d/root%s", pid, m.path),
 		m.path,
 	} {
-		if f, err := readUserFile(path); err == nil {
+		if r, err := u.rights.binary(path); err == nil {
+			f, err := readUserFile(u.rights, r, m.path)
+			if err != nil {
+				return nil // whatever name it is opened by
+			}
 			return f
 		}
 	}
 	return nil
 }
 
-// readUserFile reads an ELF file, of which nothing is trusted.
-func readUserFile(path string) (*userFile, error) {
-	f, err := elf.Open(path)
+// readUserFile reads an ELF file, of which nothing is trusted, and closes it. path names
+// it.
+func readUserFile(r rights, file *os.File, path string) (*userFile, error) {
+	f, err := elf.OpenFile(path, file)
 	if err != nil {
 		return nil, err
 	}
-	return newUserFile(f)
+	return newUserFile(r, f)
 }
 
-// newUserFile reads the symbols of a file and closes it.
-func newUserFile(f *elf.File) (*userFile, error) {
+// newUserFile reads the symbols of a file and closes it. Without rights it looks for no
+// debug file.
+func newUserFile(r rights, f *elf.File) (*userFile, error) {
 	u := &userFile{tables: []*elf.File{f}}
 	lo, hi := ^uint64(0), uint64(0)
-	stripped := true
+	stripped := r != nil
 	for _, p := range f.ELF().Progs {
 		if p.Type == stdelf.PT_LOAD {
 			lo, hi = min(lo, p.Vaddr), max(hi, p.Vaddr+p.Memsz)
@@ -343,10 +337,12 @@ func newUserFile(f *elf.File) (*userFile, error) {
 		u.size = hi - u.base
 	}
 	if stripped {
-		var search elf.Search
+		search := elf.Search{Open: r.binary}
 		if name, err := search.DebugFile(f); err == nil {
-			if d, err := elf.Open(name); err == nil {
-				u.tables = []*elf.File{d, f}
+			if file, err := r.binary(name); err == nil {
+				if d, err := elf.OpenFile(name, file); err == nil {
+					u.tables = []*elf.File{d, f}
+				}
 			}
 		}
 	}

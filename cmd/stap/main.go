@@ -9,5 +9,6 @@ import (
 )
 
 func main() {
+	driver.Broker()
 	os.Exit(driver.Stap(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }

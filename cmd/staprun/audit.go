@@ -85,6 +85,16 @@ func (r *record) refused(v trust.Verdict) {
 	r.log(4, "refused", v.Kind.String(), v.Reason)
 }
 
+// logOf is the log of a run whose record is given as JSON.
+func logOf(data []byte) (started func(), ended func(int, error)) {
+	r := &record{}
+	if err := json.Unmarshal(data, r); err != nil {
+		// It comes from newRecord.
+		fmt.Fprintf(os.Stderr, "WARNING: the log of this run: %v\n", err)
+	}
+	return r.started, r.ended
+}
+
 // started is called when the probes are active.
 func (r *record) started() {
 	r.Begun = time.Now()

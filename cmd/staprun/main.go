@@ -9,8 +9,11 @@ package main
 import (
 	"context"
 	"os"
+
+	loader "stapkit/runtime"
 )
 
 func main() {
+	loader.Broker(logOf)
 	os.Exit(staprun(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -281,13 +282,17 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o.PinBundle = data
 	o.Background = back != nil
 	o.Started = func() {
-		log.started()
 		service.Tell("READY=1\nSTATUS=The probes are active.")
 		back.Ready()
 	}
 	o.Stopping = func() { service.Tell("STOPPING=1") }
+	o.Separate = loader.CanSeparate()
+	o.Record = logOf
+	if o.RecordData, err = json.Marshal(log); err != nil {
+		fmt.Fprintf(stderr, "staprun: %v\n", err)
+		return exitFailed
+	}
 	status, err := loader.Run(ctx, img, o.Options)
-	log.ended(status, err)
 	if err != nil {
 		var le *loader.Error
 		if errors.As(err, &le) && le.ForKernel() {

@@ -58,6 +58,11 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return OpenFile(path, r)
+}
+
+// OpenFile reads an ELF file that is open already. The File closes it; so does an error.
+func OpenFile(path string, r *os.File) (*File, error) {
 	f, err := New(path, r)
 	if err != nil {
 		return nil, errors.Join(err, r.Close())

@@ -35,6 +35,8 @@ type Search struct {
 	// answer depends on what no path tells, such as the programs that run. Whoever
 	// opens what was found tells of that, too.
 	Seen func(path string)
+	// Open opens debug files; nil means os.Open.
+	Open func(path string) (*os.File, error)
 	// Machine and Class, when set, are those that a library must have.
 	Machine elf.Machine
 	Class   elf.Class
@@ -177,7 +179,7 @@ func (s *Search) ByBuildID(id string, first []string) (string, error) {
 	has := func(path string) (string, bool) {
 		s.See(path)
 		real, err := filepath.EvalSymlinks(path)
-		return real, err == nil && sameBuildID(real, id)
+		return real, err == nil && s.sameBuildID(real, id)
 	}
 	for _, p := range first {
 		if real, ok := has(p); ok {
@@ -428,13 +430,12 @@ func (s *Search) DebugFile(f *File) (string, error) {
 	try := func(p string, good func(string) bool) bool {
 		tried = append(tried, p)
 		s.See(p)
-		st, err := os.Stat(p)
-		return err == nil && st.Mode().IsRegular() && good(p)
+		return good(p)
 	}
 	if len(f.BuildID) > 2 {
 		for _, r := range roots {
 			p := filepath.Join(r, ".build-id", f.BuildID[:2], f.BuildID[2:]+".debug")
-			if try(p, func(p string) bool { return sameBuildID(p, f.BuildID) }) {
+			if try(p, func(p string) bool { return s.sameBuildID(p, f.BuildID) }) {
 				return p, nil
 			}
 		}
@@ -450,7 +451,7 @@ func (s *Search) DebugFile(f *File) (string, error) {
 		}
 		for _, d := range dirs {
 			p := filepath.Join(d, name)
-			if p != f.Path && try(p, func(p string) bool { return fileCRC(p) == crc }) {
+			if p != f.Path && try(p, func(p string) bool { return s.fileCRC(p) == crc }) {
 				return p, nil
 			}
 		}
@@ -468,8 +469,24 @@ func (s *Search) DebugFile(f *File) (string, error) {
 	return "", fmt.Errorf("%s: no debug file; looked for %s: %w", f.Path, strings.Join(tried, ", "), fs.ErrNotExist)
 }
 
-func sameBuildID(path, id string) bool {
-	f, err := Open(path)
+// open opens a regular file.
+func (s *Search) open(path string) (*os.File, error) {
+	if s.Open != nil {
+		return s.Open(path)
+	}
+	// Opening something else, a pipe say, may wait for ever.
+	if st, err := os.Stat(path); err != nil || !st.Mode().IsRegular() {
+		return nil, errors.Join(err, fs.ErrNotExist)
+	}
+	return os.Open(path)
+}
+
+func (s *Search) sameBuildID(path, id string) bool {
+	r, err := s.open(path)
+	if err != nil {
+		return false
+	}
+	f, err := OpenFile(path, r)
 	if err != nil {
 		return false
 	}
@@ -477,8 +494,8 @@ func sameBuildID(path, id string) bool {
 }
 
 // fileCRC is the CRC-32 of a file's content, 0 if it cannot be read.
-func fileCRC(path string) uint32 {
-	f, err := os.Open(path)
+func (s *Search) fileCRC(path string) uint32 {
+	f, err := s.open(path)
 	if err != nil {
 		return 0
 	}

@@ -1,0 +1,217 @@
+//go:build linux
+
+package loader
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"github.com/elastic/go-seccomp-bpf"
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/sys/unix"
+)
+
+// serviceUser is who staprun@.service runs as, and who a run that began as root goes on
+// as; nobody where there is no such user.
+const (
+	serviceUser = "stapkit"
+	nobody      = 65534
+)
+
+// dropPrivileges takes all privileges from this process, all of its threads, for good. What
+// is left are its open files, and a short list of system calls. warn is told what
+// this kernel cannot do.
+func dropPrivileges(warn func(string)) error {
+	failed := func(step string, err error) error {
+		return errorf(codeDrop, err, "privileges cannot be given up: %s: %v", step, err)
+	}
+	if os.Geteuid() == 0 {
+		uid, gid := userOf(serviceUser)
+		// In a container there may be no other user, and root may have no right to be
+		// one. It is root without capabilities then.
+		err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(gid, gid, gid), syscall.Setresuid(uid, uid, uid))
+		if err != nil && !errors.Is(err, unix.EPERM) && !errors.Is(err, unix.EINVAL) {
+			return failed("the user", err)
+		}
+	}
+	if err := dropCapabilities(); err != nil {
+		return failed("capabilities", err)
+	}
+	// Nobody of the same user may look into it or take it over.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return failed("the mark of a process that others must not read", err)
+	}
+	policy, err := systemCalls()
+	if err != nil {
+		return failed("the list of system calls", err)
+	}
+	// On all threads, or not at all. no_new_privs comes with it.
+	const orError = 1 << 4 // SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+	err = seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync | orError, Policy: policy})
+	if errors.Is(err, unix.ENOSYS) {
+		warn("this kernel has no seccomp: the system calls of the process that prints are not restricted")
+		return nil
+	}
+	if err != nil {
+		return failed("system calls", err)
+	}
+	return nil
+}
+
+// userOf looks a user up in /etc/passwd: its numbers, or nobody's.
+func userOf(name string) (uid, gid int) {
+	f, err := os.Open("/etc/passwd")
+	if err != nil {
+		return nobody, nobody
+	}
+	defer f.Close()
+	for sc := bufio.NewScanner(f); sc.Scan(); {
+		if w := strings.Split(sc.Text(), ":"); len(w) > 3 && w[0] == name {
+			u, err1 := strconv.Atoi(w[2])
+			g, err2 := strconv.Atoi(w[3])
+			if err1 == nil && err2 == nil && u > 0 && g > 0 {
+				return u, g
+			}
+		}
+	}
+	return nobody, nobody
+}
+
+// dropCapabilities empties all sets of all threads.
+func dropCapabilities() error {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var none [2]unix.CapUserData
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&head)
+	pin.Pin(&none)
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&none)), 0)
+	if errno == unix.ENOTSUP {
+		return errors.New("this program was built with cgo; build it with CGO_ENABLED=0")
+	}
+	if errno != 0 {
+		return os.NewSyscallError("capset", errno)
+	}
+	return nil
+}
+
+// ambient lists the capabilities that a process started now has to be given to have ours:
+// those of a user who is not root.
+func ambient() ([]uintptr, error) {
+	if os.Geteuid() == 0 {
+		return nil, nil // root has them by being root
+	}
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var have [2]unix.CapUserData
+	if err := unix.Capget(&head, &have[0]); err != nil {
+		return nil, os.NewSyscallError("capget", err)
+	}
+	var list []uintptr
+	for i := range uintptr(64) {
+		if have[i/32].Permitted>>(i%32)&1 != 0 {
+			list = append(list, i)
+		}
+	}
+	return list, nil
+}
+
+// allowed are the system calls of a process that reads, computes and writes, with those
+// that Go's runtime makes. What is neither here nor in forbidden fails with EPERM.
+var allowed = []string{
+	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "lseek", "close", "close_range", "fsync", "fdatasync",
+	"fstat", "newfstatat", "statx", "stat", "lstat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "statfs", "fstatfs",
+	"getcwd", "fcntl", "dup", "dup3", "ftruncate", "fallocate", "fadvise64",
+	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "pselect6", "eventfd2", "pipe2",
+	"timerfd_create", "timerfd_settime", "timerfd_gettime", "timer_create", "timer_settime", "timer_delete", "setitimer", "getitimer",
+	"nanosleep", "clock_nanosleep", "clock_gettime", "clock_getres", "gettimeofday", "time", "times", "getrusage", "sysinfo", "uname",
+	"munmap", "mremap", "madvise", "mincore", "brk", "munlock", "membarrier",
+	"futex", "rseq", "set_robust_list", "sched_yield", "sched_getaffinity", "getcpu", "gettid", "getpid", "getppid",
+	"getuid", "geteuid", "getgid", "getegid", "getgroups", "getresuid", "getresgid", "capget", "getrlimit", "prlimit64", "getrandom",
+	"rt_sigaction", "rt_sigprocmask", "rt_sigreturn", "rt_sigpending", "rt_sigtimedwait", "sigaltstack", "restart_syscall", "pause",
+	"exit", "exit_group", "wait4", "waitid", "arch_prctl",
+	// Of sockets that are there: the broker's, and those that serve.
+	"accept4", "recvfrom", "recvmsg", "sendto", "sendmsg", "shutdown", "getsockopt", "setsockopt", "getsockname", "getpeername",
+}
+
+// forbidden are system calls that no mistake leads to: who makes them has taken the
+// process over, and it dies.
+var forbidden = []string{
+	"execve", "execveat", "fork", "vfork", "clone", "clone3", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_open", "pidfd_getfd",
+	"bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create", "memfd_secret",
+	"mmap", "mprotect", "pkey_mprotect", "socket", "socketpair", "connect", "bind", "listen",
+	"open", "openat", "openat2", "open_by_handle_at", "name_to_handle_at", "creat", "mknod", "mknodat", "mkdir", "mkdirat", "rename", "renameat", "renameat2",
+	"link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat",
+	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset", "prctl",
+	"mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "fsopen", "fsconfig", "fsmount", "move_mount", "open_tree", "mount_setattr",
+	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "syslog", "acct",
+	"keyctl", "add_key", "request_key", "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+	"settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "seccomp", "personality", "ioctl",
+}
+
+// conditional are forms of forbidden calls that are allowed.
+func conditional() []seccomp.NameWithConditions {
+	when := func(name string, c ...seccomp.Condition) seccomp.NameWithConditions {
+		return seccomp.NameWithConditions{Name: name, Conditions: c}
+	}
+	is := func(arg uint32, v uint64) seccomp.Condition {
+		return seccomp.Condition{Argument: arg, Operation: seccomp.Equal, Value: v}
+	}
+	lacks := func(arg uint32, v uint64) seccomp.Condition {
+		return seccomp.Condition{Argument: arg, Operation: seccomp.BitsNotSet, Value: v}
+	}
+	self := uint64(os.Getpid())
+	const writing = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC | unix.O_APPEND
+	list := []seccomp.NameWithConditions{
+		when("clone", seccomp.Condition{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}),
+		when("mmap", lacks(2, unix.PROT_EXEC)),
+		when("mprotect", lacks(2, unix.PROT_EXEC)),
+		when("open", lacks(1, writing)),
+		when("openat", lacks(2, writing)),
+		when("prctl", is(0, unix.PR_SET_VMA)), // names of memory: Go's runtime
+		when("kill", is(0, self)),
+		when("tgkill", is(0, self)),
+		when("ioctl", is(1, unix.TCGETS)),
+		when("ioctl", is(1, unix.TIOCGWINSZ)),
+	}
+	for _, cmd := range []uint64{
+		cmdMapLookup, cmdMapUpdate, cmdMapDelete, cmdMapNextKey, cmdProgTestRun, cmdObjectInfo,
+		cmdMapLookupAndDelete, cmdMapLookupBatch, cmdMapLookupAndDeleteBatch, cmdMapUpdateBatch, cmdMapDeleteBatch,
+	} {
+		list = append(list, when("bpf", is(0, cmd)))
+	}
+	return list
+}
+
+// systemCalls is what a process without privileges may ask of the kernel.
+func systemCalls() (seccomp.Policy, error) {
+	machine, err := arch.GetInfo("")
+	if err != nil {
+		return seccomp.Policy{}, err
+	}
+	known := func(names []string) []string {
+		var out []string
+		for _, n := range names {
+			if _, ok := machine.SyscallNames[n]; ok {
+				out = append(out, n)
+			}
+		}
+		return out
+	}
+	var forms []seccomp.NameWithConditions
+	for _, c := range conditional() {
+		if _, ok := machine.SyscallNames[c.Name]; ok {
+			forms = append(forms, c)
+		}
+	}
+	return seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
+		{Action: seccomp.ActionAllow, Names: known(allowed)},
+		{Action: seccomp.ActionAllow, NamesWithCondtions: forms},
+		{Action: seccomp.ActionKillProcess, Names: known(forbidden)},
+	}}, nil
+}
