@@ -33,6 +33,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	driver.Broker()
 	if os.Getenv(stapVar) != "" {
 		os.Exit(driver.Stap(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}

@@ -24,6 +24,7 @@ import (
 	"stapkit/format"
 	"stapkit/internal/host"
 	"stapkit/ir"
+	loader "stapkit/runtime"
 )
 
 // childVar makes the test binary behave as staprun, in a mount namespace whose /etc and
@@ -39,6 +40,7 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	loader.Broker(logOf)
 	files, ok := os.LookupEnv(childVar)
 	if os.Getenv(plainVar) != "" {
 		os.Exit(staprun(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
