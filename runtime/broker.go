@@ -250,6 +250,10 @@ func (b *broker) do(q *request, files []*os.File) (reply, []*os.File) {
 		err = b.local.system(q.Text, files[0], files[1])
 	case opStarted:
 		b.local.started()
+		if b.local.may.Background {
+			// Whoever waits for the end of our standard error waits no longer.
+			err = unix.Dup3(0, 2, 0)
+		}
 	case opEnded:
 		var cause error
 		if q.Text != "" {

@@ -84,12 +84,13 @@ type command interface {
 type setUp struct {
 	System bool `json:"system,omitempty"` // system() may run commands
 	// Output is -o. Numbered: its first file has a number, too.
-	Output   string             `json:"output,omitempty"`
-	Numbered bool               `json:"numbered,omitempty"`
-	Arrays   map[int]arrayShape `json:"arrays,omitempty"`
-	Mount    string             `json:"mount,omitempty"`  // a file system, to be unmounted at the end
-	Remove   []string           `json:"remove,omitempty"` // paths to be removed at the end
-	Own      []string           `json:"own,omitempty"`    // directories that may be removed
+	Output     string             `json:"output,omitempty"`
+	Numbered   bool               `json:"numbered,omitempty"`
+	Arrays     map[int]arrayShape `json:"arrays,omitempty"`
+	Background bool               `json:"background,omitempty"` // once it has started, nobody looks at a terminal
+	Mount      string             `json:"mount,omitempty"`      // a file system, to be unmounted at the end
+	Remove     []string           `json:"remove,omitempty"`     // paths to be removed at the end
+	Own        []string           `json:"own,omitempty"`        // directories that may be removed
 }
 
 // arrayShape is a map without its content.
@@ -141,6 +142,7 @@ func (l *local) setUp(u setUp) error {
 		return errSealed
 	}
 	l.may.System = l.may.System || u.System
+	l.may.Background = l.may.Background || u.Background
 	l.may.Remove = append(l.may.Remove, u.Remove...)
 	for g, a := range u.Arrays {
 		if l.may.Arrays == nil {

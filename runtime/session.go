@@ -129,7 +129,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 		r.ended(status, err)
 		r.close()
 	}()
-	if err := r.setUp(setUp{System: opt.AllowSystem, Remove: opt.Remove}); err != nil {
+	if err := r.setUp(setUp{System: opt.AllowSystem, Remove: opt.Remove, Background: opt.Background}); err != nil {
 		return StatusError, err
 	}
 	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name, rights: r, self: task{pid: os.Getpid(), tid: os.Getpid(), uid: os.Getuid(), gid: os.Getgid()}}
