@@ -57,20 +57,33 @@ func (l *lineReader) close() {
 	l.files, l.elfs = nil, nil
 }
 
-// usesLines reports whether a program asks for source lines of programs.
+// usesLines reports whether a program, which may be without what runs in the kernel, asks
+// for source lines of programs.
 func usesLines(p *ir.Program) bool {
 	uses := false
-	look := func(x ir.Expr) {
-		switch t := x.Type(); t.Text {
+	look := func(t ir.Type) {
+		switch t.Text {
 		case ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUStackLine:
 			uses = uses || t.Kind == ir.Deferred
 		}
 	}
+	for i := range p.Formats {
+		for _, t := range p.Formats[i].Args {
+			look(t)
+		}
+	}
+	for i := range p.Globals {
+		look(p.Globals[i].Value)
+		for _, t := range p.Globals[i].Keys {
+			look(t)
+		}
+	}
+	expr := func(x ir.Expr) { look(x.Type()) }
 	for _, h := range p.Handlers {
-		h.Walk(nil, look)
+		h.Walk(nil, expr)
 	}
 	for _, f := range p.Funcs {
-		ir.Walk(f.Body, nil, look)
+		ir.Walk(f.Body, nil, expr)
 	}
 	return uses
 }

@@ -30,9 +30,6 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
 		Name: traceName, Namespaces: o.Namespaces,
-		// Source lines are read from debug information when they are asked for, which
-		// who has no privileges may be unable to.
-		Separate: loader.CanSeparate() && !usesLines(c.Program),
 	}
 	opt.Rotation = o.Rotation
 	switch {
@@ -50,6 +47,9 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	img, err := imageOf(b)
 	status := 1
 	if err == nil {
+		// Source lines are read from debug information when they are asked for, which
+		// who has no privileges may be unable to.
+		opt.Separate = loader.CanSeparate() && !usesLines(img.Program)
 		status, err = loader.Run(ctx, img, opt)
 	}
 	if err != nil {
