@@ -34,6 +34,9 @@ type Options struct {
 	Memory  int      // megabytes, 0: 1024
 	Files   []File   // what its root has besides init and busybox
 	Modules []string // kernel modules to load, with what they depend on
+	// Counted has the guest's clock advance by a nanosecond with each instruction of its
+	// one processor, so that times are numbers of instructions, on any machine alike.
+	Counted bool
 }
 
 // Command is a command to run in a guest.
@@ -151,12 +154,17 @@ func Boot(ctx context.Context, k *Kernel, o Options) (_ *Guest, err error) {
 	// in one thread: with one each, a processor now and then runs kernel text that
 	// another is patching, which attaching probes does all the time, and the guest
 	// hangs or dies.
-	g.cmd = exec.Command(emulator, "-accel", "tcg,thread=single,tb-size=512", "-cpu", "max,-cx16", "-M", "q35",
+	clock := []string{"-accel", "tcg,thread=single,tb-size=512"}
+	if o.Counted {
+		o.CPUs = 1
+		clock = append(clock, "-icount", "shift=0,sleep=off")
+	}
+	g.cmd = exec.Command(emulator, append(clock, "-cpu", "max,-cx16", "-M", "q35",
 		"-m", strconv.Itoa(o.Memory), "-smp", strconv.Itoa(o.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
 		"-chardev", "socket,id=line,path="+socket, "-serial", "chardev:line",
-		"-kernel", k.Image, "-initrd", initrd, "-append", "console=ttyS0 quiet loglevel=4 panic=-1")
+		"-kernel", k.Image, "-initrd", initrd, "-append", "console=ttyS0 quiet loglevel=4 panic=-1")...)
 	g.cmd.Stdout, g.cmd.Stderr = g.console, g.console
 	// A test that is killed must not leave machines behind.
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

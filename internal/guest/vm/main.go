@@ -30,10 +30,11 @@ func main() {
 	kernel := flag.String("kernel", "6.12", "kernel `VERSION`")
 	timeout := flag.Duration("timeout", time.Minute, "how long each command may take")
 	show := flag.Bool("console", false, "show the guest's console at the end")
+	counted := flag.Bool("counted", false, "let the guest's clock count instructions")
 	flag.Var(&files, "file", "put `HERE=THERE` into the guest; may be repeated")
 	flag.Var(&modules, "module", "load kernel module `NAME`; may be repeated")
 	flag.Parse()
-	code, err := run(*kernel, files, modules, flag.Args(), *timeout, *show)
+	code, err := run(*kernel, *counted, files, modules, flag.Args(), *timeout, *show)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "vm:", err)
 		code = 1
@@ -41,13 +42,13 @@ func main() {
 	os.Exit(code)
 }
 
-func run(kernel string, files, modules, commands []string, timeout time.Duration, show bool) (code int, err error) {
+func run(kernel string, counted bool, files, modules, commands []string, timeout time.Duration, show bool) (code int, err error) {
 	ctx := context.Background()
 	k, err := guest.Find(kernel)
 	if err != nil {
 		return 0, err
 	}
-	o := guest.Options{Modules: modules}
+	o := guest.Options{Modules: modules, Counted: counted}
 	for _, name := range []string{"stap", "staprun"} {
 		data, err := guest.Build(ctx, "stapkit/cmd/"+name)
 		if err != nil {
