@@ -4,6 +4,8 @@
 # make generate what go generate writes: the index of the library, docs/errors, …
 # make differential  100,000 random programs, kernel against interpreter; root, hours
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
+# make bench     what everything costs, beside bpftrace and others: bench/RESULTS.md
+# make bench-guest  instructions per hit of a probe in guests: the same on any machine
 # make test-editors  real editors, and the protocol's own client, against staplsp
 # make vsix     the extension for VS Code with the server inside, in build/ (VSIX=all: for all platforms)
 # make test-vscode  real VS Code in a browser against it: 700 MB, kept in the cache
@@ -19,7 +21,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential debs guests debug-kernel examples generate man lint clean
+.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man lint clean
 all: build
 
 build:
@@ -64,6 +66,24 @@ N ?= 100000
 BATCH ?= 2000
 differential:
 	$(GO) run ./internal/differential/run -n $(N) -batch $(BATCH) -wrap '$(WRAP)'
+
+# What benchmarks compare with, where Debian has it.
+BENCH_DEBS = gcc libc6-dev systemtap-sdt-dev clang bpftrace systemtap strace linux-perf shfmt systemtap-common systemtap-doc
+
+bench-debs:
+	-@$(MAKE) --no-print-directory debs DEBS="$(BENCH_DEBS)"
+
+# Twenty minutes at most, on an idle machine. Needs root.
+bench: bench-debs
+	$(GO) run ./bench/native
+
+# Every benchmark once, so that none of them rots.
+bench-smoke:
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m ./...
+	$(GO) run ./bench/native -smoke
+
+bench-guest: bench-debs debs guests
+	$(GO) run ./bench/guest
 
 debs:
 	@missing=; \

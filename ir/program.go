@@ -268,7 +268,10 @@ type Probe struct {
 	Attach     []Attach
 	Optional   bool
 	Sufficient bool
-	// Hidden: of our own making, such as the entry of a return probe.
+	// Hidden: of our own making, the entry of the return probe before it, for which it
+	// takes @entry values. Programs of the function's trampoline (fentry, fexit) and others
+	// name a call differently, so both probes are on the one or on the other. A return
+	// probe on fexit that has no fentry here needs none: it still has the arguments.
 	Hidden bool
 	// Member: one of the places that a pattern names, as are all others with the
 	// same site. Those that the host refuses are left out if any other is not.

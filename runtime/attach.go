@@ -57,19 +57,63 @@ var carriers = map[string]*carrier{
 
 // attached is something to be taken down.
 type attached struct {
-	probes []int
-	link   io.Closer
+	probes  []int
+	carrier string
+	link    io.Closer
 }
 
 // attach attaches all probes: of each the first alternative that works.
 func (s *session) attach(ctx context.Context) error {
-	var failed []string
-	for i := range s.plans {
-		s.plans[i].rows = s.plans[i].rows[:len(s.plans[i].rows):len(s.plans[i].rows)]
+	var pending, entries []plan
+	for _, p := range s.plans {
+		p.rows = p.rows[:len(p.rows):len(p.rows)]
+		if p.hidden {
+			entries = append(entries, p)
+		} else {
+			pending = append(pending, p)
+		}
 	}
-	pending := s.plans
-	var refused []plan
+	failed, refused, err := s.attachPlans(ctx, pending)
+	if err != nil {
+		return err
+	}
+	if len(entries) > 0 {
+		// What entries are attached by follows from their return probes.
+		by := map[int]string{}
+		for _, a := range s.attached {
+			for _, p := range a.probes {
+				by[p] = a.carrier
+			}
+		}
+		pending = nil
+		for _, p := range entries {
+			if p.withReturn(by[p.probe-1]) {
+				pending = append(pending, p)
+			}
+		}
+		more, others, err := s.attachPlans(ctx, pending)
+		if err != nil {
+			return err
+		}
+		failed, refused = append(failed, more...), append(refused, others...)
+	}
 	found := map[int]bool{}
+	for _, a := range s.attached {
+		for _, p := range a.probes {
+			found[s.p.Probes[p].Site] = true
+		}
+	}
+	failed = append(failed, s.noMember(refused, found)...)
+	s.listRefused(refused)
+	if len(failed) > 0 {
+		return &Error{Code: codeAttach, Lines: append([]string{"these probes cannot be attached on this host:"}, failed...)}
+	}
+	return nil
+}
+
+// attachPlans attaches probes and tells of those that cannot be, apart from places of
+// patterns that the kernel refuses.
+func (s *session) attachPlans(ctx context.Context, pending []plan) (failed []string, refused []plan, err error) {
 	progress := s.progress()
 	for len(pending) > 0 {
 		// All first choices, those that belong together at once.
@@ -105,7 +149,7 @@ func (s *session) attach(ctx context.Context) error {
 		}
 		for _, key := range order {
 			if err := ctx.Err(); err != nil {
-				return err
+				return nil, nil, err
 			}
 			progress.tell()
 			for _, bad := range s.attachGroup(groups[key]) {
@@ -118,17 +162,7 @@ func (s *session) attach(ctx context.Context) error {
 		pending = again
 		progress.tell()
 	}
-	for _, a := range s.attached {
-		for _, p := range a.probes {
-			found[s.p.Probes[p].Site] = true
-		}
-	}
-	failed = append(failed, s.noMember(refused, found)...)
-	s.listRefused(refused)
-	if len(failed) > 0 {
-		return &Error{Code: codeAttach, Lines: append([]string{"these probes cannot be attached on this host:"}, failed...)}
-	}
-	return nil
+	return failed, refused, nil
 }
 
 // listRefused tells, when asked to, which places of patterns the host refused.
@@ -172,7 +206,7 @@ func (s *session) attachGroup(rows []row) []badRow {
 	l, err := rows[0].c.attach(s, rows)
 	switch {
 	case err == nil:
-		at := attached{link: l}
+		at := attached{link: l, carrier: rows[0].a.Carrier}
 		for _, r := range rows {
 			at.probes = append(at.probes, r.probe)
 		}

@@ -3,6 +3,7 @@ package loader
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -61,7 +62,11 @@ func newDryRun(img Image, tgt *target.Target) (*dryRun, error) {
 func (d *dryRun) all() []ProbeState {
 	var list []ProbeState
 	for i := range d.p.Probes {
-		list = append(list, d.probe(&d.p.Probes[i]))
+		ret := ""
+		if p := &d.p.Probes[i]; p.Hidden && i > 0 {
+			ret = list[i-1].Carrier
+		}
+		list = append(list, d.probe(&d.p.Probes[i], ret))
 	}
 	return list
 }
@@ -76,10 +81,18 @@ type dryRun struct {
 	host func(a *ir.Attach) error
 }
 
-func (d *dryRun) probe(p *ir.Probe) ProbeState {
+// probe tells of one probe. ret is the carrier of the return probe whose entry it is.
+func (d *dryRun) probe(p *ir.Probe, ret string) ProbeState {
 	st := ProbeState{Point: p.Point, Optional: p.Optional, State: StateMissing}
+	if ret == "fexit" && !slices.ContainsFunc(p.Attach, func(a ir.Attach) bool { return a.Carrier == "fentry" }) {
+		st.Carrier, st.State = ret, StateOK // the return probe has the arguments itself
+		return st
+	}
 	for i := range p.Attach {
 		a := &p.Attach[i]
+		if ret != "" && (a.Carrier == "fentry") != (ret == "fexit") {
+			continue
+		}
 		err := d.place(a)
 		if err == nil && a.Carrier != "loader" {
 			err = d.relocate(a.Handler)

@@ -37,6 +37,22 @@ type plan struct {
 	probe int
 	rows  []row
 	why   []string // why others were left out
+	// Of a probe at the entry for a return probe: rows are those that go with the
+	// latter's first, all is what there is.
+	hidden bool
+	all    []row
+}
+
+// withReturn keeps the rows of a probe at the entry that go with the carrier of its return
+// probe, "" for none that was attached. It tells whether any is needed.
+func (p *plan) withReturn(carrier string) (needed bool) {
+	p.rows = nil
+	for _, r := range p.all {
+		if carrier != "" && (r.a.Carrier == "fentry") == (carrier == "fexit") {
+			p.rows = append(p.rows, r)
+		}
+	}
+	return len(p.rows) > 0 || carrier != "" && carrier != "fexit"
 }
 
 // load reads the object, chooses carriers, and loads what is needed into the
@@ -321,7 +337,16 @@ func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 			}
 			pl.rows = append(pl.rows, row{probe: i, a: a, c: c, as: trial.AttachType})
 		}
-		if len(pl.rows) == 0 && !p.Optional && !p.Member {
+		needed := true
+		if p.Hidden && len(plans) > 0 && plans[len(plans)-1].probe == i-1 {
+			ret := ""
+			if rows := plans[len(plans)-1].rows; len(rows) > 0 {
+				ret = rows[0].a.Carrier
+			}
+			pl.hidden, pl.all = true, pl.rows
+			needed = pl.withReturn(ret)
+		}
+		if len(pl.rows) == 0 && needed && !p.Optional && !p.Member {
 			missing = append(missing, describe(p.Point, pl.why)...)
 		}
 		found[p.Site] = found[p.Site] || len(pl.rows) > 0

@@ -90,6 +90,12 @@ func (p *prog) callOne(e *ir.Call, id int, held []mem, result *mem, end label, o
 func (p *prog) bind(s *scope, e *ir.Call) {
 	var types []ir.Type
 	for i, a := range e.Args {
+		switch a.(type) {
+		case *ir.IntConst, *ir.StrConst:
+			if !reads(s.fn, i) {
+				continue
+			}
+		}
 		if l, ok := a.(*ir.Local); ok && p.aliases(s, i, l, e.Args[i+1:]) {
 			if types == nil {
 				types = append(types, s.types...)
@@ -103,6 +109,22 @@ func (p *prog) bind(s *scope, e *ir.Call) {
 	if types != nil {
 		s.types = types
 	}
+}
+
+// reads reports whether a function asks for one of its locals.
+func reads(fn *ir.Func, local int) bool {
+	found := false
+	ir.Walk(fn.Body, nil, func(x ir.Expr) {
+		switch x := x.(type) {
+		case *ir.Local:
+			found = found || x.ID == local
+		case *ir.Update:
+			found = found || !x.L.Global && x.L.ID == local // it may add to it
+		case *ir.StatAdd:
+			found = found || !x.L.Global && x.L.ID == local
+		}
+	})
+	return found
 }
 
 func (p *prog) aliases(s *scope, i int, l *ir.Local, later []ir.Expr) bool {

@@ -150,6 +150,7 @@ type generator struct {
 	index     indexUse
 	automata  map[int]*automaton
 	types     map[int]cbtf.Type // by index into Program.Types
+	deleted   map[int]bool      // see deletes
 }
 
 func (g *generator) kernelHandlers() []*ir.Handler {

@@ -90,8 +90,10 @@ type prog struct {
 	pointFrom, pointTo int  // the instructions that find it
 	pointUsed          bool // they are needed
 
-	normal, failed label // ways out
-	usesErr        bool  // failed is one
+	cond           ir.Expr   // condition of the handler that is left to be tested
+	list           []ir.Stmt // its statements
+	normal, failed label     // ways out
+	usesErr        bool      // failed is one
 	usesCtx        bool
 	ticks          bool // actions are counted
 	tickMem        mem
@@ -314,6 +316,7 @@ func (p *prog) count(c ir.Cause) {
 func (p *prog) make() (asm.Instructions, HandlerReport) {
 	rep := HandlerReport{Loops: p.mode == asLoop}
 	p.ticks = !p.h.Uncounted && (p.mode == asLoop || p.a.ticks > p.h.MaxActions)
+	p.cond, p.list = p.h.Cond, p.h.Body
 	main := p.stream
 	if p.mode == asLoop {
 		p.stream = newStream(p.h.Name + "_loop")
@@ -421,11 +424,11 @@ func (p *prog) body() {
 		p.memImm(p.result, p.noEffect())
 	}
 	p.zeroLocals(p.scope, p.paramsIn(), p.h.Cond, p.h.Body, p.h.Result)
-	if p.h.Cond != nil {
-		p.branch(p.h.Cond, false, p.normal)
+	if p.cond != nil {
+		p.branch(p.cond, false, p.normal)
 		p.leaves = append(p.leaves, p.outAt)
 	}
-	p.stmts(p.h.Body)
+	p.stmts(p.list)
 	if p.lock >= 0 && (!p.region || p.h.Result == nil) {
 		p.unlock(p.lock)
 		p.lock = -1
@@ -452,9 +455,12 @@ func (p *prog) leave() {
 func (p *prog) straight() {
 	p.site = p.g.siteOf(p.h)
 	quit, busy := p.label(), p.label()
-	p.prologue(quit)
 	saveCtx := len(p.insns)
 	p.mov(rCtx, asm.R1)
+	if c := p.guard(); c != nil {
+		p.branch(c, false, quit)
+	}
+	p.prologue(quit)
 	if p.mode == inSlot {
 		p.claim(busy)
 	} else if p.a.out > 0 {
@@ -470,7 +476,7 @@ func (p *prog) straight() {
 	p.waysOut()
 	p.ends(busy, quit)
 	p.dropPoint()
-	if !p.usesCtx && !p.pointUsed && !p.region {
+	if !p.usesCtx && !p.pointUsed && !p.region || p.ctxStays(saveCtx) {
 		p.kill(saveCtx)
 	}
 	if _, same := p.outSame(); same {
@@ -478,6 +484,113 @@ func (p *prog) straight() {
 			p.kill(i)
 		}
 	}
+}
+
+// guard takes the condition off a handler that does nothing where it does not hold, if
+// testing it has no effect and cannot fail: most hits are often rejected, and need not
+// even ask whether the session runs.
+func (p *prog) guard() ir.Expr {
+	if p.mode != onStack || p.region || p.ticks || p.result.size > 0 || len(p.h.Points) > 0 {
+		return nil
+	}
+	if c := p.cond; c != nil {
+		if !plain(c) {
+			return nil
+		}
+		p.cond = nil
+		return c
+	}
+	list := p.list
+	for len(list) > 0 {
+		if _, tick := list[0].(*ir.Tick); !tick {
+			break
+		}
+		list = list[1:]
+	}
+	if len(list) != 1 {
+		return nil
+	}
+	st, ok := list[0].(*ir.If)
+	if !ok || len(st.Else) > 0 || !plain(st.C) {
+		return nil
+	}
+	p.list = st.Then
+	return st.C
+}
+
+// plain reports whether an expression is made of numbers of the context and of the task
+// by operators that cannot fail.
+func plain(e ir.Expr) bool {
+	switch e := e.(type) {
+	case *ir.IntConst, *ir.CtxArg, *ir.CtxField:
+		return true
+	case *ir.Unary:
+		return plain(e.X)
+	case *ir.Binary:
+		return e.T.Kind == ir.Int && e.X.Type().Kind == ir.Int && e.Op != ir.OpDiv && e.Op != ir.OpMod && plain(e.X) && plain(e.Y)
+	case *ir.Logical:
+		return plain(e.X) && plain(e.Y)
+	case *ir.Intrinsic:
+		switch e.ID {
+		case ir.IPid, ir.ITid, ir.IUid, ir.IGid, ir.ICpu:
+			return true
+		}
+	}
+	return false
+}
+
+// ctxStays has a program that asks for its context only before anything else is put into
+// the register that it comes in leave it there, which spares saving another register. It
+// reports whether the instruction that copies it, at index save, is of no use any more.
+func (p *prog) ctxStays(save int) bool {
+	if p.mode != onStack || p.region {
+		return false
+	}
+	first, last := len(p.insns), save
+	for i := range p.insns {
+		in := &p.insns[i]
+		if i == save || in.dead {
+			continue
+		}
+		if in.Src == rCtx || in.Dst == rCtx {
+			last = i
+		}
+		if first == len(p.insns) && clobbers(in, asm.R1) {
+			first = i
+		}
+	}
+	// The one that first changes the register may still read it.
+	if last > first {
+		return false
+	}
+	for i := range p.insns {
+		if in := &p.insns[i]; in.isJump() && i > first && p.places[in.to] <= last {
+			return false
+		}
+	}
+	for i := save + 1; i <= last; i++ {
+		in := &p.insns[i]
+		if in.Src == rCtx {
+			in.Src = asm.R1
+		}
+		if in.Dst == rCtx {
+			in.Dst = asm.R1
+		}
+	}
+	return true
+}
+
+// clobbers reports whether an instruction changes a register that calls do not keep.
+func clobbers(in *insn, r asm.Register) bool {
+	switch op := in.OpCode; op.Class() {
+	case asm.ALUClass, asm.ALU64Class, asm.LdXClass, asm.LdClass:
+		return in.Dst == r
+	case asm.StXClass:
+		return op.Mode() == asm.AtomicMode && in.Src == r
+	case asm.JumpClass:
+		return op.JumpOp() == asm.Call
+	}
+	return false
 }
 
 // ends makes what stands behind the ways out: busy is where no slot was free.

@@ -145,12 +145,53 @@ func (p *prog) fetch(e *ir.Update, op asm.AtomicOp, base asm.Register, off int) 
 	p.mov(asm.R0, asm.R2)
 }
 
+// put sets an element of an array whose elements are deleted again, so that most are
+// new: looking for it first would be for nothing.
+func (p *prog) put(gl *ir.Global, g int, key text, v val, off, site int) {
+	buf := p.elementBuffer(gl)
+	p.get(asm.R1, v)
+	p.memStore(mem{buf.off + off, 8}, asm.R1)
+	p.arrayMap(g)
+	p.addr(asm.R2, key)
+	p.addr(asm.R3, p.frameText(buf))
+	p.imm(asm.R4, updateAny)
+	p.emit(asm.FnMapUpdateElem.Call())
+	done := p.label()
+	p.jimm32(asm.JEq, asm.R0, 0, done)
+	p.jimm32(asm.JEq, asm.R0, -e2BIG, p.errConst(ir.ErrArrayFull, site, int32(gl.MaxEntries)))
+	p.ja(p.skipTo(ir.SkipMap))
+	p.place(done)
+}
+
+// deletes reports whether a handler in the kernel deletes single elements of an array.
+func (g *generator) deletes(array int) bool {
+	if g.deleted == nil {
+		g.deleted = map[int]bool{}
+		note := func(st ir.Stmt) {
+			if d, ok := st.(*ir.Delete); ok && d.L.Global && len(d.L.Keys) > 0 && len(nonNil(d.L.Keys)) == len(d.L.Keys) {
+				g.deleted[d.L.ID] = true
+			}
+		}
+		for _, h := range g.kernelHandlers() {
+			h.Walk(note, nil)
+		}
+		for _, f := range g.p.Funcs {
+			ir.Walk(f.Body, note, nil)
+		}
+	}
+	return g.deleted[array]
+}
+
 // updateElement changes a number in an array.
 func (p *prog) updateElement(e *ir.Update, gl *ir.Global, used bool) {
 	g := e.L.ID
 	off, _ := gl.ValueLayout()
 	key := p.key(g, e.L.Keys, e.R)
 	v := p.hold(e.R)
+	if e.Op == ir.OpSet && !used && !gl.Wrap && !gl.Ordered && p.g.deletes(g) {
+		p.put(gl, g, key, v, off, e.Site)
+		return
+	}
 	found, done, missing := p.label(), p.label(), p.label()
 	p.lookup(g, key)
 	p.jimm(asm.JEq, asm.R0, 0, missing)

@@ -307,6 +307,20 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 	return nil, false
 }
 
+// entryArgs builds the start of a return handler whose @entry values are arguments that
+// its carrier still has.
+func (b *body) entryArgs(p *sema.Probe) []ir.Stmt {
+	var out []ir.Stmt
+	for _, e := range p.Body.Entries {
+		at := b.newBody(e.Body, p.Lib)
+		at.ctx, at.kernel, at.ret = b.ctx, b.kernel, b.ret
+		x := at.expr(e.X)
+		b.entries = append(b.entries, b.temp(ir.TInt))
+		out = append(out, &ir.Eval{X: &ir.Update{L: ir.LValue{ID: b.entries[len(b.entries)-1], T: ir.TInt}, Op: ir.OpSet, R: x, Site: b.site(e.X)}})
+	}
+	return out
+}
+
 // entryFetch builds the start of a return handler with @entry values: they are
 // taken out of the map that the handler at the entry filled. An invocation whose
 // entry was not seen does not run.

@@ -82,6 +82,9 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 	for _, p := range sp.Probes {
 		l.probe(p)
 	}
+	if !diag.HasErrors(l.diags) {
+		specialise(l.out)
+	}
 	return l.out, l.diags
 }
 
@@ -331,6 +334,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 		return
 	}
 	entries := l.entryMaps(p, index)
+	byTrampoline := entries.byArgs || l.entryByTrampoline(p, index, entries)
 	byContext := map[ir.Context]int{}
 	for _, c := range l.carriers(p) {
 		ctx, ok := contexts[c.Kind]
@@ -338,8 +342,8 @@ func (l *lowerer) probe(p *sema.Probe) {
 			l.errorf(p.Written, "E2001", "the carrier %q of %s has no code generator", c.Kind, p.Point)
 			continue
 		}
-		if len(entries.maps) > 0 && ctx == ir.CtxFexit {
-			continue // a kretprobe tells the stack pointer, which names the call
+		if ctx == ir.CtxFexit && !byTrampoline {
+			continue
 		}
 		if len(entries.maps) > 0 && c.Kind == "uprobe" {
 			continue // a return instruction of Go, whose stacks move meanwhile
@@ -471,6 +475,9 @@ const maxEntries = 8192
 type entryMaps struct {
 	maps  []int
 	point int // the return probe's number, -1: no key
+	// byArgs: all values are arguments of the function, which fexit programs still
+	// have, so that these need no probe at the entry.
+	byArgs bool
 }
 
 // keys name the invocation of the function with the stack pointer sp at its entry.
@@ -483,9 +490,12 @@ func (e *entryMaps) keys(sp ir.Expr) []ir.Expr {
 }
 
 func (l *lowerer) entryMaps(p *sema.Probe, probe int) *entryMaps {
-	out := &entryMaps{point: -1}
+	out := &entryMaps{point: -1, byArgs: true}
 	if p.Body == nil {
 		return out
+	}
+	for _, e := range p.Body.Entries {
+		out.byArgs = out.byArgs && e.Arg >= 0
 	}
 	for i, e := range p.Body.Entries {
 		g := ir.Global{
@@ -511,7 +521,21 @@ func (l *lowerer) entryMaps(p *sema.Probe, probe int) *entryMaps {
 // entryCarriers are the carriers at the entry for those at the return.
 var entryCarriers = map[string]string{
 	"kretprobe": "kprobe", "kretprobe_multi": "kprobe_multi", "uretprobe": "uprobe", "tracepoint": "tracepoint",
-	"raw_tp": "raw_tp", "tp_btf": "tp_btf", "dispatch": "dispatch",
+	"raw_tp": "raw_tp", "tp_btf": "tp_btf", "dispatch": "dispatch", "fexit": "fentry",
+}
+
+// entryByTrampoline reports whether a program on the function's entry can take the
+// values: it has no registers.
+func (l *lowerer) entryByTrampoline(p *sema.Probe, probe int, entries *entryMaps) bool {
+	if !hasContext(l.carriers(p), ir.CtxFexit) || !hasContext(l.carriers(p), ir.CtxKprobe) {
+		return true
+	}
+	h := len(l.out.Handlers)
+	l.out.Handlers = append(l.out.Handlers, l.entryHandler(p, probe, ir.CtxFentry, entries))
+	asks := l.asksRegisters(h)
+	delete(l.handlers, l.out.Handlers[h].Name)
+	l.out.Handlers = l.out.Handlers[:h] // nothing refers to it
+	return !asks
 }
 
 // entryProbe makes the row and handler that take @entry values.
@@ -524,7 +548,7 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 	byContext := map[ir.Context]int{}
 	for _, c := range l.carriers(p) {
 		kind, ok := entryCarriers[c.Kind]
-		if !ok {
+		if !ok || kind == "fentry" && (entries.byArgs || !hasCarrier(ret, "fexit")) {
 			continue
 		}
 		c.Kind = kind
@@ -532,25 +556,8 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 		ctx := contexts[kind]
 		h, ok := byContext[ctx]
 		if !ok {
-			hd := &ir.Handler{Kernel: true, Ctx: ctx, Probe: index, MaxActions: l.opt.Limits.MaxAction}
-			hd.Name = l.handlerName(p, index)
-			for i, e := range p.Body.Entries {
-				b := l.newBody(e.Body, p.Lib)
-				b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
-				b.ctx, b.kernel, b.only32 = ctx, true, l.only32
-				x := b.expr(e.X)
-				g := entries.maps[i]
-				hd.Body = append(hd.Body, b.prologue()...)
-				hd.Locals = b.locals
-				hd.Body = append(hd.Body, &ir.Eval{X: &ir.Update{
-					L: ir.LValue{Global: true, ID: g, T: l.out.Globals[g].Value,
-						Keys: entries.keys(l.stackPointer(ctx, false))},
-					Op: ir.OpSet, R: x, Site: l.site(e.X),
-				}})
-			}
-			l.filterSyscall(p, hd, ctx, false)
 			h = len(l.out.Handlers)
-			l.out.Handlers = append(l.out.Handlers, hd)
+			l.out.Handlers = append(l.out.Handlers, l.entryHandler(p, index, ctx, entries))
 			byContext[ctx] = h
 		}
 		l.layer(&c, p)
@@ -563,10 +570,41 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 	l.out.Probes = append(l.out.Probes, row)
 }
 
-// stackPointer names a call in a thread: the stack pointer at its entry. System
+func hasCarrier(p *ir.Probe, kind string) bool {
+	return slices.ContainsFunc(p.Attach, func(a ir.Attach) bool { return a.Carrier == kind })
+}
+
+// entryHandler makes the handler that takes @entry values.
+func (l *lowerer) entryHandler(p *sema.Probe, probe int, ctx ir.Context, entries *entryMaps) *ir.Handler {
+	hd := &ir.Handler{Kernel: true, Ctx: ctx, Probe: probe, MaxActions: l.opt.Limits.MaxAction}
+	hd.Name = l.handlerName(p, probe)
+	for i, e := range p.Body.Entries {
+		b := l.newBody(e.Body, p.Lib)
+		b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
+		b.ctx, b.kernel, b.only32 = ctx, true, l.only32
+		x := b.expr(e.X)
+		g := entries.maps[i]
+		hd.Body = append(hd.Body, b.prologue()...)
+		hd.Locals = b.locals
+		hd.Body = append(hd.Body, &ir.Eval{X: &ir.Update{
+			L: ir.LValue{Global: true, ID: g, T: l.out.Globals[g].Value,
+				Keys: entries.keys(l.stackPointer(ctx, false))},
+			Op: ir.OpSet, R: x, Site: l.site(e.X),
+		}})
+	}
+	l.filterSyscall(p, hd, ctx, false)
+	return hd
+}
+
+// stackPointer names a call in a thread: the stack pointer at its entry, or where the
+// kernel keeps the function's arguments for the programs at its entry and return. System
 // calls do not nest in a thread.
 func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
-	if ctx != ir.CtxKprobe {
+	switch ctx {
+	case ir.CtxFentry, ir.CtxFexit:
+		return &ir.Intrinsic{ID: ir.IStackPointer, T: ir.TInt}
+	case ir.CtxKprobe:
+	default:
 		return &ir.IntConst{}
 	}
 	r := l.regs()
@@ -659,7 +697,11 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 		stmts = append(stmts, blk.Stmts...)
 	}
 	var pre []ir.Stmt
-	if len(entries.maps) > 0 {
+	switch {
+	case len(entries.maps) == 0:
+	case ctx == ir.CtxFexit && entries.byArgs:
+		pre = b.entryArgs(p)
+	default:
 		pre = b.entryFetch(entries, l.stackPointer(ctx, true))
 	}
 	main := b.block(stmts)

@@ -42,6 +42,16 @@ var scripts = []script{
 		text: `global n probe kernel.function("vfs_read").return { n[$return, @entry($count)]++ }
 probe end { println(n[779, 779], " ", n[780, 780]) }`,
 		want: "300 5\n"},
+	{name: "entry_value", command: "read 300 779",
+		text: `global n, m probe kernel.function("vfs_read").return { if ($return == 779) { n += @entry(tid()) == tid(); m += gettimeofday_ns() > @entry(gettimeofday_ns()) } }
+probe end { println(n, " ", m) }`,
+		want: "300 300\n"},
+	{name: "entry_arguments", command: "read 300 779",
+		text: `global n probe kernel.function("vfs_read").return { if (@entry($count) == 779 && @entry($file)->f_op != 0) n++ } probe end { println(n) }`,
+		want: "300\n"},
+	{name: "entry_register", command: "read 300 779",
+		text: `global n probe kernel.function("vfs_read").return { n += @entry(register("rdx")) == 779 } probe end { println(n) }`,
+		want: "300\n"},
 	{name: "return_pretty", command: "read 1 781",
 		text: `probe kernel.function("vfs_read").return { if ($return == 781) println($$return) }`,
 		want: "return=0x30d\n"},
