@@ -196,7 +196,7 @@ func over(r *row, ours, raw, bpftrace, stap float64) string {
 	if most := math.Max(raw*1.1, raw+25); ours > most {
 		s = append(s, fmt.Sprintf("%.0f", ours-most))
 	}
-	if ours >= bpftrace {
+	if ours > bpftrace || ours == bpftrace && !r.other {
 		s = append(s, "bpftrace")
 	}
 	if ours >= stap && !r.lost {

@@ -110,6 +110,14 @@ func (s *Set) Write(path string) error {
 	return os.WriteFile(path, b.Bytes(), 0o644)
 }
 
+// head is what a new file of results begins with.
+const head = `# What stapkit costs
+
+Written by ` + "`make bench`" + ` (this machine, beside its peers) and ` + "`make bench-guest`" + ` (instructions in guests);
+[NOTES.md](NOTES.md) tells what was tried to make it less. Figures in the form that benchstat reads
+are in figures/ and, of earlier runs, in history/.
+`
+
 // Section replaces the section of a title, or adds it at the end.
 func Section(path, title, text string) error {
 	data, err := os.ReadFile(path)
@@ -117,6 +125,9 @@ func Section(path, title, text string) error {
 		return err
 	}
 	old, heading := string(data), "## "+title+"\n"
+	if err != nil {
+		old = head
+	}
 	text = heading + "\n" + strings.TrimSpace(text) + "\n"
 	before, rest, found := strings.Cut("\n"+old, "\n"+heading)
 	before = strings.TrimSpace(before)

@@ -51,6 +51,13 @@ func TestSection(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	other := filepath.Join(t.TempDir(), "new")
+	if err := Section(other, "A", "a"); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(other); err != nil || string(b) != head+"\n## A\n\na\n" {
+		t.Errorf("%v\n%s", err, b)
+	}
 	want("# Top\n\nwords\n\n## A\n\nnew\n\n## B\n\nc\n")
 }
 

@@ -1,6 +1,8 @@
 package ebpf
 
 import (
+	"reflect"
+
 	"github.com/cilium/ebpf/asm"
 
 	"stapkit/compile/object"
@@ -8,9 +10,89 @@ import (
 )
 
 func (p *prog) stmts(list []ir.Stmt) {
-	for _, st := range list {
-		p.stmt(st)
+	for i := 0; i < len(list); i++ {
+		if p.take(list[i:]) {
+			i += 2
+			continue
+		}
+		p.stmt(list[i])
 	}
+}
+
+// take makes the code of what begins a return probe with @entry values, with the element
+// looked up once: unless it is in the array something else is done, its number is put
+// into a variable, and it is deleted. It reports whether the statements are that.
+func (p *prog) take(list []ir.Stmt) bool {
+	if len(list) < 3 {
+		return false
+	}
+	test, ok := list[0].(*ir.If)
+	if !ok || len(test.Else) > 0 {
+		return false
+	}
+	not, ok := test.C.(*ir.Unary)
+	if !ok || not.Op != ir.OpNot {
+		return false
+	}
+	in, ok := not.X.(*ir.IndexIn)
+	if !ok || len(test.Then) != 1 {
+		return false
+	}
+	if _, ok := test.Then[0].(*ir.Next); !ok {
+		return false
+	}
+	eval, ok := list[1].(*ir.Eval)
+	if !ok {
+		return false
+	}
+	set, ok := eval.X.(*ir.Update)
+	if !ok || set.L.Global || set.Op != ir.OpSet || set.L.T.Kind != ir.Int {
+		return false
+	}
+	get, ok := set.R.(*ir.IndexGet)
+	del, ok2 := list[2].(*ir.Delete)
+	if !ok || !ok2 || get.G != in.G || !del.L.Global || del.L.ID != in.G || p.g.p.Globals[in.G].Lock >= 0 ||
+		!reflect.DeepEqual(get.Keys, in.Keys) || !reflect.DeepEqual(del.L.Keys, in.Keys) {
+		return false
+	}
+	for _, k := range in.Keys {
+		if k == nil || !ownCall(k) {
+			return false
+		}
+	}
+	m := p.mark()
+	defer p.release(m)
+	off, _ := p.g.p.Globals[in.G].ValueLayout()
+	key := p.key(in.G, in.Keys)
+	none, done := p.label(), p.label()
+	p.lookup(in.G, key)
+	p.jimm(asm.JEq, asm.R0, 0, none)
+	p.load(asm.R0, asm.R0, off)
+	p.memStore(p.scope.locals[set.L.ID], asm.R0)
+	p.arrayMap(in.G)
+	p.addr(asm.R2, key)
+	p.emit(asm.FnMapDeleteElem.Call())
+	p.jimm32(asm.JEq, asm.R0, 0, done)
+	p.jimm32(asm.JNE, asm.R0, -eNOENT, p.skipTo(ir.SkipMap))
+	p.place(done)
+	p.later(func() {
+		p.place(none)
+		p.stmts(test.Then)
+	})
+	return true
+}
+
+// ownCall reports whether a key is of what does not change while a handler runs.
+func ownCall(e ir.Expr) bool {
+	switch e := e.(type) {
+	case *ir.IntConst, *ir.CtxField:
+		return true
+	case *ir.Binary:
+		return e.Op == ir.OpSub && ownCall(e.X) && ownCall(e.Y)
+	case *ir.Intrinsic:
+		return e.ID == ir.ITid || e.ID == ir.IStackPointer
+	}
+	return false
 }
 
 // stmt makes the code of one statement. No register is in use before or after.
