@@ -2921,6 +2921,15 @@ var points = map[string][]int{
 
 var macros = map[string][]int{
 	"MAXSTRINGLEN":                        {18},
+	"SYSC_CLONE_CHILD_TID_UADDR_ARGNO":    {18},
+	"SYSC_CLONE_CLONE_FLAGS_ARGNO":        {18},
+	"SYSC_CLONE_PARENT_TID_UADDR_ARGNO":   {18},
+	"SYSC_CLONE_STACK_START_ARGNO":        {18},
+	"SYSC_RETVALSTR":                      {18},
+	"SYSC_RETVALSTR2":                     {18},
+	"SYSC_RETVALSTR3":                     {18},
+	"arch_syscall0_prefix":                {18},
+	"arch_syscall_prefix":                 {18},
 	"cast_module_sizeof":                  {18},
 	"cast_sizeof":                         {18},
 	"choose_defined":                      {18},

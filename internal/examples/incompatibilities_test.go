@@ -62,7 +62,7 @@ func plain(e Example, why string) string {
 		why = why[:i+1]
 	}
 	why = regexp.MustCompile(` \(similar[^)]*\)`).ReplaceAllString(why, "")
-	if named != "" {
+	if named != "" && strings.HasPrefix(why, "no match [") {
 		why = strings.Replace(why, "no match", "no match: "+named, 1)
 	}
 	return strings.ReplaceAll(why, "|", "\\|")
@@ -200,9 +200,7 @@ func TestIncompatibilities(t *testing.T) {
 		reason, isListed := known[e.Name]
 		delete(known, e.Name)
 		if !ok {
-			if rows[e.Name] = reason; !isListed {
-				rows[e.Name] = plain(e, why)
-			}
+			rows[e.Name] = plain(e, why)
 		}
 		switch {
 		case *update:
