@@ -259,8 +259,9 @@ type Probe struct {
 	Family Family
 	// Order of begin, end and error.
 	Order int64
-	// Interval and Random of timers, in nanoseconds. PerSecond is set instead
-	// for timer.profile.freq and perf with hz.
+	// Interval and Random of timers, in nanoseconds; Interval of perf probes is the
+	// number of events between two samples. PerSecond is set instead for
+	// timer.profile.freq and perf with hz.
 	Interval, Random int64
 	PerSecond        int64
 	// Attach lists the ways to attach, best first; loader handlers have one

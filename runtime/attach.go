@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,6 +74,9 @@ func (s *session) attach(ctx context.Context) error {
 			pending = append(pending, p)
 		}
 	}
+	// Returns first: of several kprobes on a function the kernel runs the newest first,
+	// and that of a return takes away the return address, which tells who called.
+	slices.SortStableFunc(pending, func(a, b plan) int { return cmp.Compare(turn(a), turn(b)) })
 	failed, refused, err := s.attachPlans(ctx, pending)
 	if err != nil {
 		return err
@@ -163,6 +167,14 @@ func (s *session) attachPlans(ctx context.Context, pending []plan) (failed []str
 		progress.tell()
 	}
 	return failed, refused, nil
+}
+
+// turn is in which turn a probe is attached.
+func turn(p plan) int {
+	if len(p.rows) > 0 && strings.HasPrefix(p.rows[0].a.Carrier, "kretprobe") {
+		return 0
+	}
+	return 1
 }
 
 // listRefused tells, when asked to, which places of patterns the host refused.
@@ -282,6 +294,8 @@ func (s *session) detach() error {
 		}
 		s.left = nil
 	}
+	calls, returns := s.missedCalls()
+	s.missed.calls, s.missed.returns = s.missed.calls+calls, s.missed.returns+returns
 	closeAll(s.attached)
 	s.attached = nil
 	if err := s.waiter.grace(); err != nil {

@@ -41,7 +41,10 @@ func checkKprobe(_ *session, a *ir.Attach, spec *ebpf.ProgramSpec) error {
 func attachKprobe(s *session, rows []row) (io.Closer, error) {
 	a, prog := rows[0].a, rows[0].prog
 	ret := a.Carrier == "kretprobe"
-	if a.MaxActive > 0 {
+	at := s.functionAddresses(a)
+	if a.MaxActive > 0 && len(at) > 1 {
+		s.out.warn(fmt.Sprintf("%s: the kernel has %d functions of this name, whose returns it cannot be told how many of to keep: .maxactive(%d) is not heeded", s.p.Probes[rows[0].probe].Point, len(at), a.MaxActive))
+	} else if a.MaxActive > 0 {
 		// Only probes that are made by tracefs have this.
 		symbol := a.Target
 		if inModule(a) {
@@ -53,7 +56,7 @@ func attachKprobe(s *session, rows []row) (io.Closer, error) {
 	if a.Target == "" {
 		return kprobeAt(prog, "", a.Address, ret, a.Cookie)
 	}
-	if at := s.functionAddresses(a); len(at) > 1 {
+	if len(at) > 1 {
 		var all closers
 		for _, addr := range at {
 			l, err := kprobeAt(prog, "", addr+a.Offset, ret, a.Cookie)

@@ -64,10 +64,7 @@ func attachBreakpoint(s *session, rows []row) (io.Closer, error) {
 	if err != nil {
 		return nil, err
 	}
-	length := a.Length
-	if length == 0 {
-		length = 8
-	}
+	length := max(a.Length, 1)
 	attr := unix.PerfEventAttr{
 		Type: typeBreakpoint, Size: uint32(unsafe.Sizeof(unix.PerfEventAttr{})), Sample: 1,
 		Bp_type: onAccess, Ext1: address, Ext2: length,
@@ -83,6 +80,9 @@ func attachBreakpoint(s *session, rows []row) (io.Closer, error) {
 	l, err := openEvents(s, rows[0], &attr)
 	if errors.Is(err, unix.ENOSPC) {
 		return nil, fmt.Errorf("all debug registers of the processor are in use: %w", err)
+	}
+	if errors.Is(err, unix.EINVAL) && address%length != 0 {
+		return nil, fmt.Errorf("a watchpoint of %d bytes has to lie at a multiple of that, which %#x is not: %w", length, address, err)
 	}
 	return l, err
 }

@@ -256,6 +256,41 @@ func rawTracepoint(prog int, name string, cookie uint64) (*os.File, error) {
 	return bpfFile(fd, "raw_tp"), nil
 }
 
+// missedOf tells how many hits a link of kprobes has missed, which kernels know since
+// 6.7; returns says that they are those of returns. Others give 0.
+func missedOf(link int) (missed uint64, returns bool, err error) {
+	// struct bpf_link_info, and of its union what kprobes have.
+	type linkInfo struct {
+		kind, id, prog, _ uint32
+		u                 [14]uint64
+	}
+	const (
+		kindPerfEvent, kindKprobeMulti = 7, 8
+		eventKprobe, eventKretprobe    = 3, 4
+		multiReturn                    = 1 // BPF_F_KPROBE_MULTI_RETURN
+	)
+	var info linkInfo
+	a := struct {
+		fd, len uint32
+		info    ptr
+	}{uint32(link), uint32(unsafe.Sizeof(info)), ptr(uintptr(unsafe.Pointer(&info)))}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&info)
+	if _, err := bpfCall(cmdObjectInfo, unsafe.Pointer(&a), unsafe.Sizeof(a)); err != nil {
+		return 0, false, os.NewSyscallError("bpf(BPF_OBJ_GET_INFO_BY_FD)", err)
+	}
+	switch info.kind {
+	case kindPerfEvent: // type, name, length and offset, address, missed
+		if t := uint32(info.u[0]); t == eventKprobe || t == eventKretprobe {
+			return info.u[4], t == eventKretprobe, nil
+		}
+	case kindKprobeMulti: // addresses, count and flags, missed
+		return info.u[2], info.u[1]>>32&multiReturn != 0, nil
+	}
+	return 0, false, nil
+}
+
 // bpfLinkName begins the names of files that are links.
 const bpfLinkName = "bpf-link:"
 

@@ -5,6 +5,7 @@ package loader
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -24,7 +25,49 @@ func (s *session) countMisses() {
 			n += st.RecursionMisses
 		}
 	}
-	s.blk.counter(ir.MissRecursion).Store(n)
+	calls, returns := s.missedCalls()
+	s.blk.counter(ir.MissRecursion).Store(n + s.missed.calls + calls)
+	s.missed.shown = s.missed.returns + returns
+}
+
+// missedCalls adds up what the attached kprobes have missed: entries while another
+// kprobe ran on that CPU, and returns of calls when as many as maxactive were under way.
+func (s *session) missedCalls() (calls, returns uint64) {
+	var add func(c io.Closer)
+	add = func(c io.Closer) {
+		fd := -1
+		switch l := c.(type) {
+		case closers:
+			for _, c := range l {
+				add(c)
+			}
+		case *os.File:
+			if strings.HasPrefix(l.Name(), bpfLinkName) {
+				fd = int(l.Fd())
+			}
+		case interface{ FD() int }:
+			fd = l.FD()
+		}
+		if fd < 0 {
+			return
+		}
+		// A kernel that does not tell has nothing to add.
+		if n, ret, err := missedOf(fd); err == nil && ret {
+			returns += n
+		} else if err == nil {
+			calls += n
+		}
+	}
+	for _, a := range s.attached {
+		if slices.ContainsFunc(a.probes, func(i int) bool {
+			return slices.ContainsFunc(s.p.Probes[i].Attach, func(a ir.Attach) bool {
+				return strings.HasPrefix(a.Carrier, "kprobe") || strings.HasPrefix(a.Carrier, "kretprobe")
+			})
+		}) {
+			add(a.link)
+		}
+	}
+	return calls, returns
 }
 
 // causes are what is counted of hits and output that went by, with their texts.
@@ -53,6 +96,7 @@ func (s *session) counts() string {
 	for _, c := range causes {
 		fmt.Fprintf(&b, "%12d  %s\n", s.blk.counter(c.cause).Load(), c.name)
 	}
+	fmt.Fprintf(&b, "%12d  returns missed, maxactive\n", s.missed.shown)
 	fmt.Fprintf(&b, "%12d  bytes of output\n", s.out.total.Load())
 	return b.String()
 }
@@ -60,7 +104,7 @@ func (s *session) counts() string {
 // report prints what went wrong while the script ran, if anything did.
 func (s *session) report() {
 	count := func(c ir.Cause) uint64 { return s.blk.counter(c).Load() }
-	skipped := count(ir.SkipLock) + count(ir.SkipReentrant) + count(ir.SkipMap) + count(ir.MissRecursion)
+	skipped := count(ir.SkipLock) + count(ir.SkipReentrant) + count(ir.SkipMap) + count(ir.MissRecursion) + s.missed.shown
 	if n := s.blk.errors().Load(); n > 0 || skipped > 0 {
 		s.out.warn(fmt.Sprintf("Number of errors: %d, skipped probes: %d", n, skipped))
 	}
@@ -68,6 +112,9 @@ func (s *session) report() {
 		if n := count(c.cause); n > 0 {
 			s.out.warn(fmt.Sprintf(c.text, n))
 		}
+	}
+	if n := s.missed.shown; n > 0 {
+		s.out.warn(fmt.Sprintf("returns of functions that were not seen because too many calls were under way: %d; .maxactive(number) raises how many may be", n))
 	}
 	if n := s.damaged + s.join.lost + len(s.join.pending); n > 0 {
 		s.out.warn(fmt.Sprintf("records of probes that could not be read or put together: %d", n))

@@ -61,9 +61,10 @@ type session struct {
 	writes   []map[int]bool     // by handler: generation arrays that it writes
 	bodies   map[int]*ir.Region // what regions were cut out of
 	attached []attached
-	files    files   // of procfs probes
-	counters closers // events that handlers read
-	spots    spots   // until all is attached
+	missed   struct{ calls, returns, shown uint64 } // of links that are closed; returns of all
+	files    files                                  // of procfs probes
+	counters closers                                // events that handlers read
+	spots    spots                                  // until all is attached
 	ringMu   sync.Mutex
 	ring     *ring
 	join     joiner

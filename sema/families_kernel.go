@@ -2,7 +2,6 @@ package sema
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"stapkit/target"
@@ -215,7 +214,11 @@ func (r *resolver) function(in *request, f *target.Function, siblings int) *Prob
 	why := ""
 	if traceable && len(f.IDs) == 1 {
 		why = fentryProblem(f.Type())
-	} else if len(f.IDs) > 1 {
+	}
+	// Types of functions are merged where they are the same; fentry would take the
+	// first of that name.
+	several := len(f.IDs) > 1 || sameName(t, f)
+	if several {
 		why = "several functions have this name"
 	}
 	fentry := Carrier{Kind: kinds[0], Target: f.Name, Module: f.Module, Reason: "the cheapest hook of a function, with typed arguments"}
@@ -228,6 +231,9 @@ func (r *resolver) function(in *request, f *target.Function, siblings int) *Prob
 	case why != "":
 		single.Reason = why
 		p.Carriers = []Carrier{single}
+		if siblings > manyFunctions && several {
+			p.Carriers = []Carrier{multi, single}
+		}
 	case siblings > manyFunctions && r.e.list:
 		p.Carriers = []Carrier{multi}
 	case siblings > manyFunctions:
@@ -236,6 +242,21 @@ func (r *resolver) function(in *request, f *target.Function, siblings int) *Prob
 		p.Carriers = []Carrier{fentry, single}
 	}
 	return p
+}
+
+// sameName reports whether several functions are called so.
+func sameName(t *target.Target, f *target.Function) bool {
+	syms, err := t.Symbols()
+	if err != nil {
+		return false
+	}
+	n := 0
+	for _, s := range syms.ByName(f.Name) {
+		if s.Module == f.Module && s.IsText() {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // argSlots gives the slot of each argument in the context of a fentry program, as
@@ -548,7 +569,8 @@ var famData = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 	if in.unknown() {
 		return r.open(FamData, in, "watchpoint"), nil
 	}
-	length := in.num("length", 8)
+	// Whoever writes a part of a variable, as most do, wants that and not what lies beside.
+	length := in.num("length", 1)
 	if !watchLengths[length] {
 		return nil, failf(codePointArg, nil, "a watchpoint is 1, 2, 4 or 8 bytes long, not %d", length)
 	}
@@ -623,9 +645,7 @@ var famPerf = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 			if found, err := r.e.opt.Binaries.Search.Executable(c.Process); err == nil {
 				c.Process = found
 			}
-			if real, err := filepath.EvalSymlinks(c.Process); err == nil {
-				c.Process = real
-			}
+			c.Process = realPath(c.Process)
 		}
 		p.Binary = c.Process
 	}

@@ -317,10 +317,6 @@ func (r *resolver) debugKernelFunctions(in *request, spec *funcSpec) (out []*Pro
 
 // callees resolves .callee and .callees of one function.
 func (r *resolver) callees(in *request, c *code, i *dwarf.Instance, where string) ([]*Probe, *fail) {
-	if in.has("return") {
-		return nil, failf(codeRefused, nil, ".callee(…).return is not supported: at the return it is no longer known who called").
-			withHelp("nearest: .callee(…).call, or .return of the called function")
-	}
 	pattern := in.str("callee")
 	if pattern == "" {
 		pattern = "*"
@@ -354,7 +350,7 @@ func (r *resolver) callees(in *request, c *code, i *dwarf.Instance, where string
 		for _, name := range names {
 			var list []*dwarf.Instance
 			for _, o := range c.data.Inlined(name) {
-				if i.Contains(o.Addr) && !in.has("call") {
+				if i.Contains(o.Addr) && !in.has("call") && !in.has("return") {
 					list = append(list, o)
 				}
 			}
@@ -367,11 +363,16 @@ func (r *resolver) callees(in *request, c *code, i *dwarf.Instance, where string
 				}
 				seen[g.Addr] = true
 				text := where + ".callee(" + quoted(g.Name+declared(g)) + ")"
-				p, f := r.debugPlace(in, c, g, g.Addr, c.function, text+tail(in, "callee"))
-				if f != nil {
+				var p *Probe
+				var f *fail
+				if in.has("return") {
+					p, f = c.whole(in, g, text+tail(in, "callee"))
+				} else if p, f = r.debugPlace(in, c, g, g.Addr, c.function, text+tail(in, "callee")); f == nil {
+					p.makeCtx = func() *context { return r.instanceContext(p, c, g, g.Addr, !g.Inlined) }
+				}
+				if f != nil || p == nil {
 					continue // such as one that the kernel refuses
 				}
-				p.makeCtx = func() *context { return r.instanceContext(p, c, g, g.Addr, !g.Inlined) }
 				if !g.Inlined {
 					for _, ret := range returns[name] {
 						p.callers = append(p.callers, int64(ret-g.Addr))
@@ -394,7 +395,8 @@ func (r *resolver) callees(in *request, c *code, i *dwarf.Instance, where string
 }
 
 // calledFrom writes the test that a function was called from one of some places: at
-// its first instruction the return address is where calls put it.
+// its first instruction the return address is where calls put it. At its return that
+// is known from the entry.
 func (e *elab) calledFrom(p *Probe) string {
 	read, reg := "kernel_long", "rsp"
 	if p.Binary != "" {
@@ -410,6 +412,9 @@ func (e *elab) calledFrom(p *Probe) string {
 			test += " || "
 		}
 		test += ret + " == addr() + " + strconv.FormatInt(d, 10)
+	}
+	if p.Return {
+		return "@entry(" + test + ")"
 	}
 	return test
 }

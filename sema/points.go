@@ -50,6 +50,9 @@ type comp struct {
 func (c comp) String() string {
 	switch c.arg {
 	case numArg:
+		if c.num < 0 && (c.name == "data" || c.name == "function" || c.name == "statement") {
+			return fmt.Sprintf("%s(%#x)", c.name, uint64(c.num)) // an address of the kernel
+		}
 		return c.name + "(" + strconv.FormatInt(c.num, 10) + ")"
 	case strArg:
 		return c.name + `("` + c.str + `")`

@@ -290,6 +290,9 @@ func (l *lowerer) probe(p *sema.Probe) {
 	case p.Written != nil:
 		row.Site = l.site(p.Written)
 	}
+	if p.Family == sema.FamPerf {
+		row.Interval = p.Sample
+	}
 	if p.Jiffies != 0 {
 		row.Interval, row.Random = p.Jiffies*1e9/l.opt.HZ, p.RandomJiffies*1e9/l.opt.HZ
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,10 @@ var programs = map[string][]string{
 	"fixed":    {"-pthread", "-no-pie"},
 	"heap":     {},
 	"jit":      {},
+	"librows":  {"-pthread", "-shared", "-fPIC", "-Dmain=rows_main"},
+	"many":     {},
+	"perf":     {},
+	"uselib":   {"-l:librows", "-Wl,-rpath,$ORIGIN"},
 	"rows":     {"-pthread"},
 	"stack":    {},
 	"static":   {"-pthread", "-static"},
@@ -54,8 +59,8 @@ func compile(dir string) error {
 			return fmt.Errorf("calls32: %w\n%s", err, out)
 		}
 	}
-	for name, options := range programs {
-		args := append([]string{"-g", "-O1", "-fno-optimize-sibling-calls", "-w", "-o", filepath.Join(dir, name), filepath.Join("testdata", name+".c")}, options...)
+	for _, name := range slices.Sorted(maps.Keys(programs)) {
+		args := append([]string{"-g", "-O1", "-fno-optimize-sibling-calls", "-w", "-L" + dir, "-o", filepath.Join(dir, name), filepath.Join("testdata", name+".c")}, programs[name]...)
 		if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", name, err, out)
 		}
@@ -117,10 +122,19 @@ type tracer struct {
 // start runs stap. A script that prints "ready" in a begin probe can be waited for.
 func start(t *testing.T, dir string, args ...string) *tracer {
 	t.Helper()
+	return launch(t, dir, "", args...)
+}
+
+// launch is start with something on standard input.
+func launch(t *testing.T, dir, input string, args ...string) *tracer {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
 	tr := &tracer{t: t, cancel: cancel, ready: make(chan struct{})}
 	tr.cmd = exec.CommandContext(ctx, filepath.Join(dir, "stap"), args...)
 	tr.cmd.Dir = dir
+	if input != "" {
+		tr.cmd.Stdin = strings.NewReader(input)
+	}
 	tr.cmd.Cancel = func() error { return tr.cmd.Process.Signal(os.Interrupt) }
 	tr.cmd.WaitDelay = 5 * time.Second
 	tr.cmd.Stdout, tr.cmd.Stderr = &watch{to: &tr.stdout, ready: tr.ready}, &tr.stderr

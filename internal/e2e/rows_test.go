@@ -8,11 +8,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"stapkit/internal/families"
 	"stapkit/target/elf"
 )
 
@@ -57,30 +61,22 @@ func rowsOf(program, buildID string) []row {
 	}
 }
 
+func batch(rows []row, more string) *families.Batch {
+	b := &families.Batch{More: more}
+	for _, r := range rows {
+		b.Points = append(b.Points, families.Point{At: r.point, Hits: r.hits})
+	}
+	return b
+}
+
 // countRows makes a script that counts hits of points, and prints the count of each.
 // Others may run the program or its library, too.
-func countRows(rows []row, more string) string {
-	var b strings.Builder
-	b.WriteString("global hits\n")
-	for i, r := range rows {
-		// The number of an array that no point is left of is not known to be one.
-		fmt.Fprintf(&b, "probe %s { hits[%d]++ }\n", r.point, i)
-	}
-	b.WriteString(more)
-	fmt.Fprintf(&b, "probe end { for (i = 0; i < %d; i++) println(hits[i]) }\n", len(rows))
-	return b.String()
-}
+func countRows(rows []row, more string) string { return batch(rows, more).Script() }
 
 func checkRows(t *testing.T, rows []row, out string) {
 	t.Helper()
-	got := strings.Fields(out)
-	if len(got) != len(rows) {
-		t.Fatalf("%d counts, not %d:\n%s", len(got), len(rows), out)
-	}
-	for i, r := range rows {
-		if got[i] != fmt.Sprint(r.hits) {
-			t.Errorf("%s: %s hits, not %d", r.point, got[i], r.hits)
-		}
+	for _, bad := range batch(rows, "").Check(out) {
+		t.Error(bad)
 	}
 }
 
@@ -130,6 +126,156 @@ func TestProcessPoints(t *testing.T) {
 		{`process("./stripped").end`, 2},
 	}
 	checkRows(t, rows, stap(t, dir, "-c", "./stripped", "-e", countRows(rows, "")))
+}
+
+// symbols tells where functions of a program are.
+func symbols(t *testing.T, path string) func(string) uint64 {
+	t.Helper()
+	f, err := elf.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return func(name string) uint64 {
+		t.Helper()
+		list, err := f.Lookup(name)
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%s of %s: %v %v", name, path, list, err)
+		}
+		return list[0].Addr
+	}
+}
+
+// TestProcessForms counts the hits of every form of points: of a program by its path,
+// of the target, of a process by its number, and of libraries.
+func TestProcessForms(t *testing.T) {
+	dir := needTools(t)
+	run := func(points []families.Point, args ...string) {
+		t.Helper()
+		b := families.Batch{Points: points}
+		for _, bad := range b.Check(stap(t, dir, append(args, "-e", b.Script())...)) {
+			t.Error(bad)
+		}
+	}
+	fixed, lib := symbols(t, filepath.Join(dir, "fixed")), symbols(t, filepath.Join(dir, "librows"))
+	for _, p := range []string{`process("./fixed")`, "process"} {
+		run(families.Process(p, fixed, families.Tree), "-c", "./fixed")
+	}
+	for _, p := range []string{`process("./uselib").library("./librows")`, `process.library("./librows")`} {
+		run(families.Process(p, lib, families.Library), "-c", "./uselib")
+	}
+	for _, p := range families.Watch(`process("./fixed")`, fixed) {
+		run([]families.Point{p}, "-c", "./fixed")
+	}
+	for _, p := range families.Watch("process", fixed) {
+		run([]families.Point{p}, "-c", "./fixed")
+	}
+	// By number, the process and not its child.
+	waiting := func(points []families.Point) {
+		t.Helper()
+		cmd := exec.Command("./fixed", "wait")
+		cmd.Dir = dir
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		defer cmd.Wait()
+		for i := range points {
+			points[i].At = strings.ReplaceAll(points[i].At, "process(1)", fmt.Sprintf("process(%d)", cmd.Process.Pid))
+		}
+		b := families.Batch{Points: points, More: fmt.Sprintf("probe begin { println(\"ready\") }\nprobe process(%d).end { exit() }\n", cmd.Process.Pid)}
+		tr := start(t, dir, "-e", b.Script())
+		tr.waitReady()
+		if _, err := io.WriteString(in, "x"); err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range b.Check(strings.TrimPrefix(tr.end(0), "ready\n")) {
+			t.Error(bad)
+		}
+	}
+	waiting(families.Process("process(1)", fixed, families.One))
+	for _, p := range families.Watch("process(1)", fixed) {
+		waiting([]families.Point{p})
+	}
+}
+
+// TestMany attaches to a thousand functions, each of which is called once.
+func TestMany(t *testing.T) {
+	dir := needTools(t)
+	began := time.Now()
+	out := stap(t, dir, "-c", "./many", "-e", `global n probe process("./many").function("many_*") { n[ppfunc()]++ }
+probe end { foreach (f in n) { functions++; calls += n[f] } println(functions, " ", calls) }`)
+	t.Logf("%.2f s with the compiler", time.Since(began).Seconds())
+	if out != "1000 1000\n" {
+		t.Errorf("functions and calls: %s", out)
+	}
+}
+
+// TestPerf counts the events of a program exactly where the kernel makes them so.
+func TestPerf(t *testing.T) {
+	dir := needTools(t)
+	b := families.Perf()
+	args := []string{"-c", "./perf", "-e", b.Script()}
+	for _, bad := range b.Check(stap(t, dir, args...)) {
+		t.Error(bad)
+	}
+}
+
+// TestReference has a program make hundreds of thousands of calls as fast as it can on
+// two CPUs: each is counted, and each line printed of them arrives or is told of as lost.
+func TestReference(t *testing.T) {
+	dir := needTools(t)
+	const n = 150_000
+	began := time.Now()
+	tr := start(t, dir, "-s", "1", "-c", fmt.Sprintf("./user %d", n), "-e", `global ticks, calls, all
+probe process("./user").function("tick") { ticks++ }
+probe syscall.getppid { if (pid() == target()) { calls++; all <<< 1; printf("call %d of %s\n", tid(), execname()) } }
+probe end { printf("%d %d %d\n", ticks, calls, @count(all)) }`)
+	if err := tr.cmd.Wait(); err != nil {
+		t.Fatalf("%v\n%s", err, &tr.stderr)
+	}
+	lines := strings.Split(strings.TrimSpace(tr.stdout.String()), "\n")
+	if got, want := lines[len(lines)-1], fmt.Sprintf("%[1]d %[1]d %[1]d", 2*n); got != want {
+		t.Errorf("counted %s, not %s\n%s", got, want, &tr.stderr)
+	}
+	lost := 0
+	if m := regexp.MustCompile(`output lost because the buffer was full, in hits: (\d+)`).FindStringSubmatch(tr.stderr.String()); m != nil {
+		lost, _ = strconv.Atoi(m[1])
+	}
+	if got := len(lines) - 1 + lost; got != 2*n {
+		t.Errorf("%d lines and %d lost make %d, not %d\n%s", len(lines)-1, lost, got, 2*n, &tr.stderr)
+	}
+	t.Logf("%d hits in %.1f s, %d lines lost", 4*n, time.Since(began).Seconds(), lost)
+}
+
+// TestElsewhere probes a program in process and mount namespaces of its own, and below
+// another root: it is the same program, and its stacks have names.
+func TestElsewhere(t *testing.T) {
+	dir := needTools(t)
+	for _, command := range []string{"unshare --pid --mount --mount-proc --fork ./static", "chroot . /static"} {
+		if _, err := exec.LookPath(strings.Fields(command)[0]); err != nil || os.Getuid() != 0 {
+			t.Logf("needs root: %s (%v)", command, err)
+			continue
+		}
+		rows := []row{
+			{`process("./static").function("callee")`, 15},
+			{`process("./static").mark("mid")`, 6},
+			{`process("./static").begin`, 2},
+			{`process("./static").end`, 2},
+			{`process("./static").thread.begin`, 2},
+		}
+		out := stap(t, dir, "-c", command, "-e", countRows(rows, `global stacks
+probe process("./static").function("callee") { if (!stacks++) { print_ubacktrace_brief(); println("--") } }
+`))
+		stack, counts, _ := strings.Cut(out, "--\n")
+		checkRows(t, rows, counts)
+		if !regexp.MustCompile(`^callee\+0x0.*\ntwice\+0x.*\nmain\+0x`).MatchString(stack) {
+			t.Errorf("%s: stack\n%s", command, stack)
+		}
+	}
 }
 
 // TestProcessSearch finds programs in $PATH, and libraries as the dynamic linker does,

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -31,9 +32,8 @@ var skipped = map[string]string{
 	"print_backtrace":   needsFunctions,
 	"kderef":            needsFunctions,
 	"sufficient_probe":  needsFunctions,
-	"print_regs":        "print_regs() is not there yet",
-	"dvars_kernel_deep": "d_name() is not there yet",
-	"ftrace_fn":         "ftrace(): no intrinsic writes to the trace buffer yet",
+	"print_regs":        needsFunctions,
+	"dvars_kernel_deep": needsFunctions,
 	// different by decision
 	"foreach_agg_sort": "the order among equal sort keys is unspecified",
 	"embedded_c":       "embedded C is refused, see docs/incompatibilities.md",
@@ -50,6 +50,8 @@ var differs = map[string]func(string) string{
 	"cast_user":          digitsRead,
 	"dvars_user":         digitsRead,
 	"dvars_user_fields2": digitsRead,
+	"dvars_kernel_deep":  firstMembers,
+	"print_regs":         generalRegisters,
 	"pp_funcs":           noLine,
 	"opt_c":              notStapio,
 	"print_backtrace":    firstFrames,
@@ -88,6 +90,26 @@ func noLine(s string) string { return regexp.MustCompile(`@[a-z_/.]+:[0-9]+`).Re
 
 // hex leaves out addresses and other numbers in hex.
 func hex(s string) string { return regexp.MustCompile(`0x[0-9a-f]+`).ReplaceAllString(s, "0xN") }
+
+// firstMembers keeps the members that dentries begin with in all versions, and whether
+// both ways to the name lead to the same: which file is read is chance.
+func firstMembers(s string) string {
+	lines := strings.Split(s, "\n")
+	if len(lines) < 3 {
+		return s
+	}
+	head, _, _ := strings.Cut(digits(lines[0]), ", .d_iname")
+	_, name, _ := strings.Cut(lines[2], " ")
+	return fmt.Sprint(head, " ", lines[1] == name)
+}
+
+// generalRegisters keeps the names of the registers that eBPF programs have.
+func generalRegisters(s string) string {
+	s, _, _ = strings.Cut(s, "\nFS: ")
+	return strings.Join(regexp.MustCompile(`(?m)\b[A-Z0-9]+: [0-9a-f]{8,16}\b`).FindAllString(regexp.MustCompile(`: [0-9a-f]+`).ReplaceAllStringFunc(s, func(v string) string {
+		return ": " + strings.Repeat("0", len(v)-2)
+	}), -1), "\n")
+}
 
 // firstLine is all that does not depend on the C library.
 func firstLine(s string) string { return strings.SplitN(s, "\n", 2)[0] }

@@ -6,6 +6,10 @@
 //	trigger write N SIZE    writes SIZE bytes to /dev/null
 //	trigger open N PATH     opens PATH, which need not be there
 //	trigger getppid N
+//	trigger chdir N PATH
+//	trigger sleep N MS      sleeps so many milliseconds
+//	trigger vsock N BYTES   sends BYTES to itself by a virtual socket, and reads them;
+//	                        before, nobody listens once
 //
 // Several such may follow each other, and -threads T before them has T threads do
 // all of it each. Sizes that nothing else uses tell the calls from those of others.
@@ -86,6 +90,29 @@ func repeat(call string, n int, operand string) error {
 				}
 			}
 		}
+	case "chdir":
+		for range n {
+			if err := unix.Chdir(operand); err != nil {
+				return err
+			}
+		}
+	case "sleep":
+		ms, err := strconv.Atoi(operand)
+		if err != nil {
+			return err
+		}
+		for range n {
+			ts := unix.NsecToTimespec(int64(ms) * 1e6)
+			if err := unix.Nanosleep(&ts, nil); err != nil {
+				return err
+			}
+		}
+	case "vsock":
+		size, err := strconv.Atoi(operand)
+		if err != nil {
+			return err
+		}
+		return vsock(n, size)
 	case "read", "write":
 		size, err := strconv.Atoi(operand)
 		if err != nil {
@@ -109,6 +136,53 @@ func repeat(call string, n int, operand string) error {
 		return unix.Close(fd)
 	default:
 		return fmt.Errorf("unknown")
+	}
+	return nil
+}
+
+func vsock(n, size int) error {
+	const port = 4711
+	refused, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(refused, &unix.SockaddrVM{CID: unix.VMADDR_CID_LOCAL, Port: port}); err != unix.ECONNRESET {
+		return fmt.Errorf("nobody listens and connect says: %w", err)
+	}
+	listener, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Bind(listener, &unix.SockaddrVM{CID: unix.VMADDR_CID_ANY, Port: port}); err != nil {
+		return err
+	}
+	if err := unix.Listen(listener, 1); err != nil {
+		return err
+	}
+	from, err := unix.Socket(unix.AF_VSOCK, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return err
+	}
+	if err := unix.Connect(from, &unix.SockaddrVM{CID: unix.VMADDR_CID_LOCAL, Port: port}); err != nil {
+		return err
+	}
+	to, _, err := unix.Accept(listener)
+	if err != nil {
+		return err
+	}
+	buf := make([]byte, size)
+	for range n {
+		if got, err := unix.Write(from, buf); err != nil || got != size {
+			return fmt.Errorf("%d bytes of %d written: %w", got, size, err)
+		}
+		if got, err := unix.Read(to, buf); err != nil || got != size {
+			return fmt.Errorf("%d bytes of %d read: %w", got, size, err)
+		}
+	}
+	for _, fd := range []int{refused, from, to, listener} {
+		if err := unix.Close(fd); err != nil {
+			return err
+		}
 	}
 	return nil
 }
