@@ -230,7 +230,11 @@ func (b *body) assign(x *syntax.AssignExpr) ir.Expr {
 		if set, ok := assignable[acc.Base]; ok {
 			return b.assignContext(x, acc, set)
 		}
-		b.errorf(x, "E2010", "writing to %s is not possible in eBPF on this target", acc.Name)
+		help := "eBPF programs read the kernel's registers and memory and change neither; of programs on this kind of place nothing can be set"
+		if acc.Base == sema.BaseReturn {
+			help = "the kernel takes results from programs on its security hooks only: lsm.HOOK, such as lsm.file_open, with $return = -1 refuses what is asked for"
+		}
+		b.report(x, "E2010", help, "writing to "+acc.Name+" is not possible in eBPF on this target")
 		return &ir.IntConst{}
 	}
 	lv := b.lvalue(x.L)

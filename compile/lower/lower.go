@@ -129,9 +129,19 @@ type siteKey struct {
 }
 
 func (l *lowerer) errorf(n syntax.Node, code diag.Code, format string, args ...any) {
+	l.report(n, code, "", fmt.Sprintf(format, args...))
+}
+
+// report adds an error, once: a body is lowered for each of its places and carriers.
+func (l *lowerer) report(n syntax.Node, code diag.Code, help, message string) {
+	at := syntax.AnchorRange(n)
+	for i := range l.diags {
+		if d := &l.diags[i]; d.Code == code && d.Range == at && d.Message == message {
+			return
+		}
+	}
 	l.diags = append(l.diags, diag.Diagnostic{
-		Code: code, Severity: diag.Error, Range: syntax.AnchorRange(n),
-		Message: fmt.Sprintf(format, args...), Related: syntax.Origin(n),
+		Code: code, Severity: diag.Error, Range: at, Message: message, Help: help, Related: syntax.Origin(n),
 	})
 }
 

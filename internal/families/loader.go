@@ -11,9 +11,9 @@ probe end(2) { println("end 2") } probe end { println("end") } probe never { pri
 		Text: `probe begin { error("stop") } probe end { println("end") } probe error(1) { println("error 1") } probe error { println("error") }`,
 		Want: "error\nerror 1\n"},
 	{Name: "l_oneshot", Text: `probe oneshot { println("once") } probe end { println("end") }`, Want: "once\nend\n"},
-	{Name: "l_lines", Input: "one\ntwo words\nlast",
+	{Name: "l_lines", Input: "one\ntwo words\nlast\nunfinished",
 		Text: `probe input.line { n++; printf("%d <%s>\n", n, text_str(line)); if (n == 3) exit() } global n`,
-		Want: "1 <one\\n>\n2 <two words\\n>\n3 <last>\n"},
+		Want: "1 <one\\n>\n2 <two words\\n>\n3 <last\\n>\n"},
 	{Name: "l_chars", Input: "ab\nc",
 		Text: `probe input.char { n++; printf("%s.", text_str(char)); if (n == 4) exit() } global n`,
 		Want: "a.b.\\n.c."},
@@ -29,7 +29,7 @@ probe procfs("h").umask(022).write { got .= $value }
 probe procfs("i").umask(077).write { got .= $value }
 probe procfs.write { got .= $value }
 probe end { print(got) }`,
-		Want: ""},
+		Want: "a 400 A\nb 400 B\nc 400 C\nd 440 D\ncommand 600 own\ng 200\nh 200\ni 200\ng\nh\ni\ncommand\n"},
 }, ownProcfs()...)
 
 // ownProcfs are scripts of the file that a path is not given of: of one path there is one
