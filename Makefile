@@ -110,10 +110,11 @@ guests:
 examples: debs guests
 	$(GO) run ./internal/examples/run -out build/examples
 
-# The debug package of the first of them (300 MB), for tests of places that only
-# debugging information tells; they are skipped without it.
+# The debug package of one of them (300 MB; DEBUG=all: of all), for tests of places that
+# only debugging information tells; they are skipped without it.
+DEBUG ?= 6.1
 debug-kernel:
-	$(GO) run ./internal/guest/fetch -debug
+	$(GO) run ./internal/guest/fetch -debug $(DEBUG)
 
 generate:
 	$(GO) generate ./...

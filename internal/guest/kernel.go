@@ -96,7 +96,7 @@ func FindDebug(name string) (*Debug, error) {
 	}
 	data, err := os.ReadFile(filepath.Join(dir, "debug.json"))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, missing("the debugging information of kernel %s is not there (go run ./internal/guest/fetch -debug gets it)", name)
+		return nil, missing("the debugging information of kernel %s is not there (go run ./internal/guest/fetch -debug %s gets it)", name, name)
 	}
 	if err != nil {
 		return nil, err

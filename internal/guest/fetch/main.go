@@ -1,7 +1,7 @@
 //go:build linux
 
 // Command fetch downloads the kernels that guests are booted with, and with -debug
-// the debugging information of the first.
+// the debugging information of one of them, or of all.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	debug := flag.Bool("debug", false, "the debugging information of the first kernel, too (300 MB)")
+	debug := flag.String("debug", "", "the debugging information of kernel `VERSION`, or of \"all\", too (300 MB each)")
 	flag.Parse()
 	code := 0
 	report := func(what, release string, err error) {
@@ -39,13 +39,16 @@ func main() {
 		}
 		report("guest "+s.Kernel, release, err)
 	}
-	if *debug {
+	for _, s := range guest.Suites {
+		if *debug != "all" && *debug != s.Kernel {
+			continue
+		}
 		release := ""
-		d, err := guest.FetchDebug(ctx, guest.Suites[0].Kernel)
+		d, err := guest.FetchDebug(ctx, s.Kernel)
 		if err == nil {
 			release = d.Release
 		}
-		report("debugging information "+guest.Suites[0].Kernel, release, err)
+		report("debugging information "+s.Kernel, release, err)
 	}
 	os.Exit(code)
 }
