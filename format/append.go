@@ -129,6 +129,34 @@ func (d Directive) MemorySize(prec int64) int {
 	return int(min(max(prec, 1), MaxWidth))
 }
 
+// MemoryOperand is an operand of a format that is an address, whose bytes are shown.
+type MemoryOperand struct {
+	Directive Directive // %m or %M
+	Index     int       // of the address among the operands
+	Star      int       // of a starred precision; -1: there is none
+	User      bool      // an address of the process, not of the kernel
+}
+
+// Memory returns the operands that %m and %M show the bytes of.
+func (f Format) Memory() []MemoryOperand {
+	var list []MemoryOperand
+	n := 0
+	for _, d := range f.Directives {
+		if d.Conv == Memory || d.Conv == MemoryHex {
+			m := MemoryOperand{Directive: d, Index: n + d.Args() - 1, Star: -1, User: d.Flag == Alt}
+			if d.Prec == Star {
+				m.Star = m.Index - 1
+			}
+			list = append(list, m)
+		}
+		n += d.Args()
+	}
+	return list
+}
+
+// Most is the most bytes that are shown.
+func (m MemoryOperand) Most() int { return m.Directive.MemorySize(MaxWidth) }
+
 // appendValue appends one conversion. Width and prec are Unset or in
 // [0, MaxWidth].
 func appendValue(dst []byte, d *Directive, width, prec int, a Arg) []byte {

@@ -1,6 +1,7 @@
 package ir
 
 import (
+	"slices"
 	"strconv"
 
 	"stapkit/format"
@@ -361,8 +362,23 @@ type Format struct {
 	Text   string // printf text; print and println are rewritten to it
 	Parsed format.Format
 	// Args are the types of the arguments, in order. A record in the ring
-	// buffer does not tell a string from deferred text; this does.
+	// buffer does not tell a string from deferred text; this does (RecordArgs).
 	Args []Type
+}
+
+// RecordArgs are the types of the arguments in a record: in place of an address
+// whose bytes are shown (%m, %M) stand the bytes.
+func (f *Format) RecordArgs() []Type {
+	types := f.Args
+	for _, m := range f.Parsed.Memory() {
+		if m.Index < len(types) {
+			if len(types) > 0 && &types[0] == &f.Args[0] {
+				types = slices.Clone(types)
+			}
+			types[m.Index] = Type{Kind: Str, Width: (m.Most() + 8) &^ 7}
+		}
+	}
+	return types
 }
 
 // Site is a place in the script.

@@ -92,6 +92,8 @@ func (lz *lazier) isPure(f int) bool {
 		case *ir.Intrinsic:
 			info := ir.Intrinsics[x.ID]
 			ok = ok && info.Pure && !info.Fails
+		case *ir.Sprintf:
+			ok = ok && !lz.pl.readsMemory(x)
 		case *ir.Call:
 			for _, c := range x.Chain {
 				// What it calls may return numbers.
@@ -116,6 +118,11 @@ func (lz *lazier) pureCallee(f int) bool {
 	fn.Result = r
 	lz.pure[f] = 2 // it yields no text itself
 	return ok
+}
+
+// readsMemory reports whether a string shows what is at an address.
+func (pl *planner) readsMemory(x *ir.Sprintf) bool {
+	return len(pl.p.Formats[x.Format].Parsed.Memory()) > 0
 }
 
 func nonZero(x ir.Expr) bool {
@@ -272,7 +279,7 @@ func (f *lazyFrame) visit(x ir.Expr, lazily bool) {
 			return
 		}
 	case *ir.Sprintf:
-		if lazily {
+		if lazily && f.producible(x) {
 			f.printed(f.pl.p.Formats[x.Format].Parsed, x.Args)
 			return
 		}
@@ -292,7 +299,9 @@ func (f *lazyFrame) visit(x ir.Expr, lazily bool) {
 // producible reports whether x in a lazy place becomes lazy text.
 func (f *lazyFrame) producible(x ir.Expr) bool {
 	switch x := x.(type) {
-	case *ir.Sprintf, *ir.Lookup:
+	case *ir.Sprintf:
+		return !f.pl.readsMemory(x) // what it shows may have changed when it is printed
+	case *ir.Lookup:
 		return true
 	case *ir.Local:
 		return f.vars[x.ID]
@@ -393,6 +402,9 @@ func (f *lazyFrame) expr(x ir.Expr, lazily, must bool) ir.Expr {
 	}
 	switch y := x.(type) {
 	case *ir.Sprintf:
+		if !f.producible(y) {
+			break
+		}
 		f.args(y.Args)
 		return &ir.MakeText{Kind: ir.TextFormat, Tag: ir.LazyFormat, Format: y.Format, Args: y.Args, T: lazyType(), Site: y.Site}
 	case *ir.Lookup:

@@ -121,7 +121,7 @@ var textType = []ir.Type{{Kind: ir.Str, Width: ir.MaxStrWidth}}
 
 // takeArgs reads the arguments of format f.
 func takeArgs(f *ir.Format, b []byte) ([]interp.Value, error) {
-	vs, err := interp.TakeArgs(b, f.Args)
+	vs, err := interp.TakeArgs(b, f.RecordArgs())
 	if err != nil {
 		return nil, fmt.Errorf("arguments of %q: %w", f.Text, err)
 	}

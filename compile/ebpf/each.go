@@ -51,6 +51,33 @@ func (p *prog) each(g int, build func(s *stream)) {
 	p.emit(asm.FnForEachMapElem.Call())
 }
 
+// loopTimes runs build's code n times, at most most times, with the address of the
+// frame in cbBase. The code falls out at its end, or goes to stop.
+func (p *prog) loopTimes(n val, most int, build func(s *stream, stop label)) {
+	p.g.callbacks++
+	name := p.h.Name + "_times" + strconv.Itoa(p.g.callbacks)
+	name = p.g.sub(name, func(s *stream) {
+		s.site = p.site
+		stop := s.label()
+		s.load(cbBase, asm.R2, 0)
+		build(s, stop)
+		s.exit(0)
+		s.place(stop)
+		s.exit(1)
+	})
+	fits := p.label()
+	p.get(asm.R1, n)
+	p.jimm(asm.JLE, asm.R1, int64(most), fits)
+	p.imm(asm.R1, int64(most))
+	p.place(fits)
+	p.funcAddr(asm.R2, name)
+	p.store(asm.R10, cbSlot, rSlot)
+	p.mov(asm.R3, asm.R10)
+	p.emit(asm.Add.Imm(asm.R3, cbSlot))
+	p.imm(asm.R4, 0)
+	p.emit(asm.FnLoop.Call())
+}
+
 // slice evaluates the keys that are given and returns a key with them in place.
 func (p *prog) slice(g int, keys []ir.Expr) mem {
 	gl := &p.g.p.Globals[g]

@@ -324,7 +324,7 @@ func (m *machine) item(op uint16, aux int, b []byte) {
 	switch op {
 	case ir.ItemPrint:
 		var vs []interp.Value
-		for _, t := range m.p.Formats[aux].Args {
+		for _, t := range m.p.Formats[aux].RecordArgs() {
 			vs = append(vs, take(t))
 		}
 		if err := m.env.Print(aux, vs); err != nil {

@@ -1,8 +1,11 @@
 package ebpf
 
 import (
+	"slices"
+
 	"github.com/cilium/ebpf/asm"
 
+	"stapkit/format"
 	"stapkit/ir"
 )
 
@@ -23,9 +26,16 @@ func (p *prog) item(op, aux int, args []ir.Expr) {
 	}
 	m := p.mark()
 	defer p.release(m)
-	if itemSize(args) > 8*0xffff {
-		p.g.errorf(p.site, eOutput, "the print statement takes up to %d bytes, the most is %d", itemSize(args), 8*0xffff)
-		return
+	var memory []format.MemoryOperand
+	if op == ir.ItemPrint {
+		f := &p.g.p.Formats[aux]
+		if memory = f.Parsed.Memory(); len(memory) > 0 {
+			p.need(inSlot)
+		}
+		if n := itemSize(args) + capturedSize(f); n > 8*0xffff {
+			p.g.errorf(p.site, eOutput, "the print statement takes up to %d bytes, the most is %d", n, 8*0xffff)
+			return
+		}
 	}
 	if p.mode == onStack {
 		p.itemOnStack(op, aux, args)
@@ -42,6 +52,19 @@ func (p *prog) item(op, aux int, args []ir.Expr) {
 		}
 		texts[i] = p.text(a, args[i+1:]...)
 		wide = wide || p.byLength(a.Type(), texts[i])
+	}
+	if len(memory) > 0 {
+		args = slices.Clone(args)
+		for _, o := range memory {
+			if o.Index >= len(args) {
+				p.internal(p.site, "a format without arguments")
+				return
+			}
+			t := p.capture(o, nums, p.site)
+			texts[o.Index] = t
+			wide = wide || t.width > narrow
+			args[o.Index] = &ir.Local{ID: -1, T: ir.Type{Kind: ir.Str, Width: t.width}} // its place is texts
+		}
 	}
 	if wide {
 		p.itemByLength(op, aux, args, nums, texts)
@@ -76,7 +99,7 @@ func (p *prog) argSize(a ir.Expr, t text) int {
 
 // byLength reports whether an argument takes only the room that its string needs.
 func (p *prog) byLength(t ir.Type, x text) bool {
-	return t.Kind == ir.Str && x.width > narrow && x.lit == nil
+	return t.Kind == ir.Str && x.width > narrow && x.lit == nil && x.bytes == nil
 }
 
 // room makes sure that the buffer has room for size bytes, sending what is in it
@@ -121,6 +144,10 @@ func (p *prog) argument(base asm.Register, off int, a ir.Expr, v val, t text) {
 		p.store(base, off, r)
 	case ir.Str:
 		p.stringHeader(base, off, ir.StrToNUL, t.width)
+		if t.bytes != nil {
+			p.get(asm.R0, *t.bytes)
+			p.emit(asm.StoreMem(base, int16(off), asm.R0, asm.Half))
+		}
 		p.copyTo(base, off+8, t, t.width)
 	default:
 		w := a.Type().Width
@@ -134,8 +161,16 @@ func (p *prog) stringHeader(base asm.Register, off, length, width int) {
 }
 
 // copyTo copies a text to base+off. It changes R0 and R2, and for long ones R0 to
-// R5.
+// R3.
 func (p *prog) copyTo(base asm.Register, off int, t text, width int) {
+	if t.bytes != nil && width > narrow { // base is R9, see itemByLength
+		p.mov(asm.R1, base)
+		p.emit(asm.Add.Imm(asm.R1, int32(off)))
+		p.imm(asm.R2, int64(width))
+		p.addr(asm.R3, t)
+		p.emit(asm.FnProbeReadKernel.Call())
+		return
+	}
 	from, fromOff := p.reach(asm.R2, t)
 	for i := 0; i < width; i += 8 {
 		if i >= t.width {
@@ -338,4 +373,60 @@ func (b *borrowed) done() {
 			b.p.memLoad(r, b.mems[i])
 		}
 	}
+}
+
+// capturedSize is how much more room the arguments of a format take than addresses:
+// what %m and %M show is captured when the handler prints it.
+func capturedSize(f *ir.Format) int {
+	n := 0
+	for _, m := range f.Parsed.Memory() {
+		n += captureWidth(m)
+	}
+	return n
+}
+
+// captureWidth is the room for what one of them shows, and a zero byte.
+func captureWidth(m format.MemoryOperand) int { return (m.Most() + 8) &^ 7 }
+
+// capture reads the bytes that %m or %M shows of one of the operands. Behind them
+// is a zero byte, if only of the next 8 bytes.
+func (p *prog) capture(o format.MemoryOperand, nums []val, site int) text {
+	t := p.frameText(p.alloc(captureWidth(o)))
+	n := val{kind: isConst, imm: int64(o.Directive.MemorySize(0))}
+	if o.Star >= 0 {
+		low, high := p.label(), p.label()
+		p.zero(t)
+		p.get(asm.R0, nums[o.Star])
+		p.jimm(asm.JSGE, asm.R0, 1, low)
+		p.imm(asm.R0, 1)
+		p.place(low)
+		p.jimm(asm.JSLE, asm.R0, format.MaxWidth, high)
+		p.imm(asm.R0, format.MaxWidth)
+		p.place(high)
+		m := p.alloc(8)
+		p.memStore(m, asm.R0)
+		n = val{kind: isMem, mem: m}
+	} else {
+		p.zero(part(t, t.width-8, 8))
+	}
+	t.bytes = &n
+	helper, code := asm.FnProbeReadKernel, ir.ErrKernelFault
+	if o.User {
+		helper, code = asm.FnProbeReadUser, ir.ErrUserFault
+	}
+	addr := nums[o.Index]
+	p.readMem(helper, func() {
+		p.addr(asm.R1, t)
+		p.get(asm.R2, n)
+		if n.kind != isConst { // for the verifier
+			fits := p.label()
+			p.jimm(asm.JLE, asm.R2, format.MaxWidth, fits)
+			p.imm(asm.R2, 1)
+			p.place(fits)
+		}
+		p.get(asm.R3, addr)
+	})
+	p.get(asm.R3, addr)
+	p.jimm(asm.JSLT, asm.R0, 0, p.errTo(code, site, asm.R3))
+	return t
 }

@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 
@@ -105,6 +106,11 @@ func (p *prog) sprintf(e *ir.Sprintf, dst text) {
 			return
 		}
 	}
+	for _, o := range f.Parsed.Memory() {
+		if o.Index < len(nums) {
+			texts[o.Index] = p.capture(o, nums, e.Site)
+		}
+	}
 	p.format(&f.Parsed, nums, texts, dst, e.Site)
 }
 
@@ -133,9 +139,12 @@ func (p *prog) format(f *format.Format, nums []val, texts []text, dst text, site
 			b.str(d, width, prec, texts[next])
 		case format.Char:
 			b.char(d, width, nums[next])
-		case format.Binary, format.Memory, format.MemoryHex:
-			p.unsupported(site, "%%%c in a string that the kernel makes", d.Conv.Letter())
-			return
+		case format.Binary:
+			b.binary(d, width, prec, nums[next])
+		case format.Memory:
+			b.memory(d, width, texts[next])
+		case format.MemoryHex:
+			b.memoryHex(d, width, texts[next])
 		default:
 			b.number(d, width, prec, nums[next])
 		}
@@ -252,6 +261,116 @@ func (b *builder) char(d *format.Directive, width val, v val) {
 		b.fill(" ", pad)
 	}
 	b.add(func(r asm.Register) { p.addr(r, one) }, 7, nil)
+}
+
+// binary appends the bytes of a number. A zero byte ends the string, so bytes that
+// would be added in front of them do.
+func (b *builder) binary(d *format.Directive, width, prec val, v val) {
+	p := b.p
+	buf := p.alloc(16)
+	p.memImm(mem{buf.off + 8, 8}, 0)
+	p.get(asm.R0, v)
+	p.memStore(mem{buf.off, 8}, asm.R0)
+	// How many: what prec or else width says, if that is 1, 2, 4 or 8.
+	size := p.alloc(8)
+	p.memImm(size, 8)
+	known := p.label()
+	for _, n := range [...]val{prec, width} {
+		p.get(asm.R1, n)
+		for _, k := range [...]int64{1, 2, 4, 8} {
+			next := p.label()
+			p.jimm(asm.JNE, asm.R1, k, next)
+			p.memImm(size, k)
+			p.ja(known)
+			p.place(next)
+		}
+	}
+	p.place(known)
+	if d.Flag != format.Minus {
+		p.get(asm.R1, width)
+		p.memLoad(asm.R2, size)
+		p.jreg(asm.JSGT, asm.R1, asm.R2, b.full)
+	}
+	n := val{kind: isMem, mem: size}
+	b.raw(text{kind: inFrame, mem: buf, width: buf.size, bytes: &n}, 8)
+	if d.Flag == format.Minus {
+		p.get(asm.R1, width)
+		p.memLoad(asm.R2, size)
+		p.jreg(asm.JSGT, asm.R1, asm.R2, b.full)
+	}
+}
+
+// raw appends captured bytes, at most most of them. The string ends at one that is
+// zero.
+func (b *builder) raw(t text, most int) {
+	p := b.p
+	b.add(func(r asm.Register) { p.addr(r, t) }, most, t.bytes)
+	p.strlen(t)
+	p.get(asm.R1, *t.bytes)
+	p.jreg(asm.JLT, asm.R0, asm.R1, b.full)
+}
+
+// memory appends captured bytes.
+func (b *builder) memory(d *format.Directive, width val, t text) {
+	p := b.p
+	pad := func() {
+		if !none(width) {
+			p.get(asm.R0, *t.bytes)
+			b.fill(" ", b.missing(width))
+		}
+	}
+	if d.Flag != format.Minus {
+		pad()
+	}
+	b.raw(t, t.width-1)
+	if d.Flag == format.Minus {
+		pad()
+	}
+	if d.Flag == format.Zero {
+		p.ja(b.full) // a NUL follows
+	}
+}
+
+// memoryHex appends captured bytes in hexadecimal.
+func (b *builder) memoryHex(d *format.Directive, width val, t text) {
+	p := b.p
+	most := min(t.width, (b.width+1)/2) // more do not fit the string
+	digits := p.frameText(p.alloc((2*most + 8 + 7) &^ 7))
+	p.zero(digits)
+	at := p.alloc(8)
+	p.memImm(at, 0)
+	p.loopTimes(*t.bytes, most, func(s *stream, stop label) {
+		table := p.g.consts.add(hexTable())
+		s.load(asm.R1, cbBase, at.off)
+		s.jimm(asm.JGE, asm.R1, int64(most), stop)
+		s.mov(asm.R2, cbBase)
+		s.emit(asm.Add.Reg(asm.R2, asm.R1))
+		s.emit(asm.LoadMem(asm.R3, asm.R2, int16(t.mem.off), asm.Byte))
+		s.emit(asm.LSh.Imm(asm.R3, 1))
+		s.emit(asm.LoadMapValue(asm.R4, 0, uint32(table)).WithReference(ir.MapConst))
+		s.emit(asm.Add.Reg(asm.R4, asm.R3), asm.LoadMem(asm.R3, asm.R4, 0, asm.Half))
+		s.emit(asm.Add.Reg(asm.R2, asm.R1)) // two digits for each
+		s.emit(asm.StoreMem(asm.R2, int16(digits.mem.off), asm.R3, asm.Half))
+		s.emit(asm.Add.Imm(asm.R1, 1))
+		s.store(cbBase, at.off, asm.R1)
+	})
+	n := p.alloc(8)
+	p.get(asm.R0, *t.bytes)
+	p.emit(asm.LSh.Imm(asm.R0, 1))
+	p.memStore(n, asm.R0)
+	v := val{kind: isMem, mem: n}
+	hex := digits
+	hex.bytes = &v
+	b.memory(d, width, hex)
+}
+
+// hexTable is the two digits of each byte.
+func hexTable() []byte {
+	var table []byte
+	for c := range 256 {
+		table = append(table, fmt.Sprintf("%02x", c)...)
+	}
+	return table
 }
 
 // less returns a value less n.

@@ -18,6 +18,7 @@ type text struct {
 	name  string // inMap
 	width int
 	lit   *string // its content, if known
+	bytes *val    // what was captured (%m, %M): how many, any of which may be zero
 }
 
 type textKind uint8

@@ -349,7 +349,7 @@ func (v *analyzer) stmt(st ir.Stmt) {
 	case *ir.Tick:
 		v.a.ticks = min(v.a.ticks+st.N, huge)
 	case *ir.Print:
-		v.item(itemSize(st.Args))
+		v.item(itemSize(st.Args) + capturedSize(&v.g.p.Formats[st.Format]))
 	case *ir.PrintHist:
 		v.item(itemHeader + 8*v.g.p.Globals[st.L.ID].Stat.Buckets())
 	}

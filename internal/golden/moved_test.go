@@ -28,7 +28,6 @@ var notMoved = map[string]string{
 	"printf_mem":        "it prints the name of the process that it runs in",
 	"opt_monitor_stats": "it prints its probe point",
 	"timer_profile":     "it prints its probe point",
-	"regex":             "matched() does not run in the kernel",
 }
 
 // TestMoved runs the recorded scripts with the handlers that need no context moved

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"stapkit/format"
 	"stapkit/ir"
 )
 
@@ -530,37 +529,10 @@ func (c *compiler) try(s *ir.Try) stmtFn {
 	}
 }
 
-// memoryArg is an argument of %m or %M: an address in the script, bytes for
-// the one who prints.
-type memoryArg struct {
-	index, star int // of the address and of a starred precision, or -1
-	d           format.Directive
-	space       ir.Space
-}
-
-func memoryArgs(f format.Format) []memoryArg {
-	var list []memoryArg
-	n := 0
-	for _, d := range f.Directives {
-		if d.Conv == format.Memory || d.Conv == format.MemoryHex {
-			a := memoryArg{index: n + d.Args() - 1, star: -1, d: d}
-			if d.Prec == format.Star {
-				a.star = a.index - 1
-			}
-			if d.Flag == format.Alt {
-				a.space = ir.UserSpace
-			}
-			list = append(list, a)
-		}
-		n += d.Args()
-	}
-	return list
-}
-
 // args compiles the arguments of a format into f.v[off:off+n].
 func (c *compiler) args(exprs []ir.Expr, fm int, site int) (fn voidFn, off int) {
 	eval, off := c.keys(exprs)
-	memory := memoryArgs(c.m.p.Formats[fm].Parsed)
+	memory := c.m.p.Formats[fm].Parsed.Memory()
 	if len(memory) == 0 {
 		return eval, off
 	}
@@ -570,15 +542,19 @@ func (c *compiler) args(exprs []ir.Expr, fm int, site int) (fn voidFn, off int) 
 		}
 		for _, a := range memory {
 			prec := int64(0)
-			if a.star >= 0 {
-				prec = f.v[off+a.star].I
+			if a.Star >= 0 {
+				prec = f.v[off+a.Star].I
 			}
-			addr := uint64(f.v[off+a.index].I)
-			buf := make([]byte, a.d.MemorySize(prec))
-			if err := f.m.env.ReadMem(a.space, addr, buf); err != nil {
-				return memFault(a.space, addr, site)
+			space := ir.KernelSpace
+			if a.User {
+				space = ir.UserSpace
 			}
-			f.v[off+a.index] = StrValue(string(buf))
+			addr := uint64(f.v[off+a.Index].I)
+			buf := make([]byte, a.Directive.MemorySize(prec))
+			if err := f.m.env.ReadMem(space, addr, buf); err != nil {
+				return memFault(space, addr, site)
+			}
+			f.v[off+a.Index] = StrValue(string(buf))
 		}
 		return nil
 	}, off
