@@ -89,7 +89,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 	g := &generator{
 		p: p, opt: opt,
 		maps: map[string]bool{}, subs: map[string]bool{}, reported: map[string]bool{},
-		spec: &object.Spec{}, report: &Report{}, types: map[int]cbtf.Type{}, automata: map[int]*automaton{},
+		spec: &object.Spec{}, report: &Report{}, types: map[int]cbtf.Type{}, automata: map[int]*automaton{}, finders: map[finderKey]*finder{},
 	}
 	if arches[opt.Arch] == nil {
 		g.errorf(0, eUnsupported, "no code generator for the architecture %s", opt.Arch)
@@ -149,6 +149,7 @@ type generator struct {
 	slack     int // bytes behind it that the verifier must believe in
 	index     indexUse
 	automata  map[int]*automaton
+	finders   map[finderKey]*finder
 	types     map[int]cbtf.Type // by index into Program.Types
 	deleted   map[int]bool      // see deletes
 }

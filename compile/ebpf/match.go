@@ -78,8 +78,12 @@ func (p *prog) match(e *ir.Match, want bool, to label) {
 		return
 	}
 	t := p.text(e.X)
-	p.addr(asm.R1, t)
-	p.emit(asm.Call.Label(p.g.matchSub(e.Re, a, p.limit(t.width))))
+	if p.a.places > 0 {
+		p.find(e, a, t)
+	} else {
+		p.addr(asm.R1, t)
+		p.emit(asm.Call.Label(p.g.matchSub(e.Re, a, p.limit(t.width))))
+	}
 	if p.a.groups {
 		// For ngroups(): the last match's groups and 1, 0 if it failed.
 		p.mov(asm.R1, asm.R0)
@@ -142,9 +146,4 @@ func (p *prog) ngroups(e *ir.Intrinsic, dst asm.Register) {
 	p.memLoad(asm.R0, mem{slotMatch, 8})
 	p.jimm(asm.JEq, asm.R0, 0, p.errConst(ir.ErrNoMatch, e.Site, -1))
 	p.mov(dst, asm.R0)
-}
-
-// matched would need to know where the match began: the automaton does not.
-func (p *prog) matched(e *ir.Intrinsic, dst text) {
-	p.unsupported(e.Site, "matched() in a kernel handler: only the loader keeps what a regular expression matched")
 }

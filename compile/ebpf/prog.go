@@ -90,6 +90,8 @@ type prog struct {
 	pointFrom, pointTo int  // the instructions that find it
 	pointUsed          bool // they are needed
 
+	foundText, foundMem mem // matched(): the string that was matched, and where
+
 	cond           ir.Expr   // condition of the handler that is left to be tested
 	list           []ir.Stmt // its statements
 	normal, failed label     // ways out
@@ -381,6 +383,9 @@ func (p *prog) layout() {
 	}
 	p.errRec = p.alloc(ir.RecHeader + itemHeader + 16 + text)
 	p.reserveResult()
+	if p.a.places > 0 {
+		p.reserveFound()
+	}
 	if len(p.h.Points) > 0 {
 		p.pointMem = p.alloc(8)
 	}

@@ -233,6 +233,9 @@ type analysis struct {
 	errText int  // widest text of error()
 	match   bool // has regular expressions
 	groups  bool // asks for their groups
+	places  int  // asks for the text of this group and those before, plus 1
+	subject int  // longest string that is matched
+	regexps []int
 	index   bool // has loops over arrays
 	calls   bool // has script functions
 	result  bool // sets or asks for the result
@@ -247,6 +250,9 @@ func (a *analysis) add(b *analysis) {
 	a.loops = a.loops || b.loops
 	a.match = a.match || b.match
 	a.groups = a.groups || b.groups
+	a.places = max(a.places, b.places)
+	a.subject = max(a.subject, b.subject)
+	a.regexps = append(a.regexps, b.regexps...)
 	a.index = a.index || b.index
 	a.result = a.result || b.result
 	a.calls = true
@@ -389,6 +395,13 @@ func (v *analyzer) expr(e ir.Expr) {
 			v.item(itemSize(e.Args))
 		case ir.INgroups:
 			v.a.groups = true
+		case ir.IMatched:
+			n, known := literal(e.Args[0])
+			if !known {
+				n = huge
+			}
+			v.a.groups = true
+			v.a.places = max(v.a.places, int(min(max(n, 0), huge))+1)
 		case ir.IResult, ir.ISetResult:
 			v.a.result = true
 		case ir.IError:
@@ -396,6 +409,8 @@ func (v *analyzer) expr(e ir.Expr) {
 		}
 	case *ir.Match:
 		v.a.match = true
+		v.a.subject = max(v.a.subject, e.X.Type().Width)
+		v.a.regexps = append(v.a.regexps, e.Re)
 	case *ir.Call:
 		for _, id := range e.Chain {
 			v.a.add(&v.g.analyzeFunc(id).analysis)

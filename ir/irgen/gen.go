@@ -234,7 +234,7 @@ func (g *gen) tables() {
 		}
 	}
 	if g.has(Regexps) {
-		for _, s := range []string{"a", "^b", "c$", "[a-c]+x?", "(a|bc)*d", "^$", ".b.", "[^a-z]"} {
+		for _, s := range []string{"a", "^b", "c$", "[a-c]+x?", "(a|bc)*d", "^$", ".b.", "[^a-z]", "(a*)(b|c)+", "(x|(ab?))*(.)$"} {
 			g.p.Regexps = append(g.p.Regexps, ir.Regexp{Pattern: s})
 		}
 	}
@@ -915,7 +915,7 @@ func (g *gen) strExpr(depth int) ir.Expr {
 		return &ir.StrConst{S: g.text()}
 	}
 	for {
-		switch g.intN(9) {
+		switch g.intN(10) {
 		case 0, 1:
 			return &ir.Binary{Op: ir.OpConcat, X: g.strExpr(depth - 1), Y: g.strExpr(depth - 1), T: g.str, Site: g.site()}
 		case 2:
@@ -937,7 +937,7 @@ func (g *gen) strExpr(depth int) ir.Expr {
 			return &ir.Intrinsic{ID: ir.IStrSub, Args: []ir.Expr{g.strExpr(depth - 1), g.intExpr(depth - 1), g.intExpr(depth - 1)}, T: g.str, Site: g.site()}
 		case 7:
 			if g.has(Sprintf) {
-				text := []string{"%d", "%s", "%x|%s", "%5d", "%-4s.", "%.2s", "%c"}[g.intN(7)]
+				text := []string{"%d", "%s", "%x|%s", "%5d", "%-4s.", "%.2s", "%c", "%3b", "%-5.1b|"}[g.intN(9)]
 				parsed, err := format.Parse(text)
 				if err != nil {
 					panic(fmt.Sprintf("irgen: format %q: %v", text, err))
@@ -958,6 +958,19 @@ func (g *gen) strExpr(depth int) ir.Expr {
 		case 8:
 			if g.has(Tables) {
 				return &ir.Lookup{Table: g.intN(len(g.p.Tables)), X: g.intExpr(depth - 1), T: g.str}
+			}
+		case 9:
+			if g.has(Regexps) {
+				m := &ir.Match{X: g.strExpr(depth - 1), Re: g.intN(len(g.p.Regexps)), Site: g.site()}
+				n := ir.Expr(&ir.IntConst{V: int64(g.intN(4))})
+				if g.one(4) {
+					n = g.intExpr(depth - 1)
+				}
+				part := &ir.Intrinsic{ID: ir.IMatched, Args: []ir.Expr{n}, T: g.str, Site: g.site()}
+				if g.one(5) {
+					return part
+				}
+				return &ir.Cond{C: m, X: part, Y: g.strExpr(depth - 1), T: g.str}
 			}
 		}
 	}

@@ -93,6 +93,11 @@ func (m *mutation) list(list *[]ir.Stmt) {
 				*list = append(append((*list)[:i:i], *b...), (*list)[i+1:]...)
 			}
 		})
+		ir.StmtExprs(s, func(x *ir.Expr) {
+			if seq, ok := (*x).(*ir.Seq); ok && m.hit() { // and that of an expression
+				*list = append(append((*list)[:i:i], seq.Body...), (*list)[i+1:]...)
+			}
+		})
 		if m.done {
 			return
 		}
