@@ -220,3 +220,12 @@ var byName = func() map[string]IntrinsicID {
 	}
 	return m
 }()
+
+// StrSub is the intrinsic strsub.
+func StrSub(s string, start, n int64) string {
+	if start < 0 || n <= 0 || start >= int64(len(s)) {
+		return ""
+	}
+	s = s[start:]
+	return s[:min(n, int64(len(s)))]
+}

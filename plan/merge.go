@@ -163,6 +163,13 @@ func shapeOf(h *ir.Handler) *shape {
 	return s
 }
 
+// anyArgs are the intrinsics whose arguments need not be literal, nor decide how wide
+// the value is.
+var anyArgs = map[ir.IntrinsicID]bool{
+	ir.IError: true, ir.IWarn: true, ir.IStrLen: true, ir.IStrByte: true, ir.IStrSub: true, ir.IChr: true,
+	ir.IKFrame: true, ir.IUFrame: true, ir.ISystem: true, ir.ITraceText: true, ir.IMarked: true, ir.IMark: true, ir.IUnmark: true,
+}
+
 // value adds a value to the shape. Free constants may differ.
 func (s *shape) value(v reflect.Value, free bool) {
 	switch v.Kind() {
@@ -199,7 +206,7 @@ func (s *shape) value(v reflect.Value, free bool) {
 			s.text(x)
 		case *ir.Intrinsic:
 			// Some want literals.
-			s.node(v.Elem(), false)
+			s.node(v.Elem(), anyArgs[x.ID])
 		default:
 			s.node(v.Elem(), true)
 		}

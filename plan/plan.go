@@ -15,6 +15,7 @@ import (
 // Apply plans p in place. The diagnostics are limits that the program exceeds.
 func Apply(p *ir.Program) []diag.Diagnostic {
 	pl := &planner{p: p}
+	pl.fold()
 	pl.summarise()
 	pl.share()
 	pl.regions()

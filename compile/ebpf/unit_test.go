@@ -701,7 +701,8 @@ func TestLimits(t *testing.T) {
 	}
 	long.Handlers[0].Body = []ir.Stmt{&ir.If{C: intrinsic(ir.ICpu), Then: long.Handlers[0].Body}}
 
-	groups := program(nil, []ir.Type{ir.TStr(7)}, set(0, ir.TStr(7), &ir.Intrinsic{ID: ir.IMatched, Args: []ir.Expr{num(0)}, T: ir.TStr(7), Site: 1}))
+	groups := program(nil, nil, eval(&ir.Match{X: intrinsic(ir.IExecname), Re: 0, Site: 1}))
+	groups.Regexps = []ir.Regexp{{Pattern: "a.{14}b"}} // remembers which of 14 bytes were an a
 	bad := program(nil, nil, eval(&ir.CtxField{Off: 0, Size: 8}))
 	bad.Handlers[0].Body = []ir.Stmt{eval(&ir.Region{})}
 	for _, tt := range []struct {
@@ -713,7 +714,7 @@ func TestLimits(t *testing.T) {
 		{"too much memory", many, eTooWide},
 		{"keys too wide", keys, eKeyWidth},
 		{"too large", long, eTooLarge},
-		{"matched", groups, eUnsupported},
+		{"expression too complex", groups, eUnsupported},
 		{"region in a handler", bad, eInternal},
 	} {
 		spec, _, diags := Generate(tt.p, Options{})

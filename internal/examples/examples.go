@@ -86,10 +86,11 @@ func List() ([]Example, error) {
 	return out, nil
 }
 
-// call is how a command called stap.
-type call struct {
-	args  []string
-	stdin []byte
+// Call is how a command calls stap.
+type Call struct {
+	Dir   string // where
+	Args  []string
+	Stdin []byte
 }
 
 // stand is a stap that only notes how it was called.
@@ -104,7 +105,7 @@ exit 0
 
 // recorded runs a command of a .meta file with the stand-in for stap and gives the
 // last call of it.
-func recorded(dir, command string) (*call, error) {
+func recorded(dir, command string) (*Call, error) {
 	tmp, err := os.MkdirTemp("", "examples")
 	if err != nil {
 		return nil, err
@@ -122,11 +123,11 @@ func recorded(dir, command string) (*call, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: stap was not called: %v %s", command, runErr, out)
 	}
-	c := &call{}
+	c := &Call{Dir: dir}
 	for a := range bytes.SplitSeq(bytes.TrimSuffix(args, []byte{0}), []byte{0}) {
-		c.args = append(c.args, string(a))
+		c.Args = append(c.Args, string(a))
 	}
-	if c.stdin, err = os.ReadFile(note + ".stdin"); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if c.Stdin, err = os.ReadFile(note + ".stdin"); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
 	return c, nil
@@ -168,20 +169,29 @@ func Elaborate(e Example, t *target.Target, b *sema.Binaries) Result {
 	return examine(e, t, b, Elaborated)
 }
 
-func examine(e Example, t *target.Target, b *sema.Binaries, last Stage) Result {
+// Call gives the call of stap that compiles the example.
+func (e Example) Call() (*Call, error) {
 	dir := filepath.Join(corpus.ExamplesDir, filepath.Dir(e.Name))
 	if strings.HasPrefix(e.Name, "stapgames/tapset/") {
 		dir = filepath.Dir(dir)
 	}
-	c, err := recorded(dir, e.Check)
+	return recorded(dir, e.Check)
+}
+
+func examine(e Example, t *target.Target, b *sema.Binaries, last Stage) Result {
+	c, err := e.Call()
 	if err != nil {
 		return Result{Why: err.Error()}
 	}
-	return compile(dir, c, t, b, last)
+	return compile(c, t, b, last)
 }
 
-func compile(dir string, c *call, t *target.Target, b *sema.Binaries, last Stage) (r Result) {
-	o, err := driver.ParseStap(c.args)
+// Compile does what the call asks for, up to the bundle.
+func (c *Call) Compile(t *target.Target) Result { return compile(c, t, nil, Loaded) }
+
+func compile(c *Call, t *target.Target, b *sema.Binaries, last Stage) (r Result) {
+	dir := c.Dir
+	o, err := driver.ParseStap(c.Args)
 	if err != nil {
 		return Result{Why: err.Error()}
 	}
@@ -199,7 +209,7 @@ func compile(dir string, c *call, t *target.Target, b *sema.Binaries, last Stage
 	case len(o.Expr) > 0:
 		o.Scripts = []driver.Script{{Name: driver.InputName, Text: []byte(strings.Join(o.Expr, "\n"))}}
 	case o.ScriptFile == "-":
-		o.Scripts = []driver.Script{{Name: "<stdin>", Text: c.stdin}}
+		o.Scripts = []driver.Script{{Name: "<stdin>", Text: c.Stdin}}
 	default:
 		text, err := os.ReadFile(filepath.Join(dir, o.ScriptFile))
 		if err != nil {

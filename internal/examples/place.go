@@ -212,7 +212,7 @@ func There(ctx context.Context, kernel string, busy bool, programs string) (*Pla
 
 // Script compiles a script for a place and runs it there with a command.
 func (p *Place) Script(ctx context.Context, text, command string) (guest.Result, error) {
-	r := compile("", &call{args: []string{"-g", "-e", text}}, p.Target, p.Binaries, Loaded)
+	r := compile(&Call{Args: []string{"-g", "-e", text}}, p.Target, p.Binaries, Loaded)
 	if !r.OK {
 		return guest.Result{}, errors.New(r.Why)
 	}

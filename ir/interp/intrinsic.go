@@ -100,7 +100,7 @@ func (c *compiler) intrinsicStr(e *ir.Intrinsic) strFn {
 	var run func(*frame, []Value) (string, *Error)
 	switch id {
 	case ir.IStrSub:
-		run = func(_ *frame, a []Value) (string, *Error) { return strSub(a[0].S, a[1].I, a[2].I), nil }
+		run = func(_ *frame, a []Value) (string, *Error) { return ir.StrSub(a[0].S, a[1].I, a[2].I), nil }
 	case ir.IChr:
 		run = func(_ *frame, a []Value) (string, *Error) {
 			if b := byte(a[0].I); b != 0 {
@@ -179,14 +179,6 @@ func (c *compiler) ofProbe(get func(*ir.Probe) string) func(*frame, []Value) (st
 		}
 		return "", nil
 	}
-}
-
-func strSub(s string, start, n int64) string {
-	if start < 0 || n <= 0 || start >= int64(len(s)) {
-		return ""
-	}
-	s = s[start:]
-	return s[:min(n, int64(len(s)))]
 }
 
 // makeText makes the payload that ir.Text describes.
