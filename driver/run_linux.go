@@ -48,8 +48,8 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	status := 1
 	if err == nil {
 		// Source lines are read from debug information when they are asked for, which
-		// who has no privileges may be unable to.
-		opt.Separate = loader.CanSeparate() && !usesLines(img.Program)
+		// who has no privileges may be unable to; at the prompt more runs follow.
+		opt.Separate = loader.CanSeparate() && !o.Interactive && !usesLines(img.Program)
 		status, err = loader.Run(ctx, img, opt)
 	}
 	if err != nil {

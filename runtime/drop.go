@@ -5,8 +5,10 @@ package loader
 import (
 	"bufio"
 	"errors"
+	"maps"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,19 +49,22 @@ func dropPrivileges(warn func(string)) error {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return failed("the mark of a process that others must not read", err)
 	}
-	policy, err := systemCalls()
+	filters, err := systemCalls()
 	if err != nil {
 		return failed("the list of system calls", err)
 	}
-	// On all threads, or not at all. no_new_privs comes with it.
-	const orError = 1 << 4 // SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-	err = seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Flag: seccomp.FilterFlagTSync | orError, Policy: policy})
-	if errors.Is(err, unix.ENOSYS) {
-		warn("this kernel has no seccomp: the system calls of the process that prints are not restricted")
-		return nil
-	}
-	if err != nil {
-		return failed("system calls", err)
+	for i, policy := range filters {
+		// On all threads, or not at all. no_new_privs comes with the first, before
+		// prctl(2) is forbidden.
+		const orError = 1 << 4 // SECCOMP_FILTER_FLAG_TSYNC_ESRCH
+		err = seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: i == 0, Flag: seccomp.FilterFlagTSync | orError, Policy: policy})
+		if errors.Is(err, unix.ENOSYS) {
+			warn("this kernel has no seccomp: the system calls of the process that prints are not restricted")
+			return nil
+		}
+		if err != nil {
+			return failed("system calls", err)
+		}
 	}
 	return nil
 }
@@ -142,60 +147,70 @@ var allowed = []string{
 // forbidden are system calls that no mistake leads to: who makes them has taken the
 // process over, and it dies.
 var forbidden = []string{
-	"execve", "execveat", "fork", "vfork", "clone", "clone3", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_open", "pidfd_getfd",
-	"bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create", "memfd_secret",
-	"mmap", "mprotect", "pkey_mprotect", "socket", "socketpair", "connect", "bind", "listen",
-	"open", "openat", "openat2", "open_by_handle_at", "name_to_handle_at", "creat", "mknod", "mknodat", "mkdir", "mkdirat", "rename", "renameat", "renameat2",
+	"execve", "execveat", "fork", "vfork", "clone3", "ptrace", "process_vm_readv", "process_vm_writev", "pidfd_open", "pidfd_getfd",
+	"perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create", "memfd_secret",
+	"pkey_mprotect", "socket", "socketpair", "connect", "bind", "listen",
+	"openat2", "open_by_handle_at", "name_to_handle_at", "creat", "mknod", "mknodat", "mkdir", "mkdirat", "rename", "renameat", "renameat2",
 	"link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "chown", "fchown", "lchown", "fchownat",
-	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset", "prctl",
+	"setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid", "setfsuid", "setfsgid", "setgroups", "capset",
 	"mount", "umount2", "pivot_root", "chroot", "unshare", "setns", "fsopen", "fsconfig", "fsmount", "move_mount", "open_tree", "mount_setattr",
 	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "syslog", "acct",
-	"keyctl", "add_key", "request_key", "kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
-	"settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "seccomp", "personality", "ioctl",
+	"keyctl", "add_key", "request_key", "tkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+	"settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "seccomp", "personality",
 }
 
-// conditional are forms of forbidden calls that are allowed.
-func conditional() []seccomp.NameWithConditions {
-	when := func(name string, c ...seccomp.Condition) seccomp.NameWithConditions {
-		return seccomp.NameWithConditions{Name: name, Conditions: c}
+// conditional are system calls that are allowed unless all of the conditions hold: then the
+// process dies, as for forbidden ones.
+func conditional() map[string]seccomp.ArgumentConditions {
+	other := func(arg uint32, values ...uint64) (list seccomp.ArgumentConditions) {
+		for _, v := range values {
+			list = append(list, seccomp.Condition{Argument: arg, Operation: seccomp.NotEqual, Value: v})
+		}
+		return list
 	}
-	is := func(arg uint32, v uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: arg, Operation: seccomp.Equal, Value: v}
+	has := func(arg uint32, bits uint64) seccomp.ArgumentConditions {
+		return seccomp.ArgumentConditions{{Argument: arg, Operation: seccomp.BitsSet, Value: bits}}
 	}
-	lacks := func(arg uint32, v uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: arg, Operation: seccomp.BitsNotSet, Value: v}
-	}
-	self := uint64(os.Getpid())
 	const writing = unix.O_ACCMODE | unix.O_CREAT | unix.O_TRUNC | unix.O_APPEND
-	list := []seccomp.NameWithConditions{
-		when("clone", seccomp.Condition{Argument: 0, Operation: seccomp.BitsSet, Value: unix.CLONE_THREAD}),
-		when("mmap", lacks(2, unix.PROT_EXEC)),
-		when("mprotect", lacks(2, unix.PROT_EXEC)),
-		when("open", lacks(1, writing)),
-		when("openat", lacks(2, writing)),
-		when("prctl", is(0, unix.PR_SET_VMA)), // names of memory: Go's runtime
-		when("kill", is(0, self)),
-		when("tgkill", is(0, self)),
-		when("ioctl", is(1, unix.TCGETS)),
-		when("ioctl", is(1, unix.TIOCGWINSZ)),
+	self := uint64(os.Getpid())
+	return map[string]seccomp.ArgumentConditions{
+		"clone":    {{Argument: 0, Operation: seccomp.BitsNotSet, Value: unix.CLONE_THREAD}},
+		"mmap":     has(2, unix.PROT_EXEC),
+		"mprotect": has(2, unix.PROT_EXEC),
+		"open":     has(1, writing),
+		"openat":   has(2, writing),
+		"prctl":    other(0, unix.PR_SET_VMA), // names of memory: Go's runtime
+		"kill":     other(0, self),
+		"tgkill":   other(0, self),
+		"ioctl":    other(1, unix.TCGETS, unix.TIOCGWINSZ),
+		"bpf": other(0, cmdMapLookup, cmdMapUpdate, cmdMapDelete, cmdMapNextKey, cmdProgTestRun, cmdObjectInfo,
+			cmdMapLookupAndDelete, cmdMapLookupBatch, cmdMapLookupAndDeleteBatch, cmdMapUpdateBatch, cmdMapDeleteBatch),
 	}
-	for _, cmd := range []uint64{
-		cmdMapLookup, cmdMapUpdate, cmdMapDelete, cmdMapNextKey, cmdProgTestRun, cmdObjectInfo,
-		cmdMapLookupAndDelete, cmdMapLookupBatch, cmdMapLookupAndDeleteBatch, cmdMapUpdateBatch, cmdMapDeleteBatch,
-	} {
-		list = append(list, when("bpf", is(0, cmd)))
-	}
-	return list
 }
 
-// systemCalls is what a process without privileges may ask of the kernel.
-func systemCalls() (seccomp.Policy, error) {
+// systemCalls is what a process without privileges may ask of the kernel: filters, of which
+// the strictest answer counts. Each call with conditions has a filter of its own, since
+// go-seccomp-bpf compares what follows conditions that do not hold with an argument in
+// place of the call's number. The one that forbids seccomp(2) comes last.
+func systemCalls() ([]seccomp.Policy, error) {
 	machine, err := arch.GetInfo("")
 	if err != nil {
-		return seccomp.Policy{}, err
+		return nil, err
 	}
-	known := func(names []string) []string {
-		var out []string
+	var filters []seccomp.Policy
+	allow := slices.Clone(allowed)
+	conditions := conditional()
+	for _, name := range slices.Sorted(maps.Keys(conditions)) {
+		if _, ok := machine.SyscallNames[name]; !ok {
+			continue
+		}
+		allow = append(allow, name)
+		filters = append(filters, seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{{
+			Action: seccomp.ActionKillProcess, NamesWithCondtions: []seccomp.NameWithConditions{{Name: name, Conditions: conditions[name]}},
+		}}})
+	}
+	// Not every machine has each of them.
+	known := func(names []string) (out []string) {
 		for _, n := range names {
 			if _, ok := machine.SyscallNames[n]; ok {
 				out = append(out, n)
@@ -203,15 +218,8 @@ func systemCalls() (seccomp.Policy, error) {
 		}
 		return out
 	}
-	var forms []seccomp.NameWithConditions
-	for _, c := range conditional() {
-		if _, ok := machine.SyscallNames[c.Name]; ok {
-			forms = append(forms, c)
-		}
-	}
-	return seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
-		{Action: seccomp.ActionAllow, Names: known(allowed)},
-		{Action: seccomp.ActionAllow, NamesWithCondtions: forms},
+	return append(filters, seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
+		{Action: seccomp.ActionAllow, Names: known(allow)},
 		{Action: seccomp.ActionKillProcess, Names: known(forbidden)},
-	}}, nil
+	}}), nil
 }

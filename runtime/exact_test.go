@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 	if os.Getenv(stapVar) != "" {
 		os.Exit(driver.Stap(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+	if name := os.Getenv(dropVar); name != "" {
+		os.Exit(attempt(name))
+	}
 	if w := os.Getenv(workVar); w != "" {
 		work(w)
 		os.Exit(0)

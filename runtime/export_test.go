@@ -1,0 +1,6 @@
+//go:build linux
+
+package loader
+
+// For tests in processes of their own.
+var DropPrivileges = dropPrivileges
