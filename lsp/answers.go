@@ -48,7 +48,7 @@ var itemKinds = map[query.ItemKind]protocol.CompletionItemKind{
 }
 
 // waitForProgram bounds what completion waits for types of variables.
-const waitForProgram = 30 * time.Millisecond
+const waitForProgram = 20 * time.Millisecond
 
 func (s *server) completion(ctx *glsp.Context, p *protocol.CompletionParams) (any, error) {
 	c := s.of(ctx)

@@ -271,7 +271,7 @@ func session(bin, target, name, text string, keys int) (*Result, error) {
 		change := map[string]any{"textDocument": doc(v), "contentChanges": []any{map[string]any{
 			"range": map[string]any{"start": pos(line, column), "end": pos(line, column)}, "text": key}}}
 		begin := time.Now()
-		typed := begin
+		started := begin
 		if err := s.conn.Notify(ctx, "textDocument/didChange", change); err != nil {
 			return nil, err
 		}
@@ -294,7 +294,7 @@ func session(bin, target, name, text string, keys int) (*Result, error) {
 			return nil, err
 		}
 		times["diagnostics"] = append(times["diagnostics"], ms(time.Since(begin)))
-		times["from the key"] = append(times["from the key"], ms(time.Since(typed)))
+		times["from the key"] = append(times["from the key"], ms(time.Since(started)))
 	}
 	r.CPU = (cpuTime(cmd.Process.Pid) - cpu) / float64(keys)
 	r.MB = memory(cmd.Process.Pid)
