@@ -51,6 +51,15 @@ var (
 	rotateOption = Option{Long: "rotate", Short: "S", Arg: "SIZE[,N]", SystemTap: "-S SIZE[,N]",
 		Help: "with -o: go on in another file (FILE.0, FILE.1 …) when one has SIZE MB, and keep the last N"}
 
+	outputFormatOption = Option{Long: "format", Arg: "FORMAT", Values: []string{"text", "json"},
+		Help: "what is printed: text, or json, an object for each hit that printed something, each global shown at the end, each message"}
+
+	recordOption = Option{Long: "record", Arg: "FILE", Complete: Files,
+		Help: "print nothing: write what would be printed to FILE before names are made of addresses, for stap --replay"}
+
+	stacksOption = Option{Long: "stacks", Arg: "FILE", Complete: Files,
+		Help: "write the stacks that the script has collected to FILE: a flame graph (.svg), folded stacks (.folded), or a profile for pprof (others)"}
+
 	sysrootOption = Option{Long: "sysroot", Arg: "DIR", Complete: Folders, SystemTap: "--sysroot=DIR",
 		Help: "take kernels, programs, libraries and debug files from below DIR"}
 
@@ -104,6 +113,16 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 			{Long: "flight-recorder", Short: "F", SystemTap: "-F",
 				Help:    "with -o: go on in the background when the probes are active; without: leave the script attached and end",
 				Differs: "While no loader is attached, probes of the loader (timers and others) rest."},
+			outputFormatOption, recordOption,
+			{Long: "replay", Arg: "FILE", Complete: Files, Help: "print what a run recorded in FILE (staprun --record), with the symbols that this machine has"},
+			stacksOption,
+			{Long: "monitor", Arg: "SEC", Implied: "1", SystemTap: "--monitor[=N]",
+				Help:    "show globals, probes and output live (stapmon), anew every SEC seconds",
+				Differs: "A program of its own, stapmon, shows it."},
+			{Long: "remote", Arg: "HOST", Many: true, SystemTap: "--remote=URL",
+				Help:    "run the script on HOST, [USER@]NAME or ssh://[USER@]NAME[:PORT]; several run at the same time",
+				Differs: "By ssh only. The script is compiled here for the host's kernel, and needs nothing there; staprun is copied if it is not there."},
+			{Long: "remote-prefix", SystemTap: "--remote-prefix", Help: "begin each line of a host's output with its number"},
 			{Long: "timing", Short: "t", Help: "print hits and times of each probe at the end", SystemTap: "-t",
 				Differs: "Times are nanoseconds, measured by the kernel."},
 			{Long: "buffer", Short: "s", Arg: "MB", Help: "use an output buffer of MB megabytes", SystemTap: "-s NUM",
@@ -118,7 +137,7 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 				Differs: "-p3 prints the handlers' intermediate code and eBPF instructions, -p4 writes a bundle for staprun and prints its name."},
 			{Long: "module", Short: "m", Arg: "NAME", Help: "name the bundle NAME and keep it as NAME.o", SystemTap: "-m MODULE"},
 			{Long: "sign-module", Arg: "KEY", Implied: " ", Complete: Files, SystemTap: "--sign-module[=PATH]",
-				Help:    "with -p4 and -m: sign the bundle with KEY, an SSH key (default ~/.ssh/id_ed25519)",
+				Help:    "with -p4, -m and --remote: sign the bundle with KEY, an SSH key (default ~/.ssh/id_ed25519)",
 				Differs: "Signs with an SSH key, which staprun holds against allowed_signers; the kernel's machine owner keys are for modules."},
 			{Long: "keep", Short: "k", Help: "keep what the passes made in a directory, and name it", SystemTap: "-k"},
 			{Long: "tmpdir", Arg: "DIR", Complete: Folders, Help: "make the directory of -k in DIR", SystemTap: "--tmpdir=NAME"},

@@ -31,22 +31,29 @@ type StapOptions struct {
 	Output     string
 	Rotation   loader.Rotation // -S
 	Background bool            // -F
-	Timeout    time.Duration
-	Timing     bool
-	BufferMB   int
-	List       string // -l
-	ListVars   string // -L
-	ListOn     bool
-	Releases   []string // -r
-	Sysroot    string
-	Dump       string
-	JSON       bool
-	DumpTypes  bool
-	DumpAlias  bool
-	DumpFuncs  bool
-	ModuleName string
-	Color      string
-	Format     string // --message-format
+	// OutputFormat is text or json; Record, Replay and Stacks are files, Monitor the
+	// seconds between pictures.
+	OutputFormat           string
+	Record, Replay, Stacks string
+	Monitor                float64
+	Remotes                []string
+	RemotePrefix           bool
+	Timeout                time.Duration
+	Timing                 bool
+	BufferMB               int
+	List                   string // -l
+	ListVars               string // -L
+	ListOn                 bool
+	Releases               []string // -r
+	Sysroot                string
+	Dump                   string
+	JSON                   bool
+	DumpTypes              bool
+	DumpAlias              bool
+	DumpFuncs              bool
+	ModuleName             string
+	Color                  string
+	Format                 string // --message-format
 
 	CheckVersion bool
 	Unprivileged bool
@@ -103,6 +110,13 @@ func stapFlags(o *StapOptions, defines, globals *[]string, timeout *string) *cli
 	f.String(&o.Output, "output")
 	f.String(&o.rotate, "rotate")
 	f.Bool(&o.Background, "flight-recorder")
+	f.String(&o.OutputFormat, "format")
+	f.String(&o.Record, "record")
+	f.String(&o.Replay, "replay")
+	f.String(&o.Stacks, "stacks")
+	f.Float(&o.Monitor, "monitor")
+	f.Strings(&o.Remotes, "remote")
+	f.Bool(&o.RemotePrefix, "remote-prefix")
 	f.Bool(&o.Timing, "timing")
 	f.Int(&o.BufferMB, "buffer")
 	f.Bool(&o.SuppressErrors, "suppress-handler-errors")
@@ -176,6 +190,19 @@ func ParseStap(args []string) (*StapOptions, error) {
 	if err := o.settings(defines, globals); err != nil {
 		return nil, err
 	}
+	if f.Changed("monitor") && !(o.Monitor > 0) {
+		return nil, usagef("--monitor=%v: give the seconds between pictures", o.Monitor)
+	}
+	switch {
+	case o.Monitor > 0 && (o.Background || o.Record != "" || len(o.Remotes) > 0):
+		return nil, usagef("--monitor shows a run here and now; -F, --record and --remote do not go with it")
+	case len(o.Remotes) > 0 && (o.Background || o.Record != "" || o.Stacks != "" || o.Namespaces != 0):
+		return nil, usagef("-F, --record, --stacks and --target-namespaces do not go with --remote")
+	case o.Record != "" && (o.OutputFormat != "" || o.Stacks != "" || o.Output != ""):
+		return nil, usagef("--record writes what --replay prints; give --format, --stacks and -o to that")
+	case o.Replay != "" && (o.Record != "" || len(rest) > 0 || len(o.Expr) > 0 || len(o.Remotes) > 0 || o.Background):
+		return nil, usagef("--replay takes a recording and no script")
+	}
 	if o.rotate != "" {
 		if o.Output == "" {
 			return nil, usagef("-S needs an output file (-o FILE)")
@@ -234,8 +261,8 @@ func ParseStap(args []string) (*StapOptions, error) {
 	if strings.Trim(o.Compatible, "0123456789.") != "" {
 		return nil, usagef("--compatible=%s: give a version such as 4.8", o.Compatible)
 	}
-	if o.SignKey != "" && o.LastPass != 4 && o.ModuleName == "" {
-		return nil, usagef("--sign-module signs a bundle that is kept: give -p4 or -m NAME as well")
+	if o.SignKey != "" && o.LastPass != 4 && o.ModuleName == "" && len(o.Remotes) == 0 {
+		return nil, usagef("--sign-module signs a bundle that is kept: give -p4, -m NAME or --remote as well")
 	}
 	if strings.TrimSpace(o.SignKey) == "" && f.Changed("sign-module") {
 		home, err := os.UserHomeDir()

@@ -31,8 +31,14 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
 		Name: traceName, Namespaces: o.Namespaces,
 	}
-	opt.Rotation = o.Rotation
+	opt.Rotation, opt.JSON, opt.RecordTo, opt.Stacks = o.Rotation, o.OutputFormat == "json", o.Record, o.Stacks
+	var mon *monitor
 	switch {
+	case o.Monitor > 0:
+		var err error
+		if ctx, mon, err = s.startMonitor(ctx, &opt); err != nil {
+			return s.fail(err)
+		}
 	case o.Background && o.Output != "":
 		opt.Background = true
 		opt.Started = s.back.Ready
@@ -51,6 +57,11 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		// who has no privileges may be unable to; at the prompt more runs follow.
 		opt.Separate = loader.CanSeparate() && !o.Interactive && !usesLines(img.Program)
 		status, err = loader.Run(ctx, img, opt)
+	}
+	if mon != nil {
+		if merr := mon.end(); err == nil && merr != nil {
+			err = fmt.Errorf("stapmon: %w", merr)
+		}
 	}
 	if err != nil {
 		fmt.Fprintf(s.stderr, "ERROR: %v\n", err)

@@ -95,8 +95,14 @@ func (s *stap) run(ctx context.Context) int {
 	case o.Example && o.ScriptFile == "" && len(o.Expr) == 0:
 		return s.failed(listExamples(s.stdout))
 	}
+	if o.Replay != "" {
+		return s.replay(ctx)
+	}
 	if err := s.scripts(); err != nil {
 		return s.fail(err)
+	}
+	if len(o.Remotes) > 0 && !o.ListOn && o.LastPass == 5 {
+		return s.remote(ctx)
 	}
 	compiles := o.LastPass >= 4 && !o.ListOn && !o.DumpAlias && !o.DumpFuncs && o.Dump == ""
 	var key string

@@ -3,6 +3,7 @@ package format
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"strconv"
 )
@@ -90,6 +91,27 @@ func (h Hist) Bound(i int) int64 {
 	}
 	i = min(max(i, 1), h.buckets-2)
 	return h.low + int64(i-1)*h.step
+}
+
+// Range returns the lowest and the highest value of bucket i. The first bucket of a
+// linear histogram has no lower bound, and the last no upper one: the number there
+// means nothing.
+func (h Hist) Range(i int) (low, high int64) {
+	if h.linear {
+		low = h.low + int64(i-1)*h.step
+		return low, low + h.step - 1
+	}
+	switch n := i - LogZero; {
+	case n > 0:
+		return int64(1) << (n - 1), int64(uint64(1)<<n - 1)
+	case n < 0:
+		// -2^63 alone is in the lowest.
+		if n <= -64 {
+			return math.MinInt64, math.MinInt64
+		}
+		return -int64(uint64(1)<<-n - 1), -1 << (-n - 1)
+	}
+	return 0, 0
 }
 
 // label returns what stands before the bar of bucket i.

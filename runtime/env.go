@@ -24,11 +24,11 @@ import (
 // session.handlers, so it needs no lock of its own.
 type env struct {
 	*session
-	probe   int    // index of the probe whose handler runs
-	buf     []byte // what the handler has printed
-	start   uint64 // ring position when it began
-	shared  bool   // RUNNING: shared globals are in the kernel
-	value   string // of a procfs probe
+	probe   int     // index of the probe whose handler runs
+	buf     printed // what the handler has printed
+	start   uint64  // ring position when it began
+	shared  bool    // RUNNING: shared globals are in the kernel
+	value   string  // of a procfs probe
 	systems []string
 	region  []byte
 	of      *task              // for which the handler runs, nil: the loader
@@ -42,12 +42,13 @@ const flushAt = 4 << 20
 // commit writes what the handler has printed, after everything that was in the
 // ring when it began.
 func (e *env) commit() {
-	if len(e.buf) == 0 {
+	if len(e.buf.text) == 0 && len(e.buf.tape) == 0 {
 		return
 	}
 	e.session.drainTo(e.start)
-	e.out.write(e.buf)
-	e.buf = e.buf[:0]
+	if err := e.put(&e.buf, origin{e.probe, -1, clock(unix.CLOCK_REALTIME)}); err != nil {
+		e.out.failWith(err)
+	}
 }
 
 // Globals: those that the kernel touches are where the session's phase says.
@@ -214,28 +215,24 @@ func (e *env) Region(id int, params []interp.Value) (result interp.Value, done b
 
 // Print implements interp.Env.
 func (e *env) Print(f int, args []interp.Value) error {
-	buf, err := e.session.appendFormat(e.buf, f, args)
-	if err != nil {
+	if err := e.session.print(&e.buf, f, args); err != nil {
 		return err
 	}
-	e.buf = buf
 	e.full()
 	return nil
 }
 
 func (e *env) full() {
-	if len(e.buf) >= flushAt {
+	if len(e.buf.text) >= flushAt {
 		e.commit()
 	}
 }
 
 // PrintHist implements interp.Env.
 func (e *env) PrintHist(g int, s *interp.Stat) error {
-	h, ok := e.p.Globals[g].Stat.Histogram()
-	if !ok {
-		return fmt.Errorf("global %s has no histogram", e.p.Globals[g].Name)
+	if err := e.printHist(&e.buf, g, s.Hist); err != nil {
+		return err
 	}
-	e.buf = h.AppendText(e.buf, s.Hist)
 	e.full()
 	return nil
 }

@@ -372,38 +372,40 @@ func (v leftValue) value() interp.Value {
 func saveStore(p *ir.Program, store *interp.Store) ([]leftGlobal, error) {
 	out := make([]leftGlobal, len(p.Globals))
 	for i := range p.Globals {
-		g := &p.Globals[i]
-		if g.IsArray() {
-			list, err := store.Snapshot(i)
-			if err != nil {
-				return nil, err
-			}
-			for _, e := range list {
-				le := leftElement{Val: toLeft(e.Val), Stat: e.Stat}
-				for _, k := range e.Keys {
-					le.Keys = append(le.Keys, toLeft(k))
-				}
-				out[i].Elements = append(out[i].Elements, le)
-			}
-			continue
+		var err error
+		if out[i], err = saveGlobal(p, store, i); err != nil {
+			return nil, err
 		}
-		var e leftElement
-		if g.Value.Kind == ir.Stat {
-			st, err := store.Stat(i, nil)
-			if err != nil {
-				return nil, err
-			}
-			e.Stat = st
-		} else {
-			v, _, err := store.Get(i, nil)
-			if err != nil {
-				return nil, err
-			}
-			e.Val = toLeft(v)
-		}
-		out[i].Elements = []leftElement{e}
 	}
 	return out, nil
+}
+
+func saveGlobal(p *ir.Program, store *interp.Store, i int) (out leftGlobal, err error) {
+	g := &p.Globals[i]
+	if g.IsArray() {
+		list, err := store.Snapshot(i)
+		if err != nil {
+			return out, err
+		}
+		for _, e := range list {
+			le := leftElement{Val: toLeft(e.Val), Stat: e.Stat}
+			for _, k := range e.Keys {
+				le.Keys = append(le.Keys, toLeft(k))
+			}
+			out.Elements = append(out.Elements, le)
+		}
+		return out, nil
+	}
+	var e leftElement
+	if g.Value.Kind == ir.Stat {
+		e.Stat, err = store.Stat(i, nil)
+	} else {
+		var v interp.Value
+		v, _, err = store.Get(i, nil)
+		e.Val = toLeft(v)
+	}
+	out.Elements = []leftElement{e}
+	return out, err
 }
 
 func loadStore(p *ir.Program, store *interp.Store, list []leftGlobal) error {

@@ -143,7 +143,7 @@ func (s *session) adopt(cpus int, inner map[int]*ebpf.MapSpec) (err error) {
 	if err := s.waiter.open(); err != nil {
 		return err
 	}
-	if s.opt.Timing {
+	if s.opt.Timing || s.opt.Socket != "" {
 		if s.stats, err = ebpf.EnableStats(uint32(unix.BPF_STATS_RUN_TIME)); err != nil {
 			s.out.warn(fmt.Sprintf("the kernel does not time programs: %v", err))
 		}

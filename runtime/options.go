@@ -67,6 +67,18 @@ type Options struct {
 	Leave     bool
 	// Attach is the name of such a script, with which this run goes on (-A).
 	Attach string
+	// JSON has all output be messages of package feed, a line each (--format json).
+	JSON bool
+	// RecordTo, if not empty, is a file that takes what is printed before it has become
+	// text, for Replay; nothing is printed then (--record).
+	RecordTo string
+	// Stacks, if not empty, is a file that takes the stacks that the script has
+	// collected: a flame graph (.svg), folded stacks (.folded, .txt), or a profile for
+	// pprof.
+	Stacks string
+	// Socket, if not empty, is where programs ask for the state of the run: the path
+	// of a Unix socket. SocketNamed is called with it when it is there.
+	Socket string
 	// Background: from Started on, errors and warnings go where the output goes.
 	Background bool
 	// BufferMB is the size of the ring buffer in MiB, rounded up to a power of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -75,6 +76,23 @@ func outputName(pattern string, numbered bool, n int) string {
 	}
 	return name
 }
+
+// OpenOutput opens the file that takes a run's output, as Options.Output does.
+func OpenOutput(pattern string, r Rotation) (io.WriteCloser, error) {
+	return openOutFiles(r, ownFiles{pattern, r.Size > 0})
+}
+
+// ownFiles makes files with the rights of this process.
+type ownFiles struct {
+	pattern  string
+	numbered bool
+}
+
+func (o ownFiles) output(n int) (*os.File, error) {
+	return os.OpenFile(outputName(o.pattern, o.numbered, n), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
+}
+
+func (o ownFiles) remove(path string) error { return os.Remove(path) }
 
 // Next goes on with the next file.
 func (o *outFiles) Next() error {

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"stapkit/feed"
 	"stapkit/ir"
 	"stapkit/ir/interp"
 )
@@ -21,6 +22,11 @@ type output struct {
 	total  atomic.Uint64
 	// files are what out writes to; nil: the output is no file.
 	files *outFiles
+
+	// json: everything is a message of package feed.
+	json bool
+	// lines hears of what goes to standard error in place of it, nil: nobody.
+	lines func(line string)
 
 	noWarnings bool
 	everything bool // show repeated warnings too
@@ -76,10 +82,40 @@ func (o *output) errorsTo(w io.Writer) {
 func (o *output) message(line string) {
 	// An error is found again by the next flush, which the run watches.
 	_ = o.flush()
+	if o.lines != nil {
+		o.lines(line)
+	}
+	if o.json {
+		line = jsonMessage(line)
+	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	// Nothing can be said about an error of standard error.
 	_, _ = io.WriteString(o.err, line)
+}
+
+// jsonMessage makes a message of a line.
+func jsonMessage(line string) string {
+	m := feed.Message{Type: feed.TypeMessage, Text: strings.TrimSuffix(line, "\n")}
+	if text, ok := strings.CutPrefix(m.Text, "WARNING: "); ok {
+		m.Type, m.Text = feed.TypeWarning, text
+	} else if text, ok := strings.CutPrefix(m.Text, "ERROR: "); ok {
+		m.Type, m.Text = feed.TypeError, text
+	}
+	b, err := feed.Append(nil, &m)
+	if err != nil {
+		return line
+	}
+	return string(b)
+}
+
+// failWith notes that the output cannot be written any more.
+func (o *output) failWith(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failed == nil {
+		o.failed = err
+	}
 }
 
 // warn writes a warning, each text once.

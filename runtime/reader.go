@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"errors"
 	"fmt"
 	"runtime"
 	"time"
@@ -99,12 +98,17 @@ func (s *session) show(data []byte) {
 }
 
 // items executes the items of a record.
-func (s *session) items(r *record) error {
+func (s *session) items(r *record) (err error) {
 	if r.probe >= len(s.p.Probes) {
 		return fmt.Errorf("no probe %d", r.probe)
 	}
-	var text []byte
-	defer func() { s.out.write(text) }()
+	from := origin{r.probe, r.cpu, s.wall(r.ts)}
+	p := &s.fromKernel
+	defer func() {
+		if perr := s.put(p, from); err == nil {
+			err = perr
+		}
+	}()
 	for b := r.items; len(b) > 0; {
 		it, rest, err := nextItem(b)
 		if err != nil {
@@ -120,11 +124,11 @@ func (s *session) items(r *record) error {
 			if err != nil {
 				return err
 			}
-			if text, err = s.appendFormat(text, int(it.aux), vals); err != nil {
+			if err := s.print(p, int(it.aux), vals); err != nil {
 				return err
 			}
 		case ir.ItemHist:
-			if text, err = s.appendHist(text, int(it.aux), it.args); err != nil {
+			if err := s.appendHist(p, int(it.aux), it.args); err != nil {
 				return err
 			}
 		case ir.ItemWarn:
@@ -132,16 +136,18 @@ func (s *session) items(r *record) error {
 			if err != nil {
 				return err
 			}
-			s.out.write(text)
-			text = nil
+			if err := s.put(p, from); err != nil {
+				return err
+			}
 			s.out.warn(v[0].S)
 		case ir.ItemError:
 			e, err := itemError(it)
 			if err != nil {
 				return err
 			}
-			s.out.write(text)
-			text = nil
+			if err := s.put(p, from); err != nil {
+				return err
+			}
 			e.Site = s.siteAt(r.probe, e.Site)
 			s.fail(r.probe, e, true)
 		case ir.ItemSystem:
@@ -149,8 +155,9 @@ func (s *session) items(r *record) error {
 			if err != nil {
 				return err
 			}
-			s.out.write(text)
-			text = nil
+			if err := s.put(p, from); err != nil {
+				return err
+			}
 			s.commands.add(v[0].S)
 		case ir.ItemAsk:
 			id := ir.IntrinsicID(it.aux)
@@ -158,8 +165,9 @@ func (s *session) items(r *record) error {
 			if err != nil {
 				return err
 			}
-			s.out.write(text)
-			text = nil
+			if err := s.put(p, from); err != nil {
+				return err
+			}
 			if err := s.fulfil(id, v); err != nil {
 				return err
 			}
@@ -200,17 +208,15 @@ func itemError(it item) (*interp.Error, error) {
 	return e, nil
 }
 
-func (s *session) appendHist(dst []byte, g int, counts []byte) ([]byte, error) {
-	if g >= len(s.p.Globals) {
-		return dst, fmt.Errorf("no global %d", g)
+func (s *session) appendHist(p *printed, g int, counts []byte) error {
+	if g < len(s.p.Globals) {
+		if h, ok := s.p.Globals[g].Stat.Histogram(); ok && len(counts) != 8*h.Buckets() {
+			return fmt.Errorf("a histogram of %d bytes", len(counts))
+		}
 	}
-	h, ok := s.p.Globals[g].Stat.Histogram()
-	if !ok || len(counts) != 8*h.Buckets() {
-		return dst, errors.New("histogram of the wrong size")
-	}
-	n := make([]int64, h.Buckets())
+	n := make([]int64, len(counts)/8)
 	for i := range n {
 		n[i] = int64(native.Uint64(counts[8*i:]))
 	}
-	return h.AppendText(dst, n), nil
+	return s.printHist(p, g, n)
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"stapkit/feed"
 	"stapkit/format"
 	"stapkit/ir"
 	"stapkit/ir/interp"
@@ -73,17 +74,19 @@ func (s *session) missedCalls() (calls, returns uint64) {
 // causes are what is counted of hits and output that went by, with their texts.
 var causes = []struct {
 	cause ir.Cause
+	skip  bool   // a hit was not handled
+	key   string // for programs
 	name  string
 	text  string
 }{
-	{ir.SkipLock, "skipped, lock not had", "skipped because a lock on globals was not to be had in time: %d"},
-	{ir.SkipReentrant, "skipped, re-entrancy", "skipped because too many handlers were under way on one CPU: %d"},
-	{ir.SkipMap, "skipped, array busy", "skipped because an array could not be changed at that moment: %d"},
-	{ir.MissRecursion, "skipped by the kernel", "skipped by the kernel, which does not run a handler inside itself: %d"},
-	{ir.DropOutput, "output dropped", "output lost because the buffer was full, in hits: %d; a larger one (-s MB) may help"},
-	{ir.DropError, "errors dropped", "error messages lost because the buffer was full: %d"},
-	{ir.EvictEntry, "@entry evicted", "@entry values given up because there were too many: %d"},
-	{ir.TornRead, "torn reads", "aggregates read while they were changing: %d"},
+	{ir.SkipLock, true, "lock", "skipped, lock not had", "skipped because a lock on globals was not to be had in time: %d"},
+	{ir.SkipReentrant, true, "reentrancy", "skipped, re-entrancy", "skipped because too many handlers were under way on one CPU: %d"},
+	{ir.SkipMap, true, "array", "skipped, array busy", "skipped because an array could not be changed at that moment: %d"},
+	{ir.MissRecursion, true, "kernel", "skipped by the kernel", "skipped by the kernel, which does not run a handler inside itself: %d"},
+	{ir.DropOutput, false, "output", "output dropped", "output lost because the buffer was full, in hits: %d; a larger one (-s MB) may help"},
+	{ir.DropError, false, "errors", "errors dropped", "error messages lost because the buffer was full: %d"},
+	{ir.EvictEntry, false, "entry_values", "@entry evicted", "@entry values given up because there were too many: %d"},
+	{ir.TornRead, false, "torn_reads", "torn reads", "aggregates read while they were changing: %d"},
 }
 
 // counts is the table that SIGUSR1 asks for.
@@ -130,6 +133,12 @@ func (s *session) report() {
 // nanoseconds here, as those of get_cycles() are in the loader. Of programs, the
 // kernel only tells how often they ran and how long in all.
 func (s *session) timing() {
+	if s.out.json {
+		if err := s.out.writeJSON(&feed.Probes{Type: feed.TypeProbes, Probes: s.fedProbes()}); err != nil {
+			s.out.failWith(err)
+		}
+		return
+	}
 	var b strings.Builder
 	b.WriteString("----- probe hit report: \n")
 	index := 0
@@ -193,21 +202,33 @@ func (s *session) display() error {
 		if !gl.AutoPrint {
 			continue
 		}
-		store := s.mem
-		if gl.Share == ir.LoaderOnly {
-			store = s.machine.Store()
-		}
-		var err error
-		if gl.IsArray() {
-			err = s.displayArray(store, g, gl)
-		} else {
-			err = s.displayScalar(store, g, gl)
-		}
-		if err != nil {
+		if err := s.displayGlobal(g); err != nil {
 			return fmt.Errorf("displaying global %s: %w", gl.Name, err)
 		}
 	}
 	return nil
+}
+
+// displayGlobal shows one.
+func (s *session) displayGlobal(g int) error {
+	gl := &s.p.Globals[g]
+	store := s.mem
+	if gl.Share == ir.LoaderOnly {
+		store = s.machine.Store()
+	}
+	switch {
+	case s.tape != nil:
+		return s.tapeGlobal(g, store)
+	case s.out.json:
+		m, err := s.fedGlobal(g)
+		if err != nil {
+			return err
+		}
+		return s.out.writeJSON(m)
+	case gl.IsArray():
+		return s.displayArray(store, g, gl)
+	}
+	return s.displayScalar(store, g, gl)
 }
 
 func formatType(t ir.Type) format.Type {

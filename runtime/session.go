@@ -70,6 +70,12 @@ type session struct {
 	join     joiner
 	damaged  int // records that could not be read
 
+	began      time.Time
+	fromKernel printed    // what the record at hand prints
+	tape       *tape      // nil: nothing is recorded
+	stacks     *stackSink // nil: no stacks are collected
+	watch      watchers   // of the socket
+
 	saved   time.Time   // when left was
 	left    *left       // nil: nothing stays when the loader ends
 	leaving atomic.Bool // the loader is to end, and the script to stay
@@ -122,6 +128,12 @@ func (h *hit) variance() int64 {
 // (StatusOK, StatusError); an error means that the run could not begin or go on,
 // and has not been shown.
 func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
+	if err := checkSocket(opt.Socket); err != nil {
+		return StatusError, err
+	}
+	if opt.Socket != "" {
+		opt.Remove = append(opt.Remove, opt.Socket)
+	}
 	r, err := newRights(&opt)
 	if err != nil {
 		return StatusError, err
@@ -133,7 +145,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if err := r.setUp(setUp{System: opt.AllowSystem, Remove: opt.Remove, Background: opt.Background}); err != nil {
 		return StatusError, err
 	}
-	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name, rights: r, self: task{pid: os.Getpid(), tid: os.Getpid(), uid: os.Getuid(), gid: os.Getgid()}}
+	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name, began: time.Now(), rights: r, self: task{pid: os.Getpid(), tid: os.Getpid(), uid: os.Getuid(), gid: os.Getgid()}}
 	stdout, stderr := opt.Stdout, opt.Stderr
 	if stdout == nil {
 		stdout = os.Stdout
@@ -164,6 +176,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 		}
 		return stdout
 	}}
+	s.out.json = opt.JSON
 	s.out.noWarnings, s.out.everything = opt.NoWarnings, opt.Verbose > 0
 	if opt.Attach != "" {
 		if s.opt.MaxMapEntries, err = leftEntries(opt.Attach); err != nil {
@@ -186,7 +199,11 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if err := s.giveUp(); err != nil {
 		return StatusError, err
 	}
-	return s.run(ctx)
+	status, err = s.run(ctx)
+	if s.tape != nil {
+		err = errors.Join(err, s.tape.close())
+	}
+	return status, err
 }
 
 // giveUp ends the part of a run that needs privileges, once the probes are attached. What
@@ -272,6 +289,22 @@ func (s *session) open(ctx context.Context, object []byte) error {
 	s.texts.users.lines = s.opt.Lines
 	s.texts.pure = s.tell
 	s.peek.rights = s.rights
+	if s.opt.RecordTo != "" {
+		if s.tape, err = newTape(s.opt.RecordTo, s.p, s.texts); err != nil {
+			return err
+		}
+		s.out.lines = func(line string) {
+			if err := s.tape.add(&taped{Message: line}); err != nil {
+				s.out.failWith(err)
+			}
+		}
+	}
+	if s.opt.Stacks != "" {
+		if s.stacks, err = newStackSink(s, s.opt.Stacks); err != nil {
+			return err
+		}
+		s.texts.listed = s.stacks.lines
+	}
 	s.types = newTypeFinder(s.p, s.opt.Target, s.out.warn)
 	s.hz = kernelHZ()
 	s.mem = interp.NewStore(s.storeProgram)
@@ -284,6 +317,15 @@ func (s *session) open(ctx context.Context, object []byte) error {
 	}
 	if s.opt.Command != "" {
 		files := [3]*os.File{os.Stdin, fileOf(s.opt.Stdout, os.Stdout), fileOf(s.opt.Stderr, os.Stderr)}
+		if s.opt.Remote {
+			// What comes there is not for the child.
+			null, err := os.Open(os.DevNull)
+			if err != nil {
+				return err
+			}
+			defer null.Close()
+			files[0] = null
+		}
 		s.child, err = s.rights.command(s.opt.Command, files, usesUserText(s.p), s.texts.note)
 		if err != nil {
 			return err
@@ -306,7 +348,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		if s.left == nil {
 			return errorf(codeLeft, nil, "%s has no handler in the kernel, so nothing of it is left attached", s.opt.Attach)
 		}
-		return s.openFiles()
+		return errors.Join(s.openFiles(), s.openSocket())
 	}
 	if s.coll != nil {
 		err := s.attach(ctx)
@@ -320,7 +362,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 			return err
 		}
 	}
-	return s.openFiles()
+	return errors.Join(s.openFiles(), s.openSocket())
 }
 
 // usesUserText reports whether symbols or stacks of user programs may have to be
@@ -720,6 +762,8 @@ func (s *session) running() error {
 			if err := s.serve(call); err != nil {
 				return err
 			}
+		case q := <-s.watch.asks:
+			q.reply <- s.answer(q.request)
 		case <-house.C:
 			s.housekeep()
 		}
@@ -769,7 +813,7 @@ func (s *session) checkSkipped() {
 }
 
 // finish takes the probes down and runs the end or error probes.
-func (s *session) finish() error {
+func (s *session) finish() (err error) {
 	s.blk.setState(ir.SessStarting, ir.SessStopping)
 	s.blk.setState(ir.SessRunning, ir.SessStopping)
 	s.files.close()
@@ -786,6 +830,18 @@ func (s *session) finish() error {
 			}
 			s.env.shared = false
 		}
+	}
+	if s.stacks != nil {
+		stacks, err := s.stacks.gather()
+		if err != nil {
+			return err
+		}
+		// What end probes print comes to it.
+		defer func() {
+			if serr := s.stacks.write(stacks); err == nil {
+				err = serr
+			}
+		}()
 	}
 	if s.blk.state() != ir.SessError {
 		for _, h := range s.ordered(ir.FamEnd) {
@@ -824,6 +880,7 @@ func (s *session) close() {
 		s.child = nil
 	}
 	s.files.close()
+	s.watch.close()
 	if s.left != nil && s.opt.Attach == "" && s.blk != nil && s.blk.state() == ir.SessStarting {
 		// It did not come so far that somebody could go on with it. What does
 		// not go is cleared away by name later.

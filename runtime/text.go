@@ -30,6 +30,12 @@ type texts struct {
 	lazy   *interp.Texts
 	// pure executes what pure intrinsics ask of the loader.
 	pure func(ir.IntrinsicID, []interp.Value) (interp.Value, error)
+	// away is another machine's kernel, whose symbols count.
+	away *awayKernel
+	// observe hears of the symbols that addresses lead to.
+	observe *tape
+	// listed hears of the lists of addresses that are named.
+	listed func(pid int, addrs []uint64)
 }
 
 func newTexts(p *ir.Program, r rights, warn func(string)) *texts {
@@ -130,11 +136,18 @@ func frames(w []uint64) []uint64 {
 
 // kernel finds the symbol of a kernel address.
 func (t *texts) kernel(addr uint64) (s sym.Symbol, off, size uint64, ok bool) {
+	if t.away != nil {
+		return t.away.lookup(addr)
+	}
 	// The lower half is programs', or offsets of variables of CPUs, which have names too.
 	if addr>>63 == 0 && runtime.GOARCH != "s390x" || !t.symbols() {
 		return s, 0, 0, false
 	}
-	return t.ksyms.Lookup(addr)
+	s, off, size, ok = t.ksyms.Lookup(addr)
+	if ok && t.observe != nil {
+		t.observe.kernelSymbol(s, addr-off, size)
+	}
+	return s, off, size, ok
 }
 
 // address is that of a kernel symbol, "name" or "module:name"; 0 if it is not known.
@@ -250,11 +263,13 @@ func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 // of ir.ISymbolLines. The caller holds mu, or is called by render.
 func (t *texts) lines(list string, pid int, form int64) string {
 	var b strings.Builder
+	var addrs []uint64
 	for _, word := range strings.Fields(list) {
 		a, err := strconv.ParseUint(strings.TrimPrefix(word, "0x"), 16, 64)
 		if err != nil {
 			continue
 		}
+		addrs = append(addrs, a)
 		switch {
 		case form == 1 && pid == 0:
 			b.WriteString(t.kernelSymbol(ir.TextKSymData, a) + "\n")
@@ -265,6 +280,9 @@ func (t *texts) lines(list string, pid int, form int64) string {
 		default:
 			t.frame(&b, map[bool]ir.Text{true: ir.TextKStackSym, false: ir.TextKStackFull}[form == 2], a)
 		}
+	}
+	if t.listed != nil {
+		t.listed(pid, addrs)
 	}
 	return b.String()
 }

@@ -32,6 +32,10 @@ type userSymbols struct {
 	// seen tells what handlers saw at an address, of processes that ended
 	// before their mappings could be read.
 	seen func(tgid int, addr uint64) (mapping, bool)
+	// away: the processes are another machine's.
+	away bool
+	// observe hears of each mapping that an address leads to.
+	observe func(tgid int, m *mapping)
 }
 
 type userProcess struct {
@@ -46,6 +50,7 @@ type mapping struct {
 	offset     uint64 // in the file
 	path       string
 	file       *userFile // opened when first needed
+	image      uint64    // where start is in the file's own address space, 0: as the file says
 	id         string
 }
 
@@ -63,6 +68,9 @@ func newUserSymbols(r rights) *userSymbols {
 
 // note reads the mappings of a process, if it is still there.
 func (u *userSymbols) note(tgid int) {
+	if u.away {
+		return
+	}
 	maps, started, err := readMaps(u.rights, tgid)
 	if err != nil || len(maps) == 0 {
 		return
@@ -178,11 +186,14 @@ func (u *userSymbols) lookup(tgid int, addr uint64) (m *mapping, name string, of
 		}
 		return nil, "", 0, 0
 	}
+	if u.observe != nil {
+		u.observe(tgid, m)
+	}
 	inFile := addr - m.start + m.offset
 	if m.file == nil {
 		return m, "", inFile, m.end - m.start
 	}
-	at, ok := m.file.tables[len(m.file.tables)-1].Addr(inFile)
+	at, ok := m.inImage(addr)
 	if !ok {
 		return m, "", inFile, m.file.size
 	}
@@ -192,6 +203,14 @@ func (u *userSymbols) lookup(tgid int, addr uint64) (m *mapping, name string, of
 		}
 	}
 	return m, "", at - m.file.base, m.file.size
+}
+
+// inImage is an address in the file's own address space.
+func (m *mapping) inImage(addr uint64) (uint64, bool) {
+	if m.image != 0 {
+		return addr - m.start + m.image, true
+	}
+	return m.file.tables[len(m.file.tables)-1].Addr(addr - m.start + m.offset)
 }
 
 // symbol makes the text of one address.
@@ -233,7 +252,7 @@ func (u *userSymbols) line(m *mapping, addr uint64) (file string, line int, ok b
 	if u.lines == nil || m == nil || m.file == nil {
 		return "", 0, false
 	}
-	at, ok := m.file.tables[len(m.file.tables)-1].Addr(addr - m.start + m.offset)
+	at, ok := m.inImage(addr)
 	if !ok {
 		return "", 0, false
 	}

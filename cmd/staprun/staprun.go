@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -37,6 +39,7 @@ type options struct {
 	allowUnsigned                 bool
 	timeout                       float64
 	rotate, pidFile, remove       string
+	format, remote                string
 	daemon                        bool
 	bundle                        string
 	given                         []string // the command line, for the log
@@ -56,6 +59,11 @@ func parse(args []string) (*options, error) {
 	f.String(&o.Pin, "pin")
 	f.String(&o.Attach, "attach")
 	f.String(&o.remove, "remove")
+	f.String(&o.format, "format")
+	f.String(&o.RecordTo, "record")
+	f.String(&o.Stacks, "stacks")
+	f.String(&o.Socket, "socket")
+	f.String(&o.remote, "remote")
 	f.Int(&o.BufferMB, "buffer")
 	f.Float(&o.timeout, "timeout")
 	f.Bool(&o.Timing, "timing")
@@ -99,6 +107,8 @@ func parse(args []string) (*options, error) {
 		return nil, errors.New("-L and -D exclude each other: of -L nothing goes on in the background")
 	case o.Output == "" && (o.rotate != "" || o.daemon):
 		return nil, errors.New("-S and -D need an output file (-o FILE)")
+	case o.RecordTo != "" && (o.format != "" || o.Stacks != "" || o.Output != ""):
+		return nil, errors.New("--record writes what stap --replay prints; give --format, --stacks and -o to that")
 	case o.pidFile != "" && !o.daemon:
 		return nil, errors.New("--pid-file belongs to -D")
 	case o.describe == "" && !o.list && o.remove == "" && o.Attach == "" && len(rest) == 0:
@@ -111,6 +121,17 @@ func parse(args []string) (*options, error) {
 		return nil, errors.New("a time or size must not be negative")
 	case o.target != "" && !o.dryRun && !o.inspect:
 		return nil, errors.New("--target belongs to --dry-run and --inspect")
+	}
+	o.JSON = o.format == "json"
+	if strings.TrimSpace(o.Socket) == "" && f.Changed("socket") {
+		o.Socket = filepath.Join(runDir, strconv.Itoa(os.Getpid())+".sock")
+	}
+	if o.remote != "" {
+		number, uri, _ := strings.Cut(o.remote, ":")
+		if o.RemoteID, err = strconv.Atoi(number); err != nil || o.RemoteID < 0 {
+			return nil, fmt.Errorf("--remote %s: give N:URI", o.remote)
+		}
+		o.Remote, o.RemoteURI = true, uri
 	}
 	o.Timeout = time.Duration(o.timeout * float64(time.Second))
 	if o.describe != "" || o.list || o.remove != "" {
@@ -291,6 +312,16 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.RecordData, err = json.Marshal(log); err != nil {
 		fmt.Fprintf(stderr, "staprun: %v\n", err)
 		return exitFailed
+	}
+	if o.Remote {
+		var stop context.CancelFunc
+		ctx, stop = context.WithCancel(ctx)
+		defer stop()
+		go func() {
+			// Whatever ends it: there is nobody any more who wants the run.
+			_, _ = io.Copy(io.Discard, os.Stdin)
+			stop()
+		}()
 	}
 	status, err := loader.Run(ctx, img, o.Options)
 	if err != nil {

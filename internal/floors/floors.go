@@ -32,6 +32,8 @@ var table = []floor{
 	{folder: "target", may: []string{"diag", "target/ctype"}},
 	{folder: "ir", may: []string{"format", "target/ctype"}},
 	{folder: "bundle", may: []string{"ir", "diag"}},
+	{folder: "feed"},
+	{folder: "profile"},
 	{folder: "tapsets"},
 	{folder: "config", may: []string{"diag"}},
 	{folder: "cli"},
@@ -43,7 +45,7 @@ var table = []floor{
 	{folder: "lint", may: []string{"sema", "plan", "query", "config"}},
 	{folder: "lsp", may: []string{"query", "lint", "fmt", "config"}},
 	{folder: "compile", may: []string{"plan", "ir", "bundle"}},
-	{folder: "runtime", may: []string{"ir", "bundle", "target"}, not: []string{"target/dwarf"}},
+	{folder: "runtime", may: []string{"ir", "bundle", "target", "feed", "profile"}, not: []string{"target/dwarf"}},
 	{folder: "driver", may: []string{"lsp", "compile", "runtime", "config", "cli", "examples"}},
 }
 
