@@ -109,7 +109,7 @@ func (c *Command) Option(long string) *Option {
 
 // All are all commands and the commands of commands ("stapc sign").
 func All() []*Command {
-	return []*Command{Stap, Stapc, StapcSign, Staprun, Stapfmt, Staplint, Staplsp}
+	return []*Command{Stap, Stapc, StapcSign, Staprun, Stapmon, Stapfmt, Staplint, Staplsp}
 }
 
 // spelled is the option as a person writes it: "-e", or "--sign" where there is no

@@ -116,6 +116,7 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 			outputFormatOption, recordOption,
 			{Long: "replay", Arg: "FILE", Complete: Files, Help: "print what a run recorded in FILE (staprun --record), with the symbols that this machine has"},
 			stacksOption,
+			{Long: "socket", Arg: "PATH", Complete: Files, Help: "tell programs (stapmon) the state of the run by a Unix socket"},
 			{Long: "monitor", Arg: "SEC", Implied: "1", SystemTap: "--monitor[=N]",
 				Help:    "show globals, probes and output live (stapmon), anew every SEC seconds",
 				Differs: "A program of its own, stapmon, shows it."},

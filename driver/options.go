@@ -35,6 +35,7 @@ type StapOptions struct {
 	// seconds between pictures.
 	OutputFormat           string
 	Record, Replay, Stacks string
+	Socket                 string
 	Monitor                float64
 	Remotes                []string
 	RemotePrefix           bool
@@ -114,6 +115,7 @@ func stapFlags(o *StapOptions, defines, globals *[]string, timeout *string) *cli
 	f.String(&o.Record, "record")
 	f.String(&o.Replay, "replay")
 	f.String(&o.Stacks, "stacks")
+	f.String(&o.Socket, "socket")
 	f.Float(&o.Monitor, "monitor")
 	f.Strings(&o.Remotes, "remote")
 	f.Bool(&o.RemotePrefix, "remote-prefix")

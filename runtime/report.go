@@ -218,7 +218,7 @@ func (s *session) displayGlobal(g int) error {
 	}
 	switch {
 	case s.tape != nil:
-		return s.tapeGlobal(g, store)
+		return s.tapeGlobal(g, store, false)
 	case s.out.json:
 		m, err := s.fedGlobal(g)
 		if err != nil {

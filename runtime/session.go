@@ -831,6 +831,11 @@ func (s *session) finish() (err error) {
 			s.env.shared = false
 		}
 	}
+	if s.tape != nil {
+		if err := s.tapeStacks(); err != nil {
+			return err
+		}
+	}
 	if s.stacks != nil {
 		stacks, err := s.stacks.gather()
 		if err != nil {

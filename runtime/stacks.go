@@ -138,19 +138,24 @@ func (t *texts) profileFrames(tgid int, addrs []uint64) []profile.Frame {
 	return out
 }
 
-// gather adds what the arrays hold, which programs do not change any more.
-func (k *stackSink) gather() (*profile.Stacks, error) {
-	s := k.s
-	out := &profile.Stacks{Time: s.began, Length: time.Since(s.began)}
-	var arrays []int
-	for i := range s.p.Globals {
-		if slices.ContainsFunc(s.p.Globals[i].Keys, func(t ir.Type) bool {
+// stackArrays are the arrays with stacks among their keys.
+func stackArrays(p *ir.Program) (arrays []int) {
+	for i := range p.Globals {
+		if slices.ContainsFunc(p.Globals[i].Keys, func(t ir.Type) bool {
 			_, ok := t.Text.IsStack()
 			return t.Kind == ir.Deferred && ok
 		}) {
 			arrays = append(arrays, i)
 		}
 	}
+	return arrays
+}
+
+// gather adds what the arrays hold, which programs do not change any more.
+func (k *stackSink) gather() (*profile.Stacks, error) {
+	s := k.s
+	out := &profile.Stacks{Time: s.began, Length: time.Since(s.began)}
+	arrays := stackArrays(s.p)
 	for _, i := range arrays {
 		g := &s.p.Globals[i]
 		var from interp.Globals = s.env

@@ -55,6 +55,7 @@ type taped struct {
 
 type tapedGlobal struct {
 	Index    int           `json:"index"`
+	Quiet    bool          `json:"quiet,omitempty"` // for profiles, not shown
 	Elements []leftElement `json:"elements"`
 }
 
@@ -165,7 +166,7 @@ func (t *tape) add(x *taped) error {
 }
 
 // tapeGlobal puts a global on the tape that is shown at the end.
-func (s *session) tapeGlobal(g int, store *interp.Store) error {
+func (s *session) tapeGlobal(g int, store *interp.Store, quiet bool) error {
 	all, err := saveGlobal(s.p, store, g)
 	if err != nil {
 		return err
@@ -177,7 +178,21 @@ func (s *session) tapeGlobal(g int, store *interp.Store) error {
 		}
 		e.Val = s.tape.values([]interp.Value{e.Val.value()})[0]
 	}
-	return s.tape.add(&taped{Global: &tapedGlobal{g, all.Elements}})
+	return s.tape.add(&taped{Global: &tapedGlobal{g, quiet, all.Elements}})
+}
+
+// tapeStacks puts the arrays of stacks on the tape, for profiles.
+func (s *session) tapeStacks() error {
+	for _, g := range stackArrays(s.p) {
+		store := s.mem
+		if s.p.Globals[g].Share == ir.LoaderOnly {
+			store = s.machine.Store()
+		}
+		if err := s.tapeGlobal(g, store, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (t *tape) close() error {
@@ -238,6 +253,7 @@ func Replay(ctx context.Context, name string, opt Options) (err error) {
 		if s.stacks, err = newStackSink(s, opt.Stacks); err != nil {
 			return err
 		}
+		s.texts.listed = s.stacks.lines
 	}
 	var line printed
 	for ctx.Err() == nil {
@@ -291,6 +307,9 @@ func (s *session) play(x *taped, line *printed) error {
 		}
 		if err := loadStore(s.p, store, list); err != nil {
 			return err
+		}
+		if x.Global.Quiet {
+			return nil
 		}
 		return s.displayGlobal(g)
 	case x.Hist:
