@@ -31,12 +31,8 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
 		Name: traceName, Namespaces: o.Namespaces,
 	}
-<<<<<<< HEAD
 	opt.Rotation, opt.JSON, opt.RecordTo, opt.Stacks = o.Rotation, o.OutputFormat == "json", o.Record, o.Stacks
-=======
-	opt.Rotation, opt.JSON, opt.Record, opt.Stacks = o.Rotation, o.OutputFormat == "json", o.Record, o.Stacks
 	opt.Socket = o.Socket
->>>>>>> 6df839e (feed, stapmon, runtime: what runs can be watched: a socket with JSON lines, Prometheus, OpenTelemetry, a live view; JSON output, stacks as profiles, recordings, runs on other hosts, bundles in registries)
 	var mon *monitor
 	switch {
 	case o.Monitor > 0:

@@ -2,11 +2,13 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 
 	loader "stapkit/runtime"
@@ -37,6 +39,8 @@ type monitor struct {
 	cmd  *exec.Cmd
 	stop context.CancelFunc
 	done chan error
+	// started: the probes were active.
+	started atomic.Bool
 }
 
 // startMonitor prepares the options of a run for it.
@@ -61,27 +65,28 @@ func (s *stap) startMonitor(ctx context.Context, opt *loader.Options) (context.C
 	ctx, m.stop = context.WithCancel(ctx)
 	m.cmd = exec.Command(path, args...)
 	m.cmd.Stdin, m.cmd.Stdout, m.cmd.Stderr, m.cmd.ExtraFiles = os.Stdin, os.Stdout, os.Stderr, []*os.File{m.in}
-	opt.Started = func() {
-		if err := m.cmd.Start(); err != nil {
-			m.done <- err
-			m.stop()
-			return
-		}
-		go func() {
-			m.done <- m.cmd.Wait()
-			m.stop()
-		}()
+	opt.Started = func() { m.started.Store(true) }
+	// Now: when the probes are active this process may start no others. It waits for
+	// the socket.
+	if err := m.cmd.Start(); err != nil {
+		return ctx, nil, errors.Join(err, m.in.Close(), m.out.Close(), os.RemoveAll(m.dir))
 	}
+	go func() {
+		m.done <- m.cmd.Wait()
+		m.stop()
+	}()
 	return ctx, m, nil
 }
 
 // end waits for the monitor, and shows what it has not.
 func (m *monitor) end() error {
 	err := m.out.Close()
-	if m.cmd.Process != nil {
-		if werr := <-m.done; err == nil {
-			err = werr
-		}
+	if !m.started.Load() {
+		// It waits for nothing. That it may have ended already is no matter.
+		_ = m.cmd.Process.Kill()
+		<-m.done
+	} else if werr := <-m.done; err == nil {
+		err = werr
 	}
 	if cerr := m.in.Close(); err == nil {
 		err = cerr

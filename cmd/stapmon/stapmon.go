@@ -239,6 +239,11 @@ func (m *mon) one(names []string) (*feed.Client, error) {
 
 func (m *mon) top(names []string, given bool) error {
 	c, err := m.one(names)
+	// stap --monitor starts this command before the script runs.
+	for end := time.Now().Add(10 * time.Minute); err != nil && m.o.outputFD > 2 && time.Now().Before(end); {
+		time.Sleep(50 * time.Millisecond)
+		c, err = m.one(names)
+	}
 	if err != nil {
 		return err
 	}
