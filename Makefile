@@ -2,6 +2,7 @@
 # make test     all tests; as root it first installs the Debian packages they need
 # make debug-kernel  a kernel's debug package for more of them: 300 MB, kept in the cache
 # make generate what go generate writes: the index of the library, docs/errors, …
+# make determinism   compilers for other machines write the same bytes
 # make differential  100,000 random programs, kernel against interpreter; root, hours
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make bench     what everything costs, beside bpftrace and others: bench/RESULTS.md
@@ -21,7 +22,7 @@ DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man lint clean
+.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man lint clean
 all: build
 
 build:
@@ -58,6 +59,11 @@ test-vscode:
 # random programs. On an idle machine a quarter of an hour, and the families as long again.
 test-guests: debs guests
 	STAPKIT_KERNELS=all $(GO) test -p 1 -timeout 60m ./internal/e2e ./internal/golden ./compile/ebpf ./tapsets -run Guest
+
+# Compilers made for other machines write the same bytes: 386, and arm64 by qemu-user.
+determinism:
+	$(MAKE) --no-print-directory debs DEBS=qemu-user-static
+	STAPKIT_CROSS=1 $(GO) test -count=1 -run TestSameBytes -v ./cmd/stapc
 
 # Random programs in the kernel and on the interpreter, a hundred thousand of them:
 # hours. It goes on where it was interrupted; docs/differential.md has the last result.

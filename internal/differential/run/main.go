@@ -26,7 +26,7 @@ func main() {
 	batch := flag.Int("batch", 2000, "how many programs a process runs")
 	dir := flag.String("dir", "build/differential", "where the results of batches are kept")
 	wrap := flag.String("wrap", "", "a `command` to run each batch with, such as one that holds a lock")
-	show := flag.Bool("show", false, "print the totals of what has been run")
+	show := flag.Bool("show", false, "print the totals of all batches in the folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -44,20 +44,21 @@ func run(ctx context.Context, n, first, size int, dir string, wrap []string, sho
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
+	if show {
+		return totals(dir)
+	}
 	test := filepath.Join(dir, "ebpf.test")
-	commit := ""
-	if !show {
-		if commit, err = output("git", "rev-parse", "--short=12", "HEAD"); err != nil {
-			return err
-		}
-		if changed, err := output("git", "status", "--porcelain", "-uno"); err != nil || changed != "" {
-			commit += "+changes"
-		}
-		build := exec.CommandContext(ctx, "go", "test", "-c", "-o", test, "./compile/ebpf")
-		build.Stderr = os.Stderr
-		if err := build.Run(); err != nil {
-			return fmt.Errorf("the test does not build: %w", err)
-		}
+	commit, err := output("git", "rev-parse", "--short=12", "HEAD")
+	if err != nil {
+		return err
+	}
+	if changed, err := output("git", "status", "--porcelain", "-uno"); err != nil || changed != "" {
+		commit += "+changes"
+	}
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", test, "./compile/ebpf")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("the test does not build: %w", err)
 	}
 	kernel, err := output("uname", "-r")
 	if err != nil {
@@ -68,19 +69,40 @@ func run(ctx context.Context, n, first, size int, dir string, wrap []string, sho
 		count := min(size, first+n-at)
 		file := filepath.Join(dir, fmt.Sprintf("%d-%d.json", at, count))
 		b, err := read(file)
-		if errors.Is(err, os.ErrNotExist) && !show {
+		if errors.Is(err, os.ErrNotExist) {
 			if b, err = one(ctx, test, wrap, at, count, file, commit, kernel); err == nil {
 				fmt.Print(strings.SplitAfter(differential.Summary([]*differential.Batch{b}), "\n")[0])
 			}
 		}
 		switch {
-		case errors.Is(err, os.ErrNotExist):
-		case err != nil && ctx.Err() == nil:
-			return err
 		case err == nil:
 			done = append(done, b)
+		case ctx.Err() == nil:
+			return err
 		}
 	}
+	return tell(done)
+}
+
+// totals adds up all batches that have been run.
+func totals(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+	if err != nil {
+		return err
+	}
+	var done []*differential.Batch
+	for _, f := range files {
+		b, err := read(f)
+		if err != nil {
+			return err
+		}
+		done = append(done, b)
+	}
+	return tell(done)
+}
+
+// tell prints totals; programs that went wrong are an error.
+func tell(done []*differential.Batch) error {
 	fmt.Print(differential.Summary(done))
 	for _, b := range done {
 		if slices.ContainsFunc(b.Cases, func(c differential.Case) bool { return c.Kind != differential.Refused }) {
