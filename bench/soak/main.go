@@ -2,7 +2,7 @@
 
 // Command soak runs staprun for a long time under what production does to it: probes at
 // the highest rate that the machine gives, full arrays, an output that nobody reads,
-// targets that start and die, loaders that are killed. After each round it counts what
+// targets that start and die, loaders and their brokers that are killed. After each round it counts what
 // is left in the kernel and compares counts with what was done. Run as root:
 //
 //	go run ./bench/soak -for 30m
@@ -74,8 +74,8 @@ type soak struct {
 	wrong  []string
 	rounds map[string]int
 	events int
-	maxRSS int64
-	maxFDs int
+	maxRSS [2]int64 // of the loader and of its broker
+	maxFDs [2]int
 }
 
 const getpgid = `$id == ` + "%d" + ` && execname() == "soakwork"`
@@ -140,14 +140,28 @@ func objects() (programs, maps, links int) {
 	return programs, maps, links
 }
 
+// leftFiles counts what runs have written down of themselves, mounted and pinned.
+func leftFiles() int {
+	n := 0
+	for _, dir := range []string{"/run/stapkit", "/run/stapkit/left", "/sys/fs/bpf", "/sys/fs/bpf/stapkit"} {
+		list, err := os.ReadDir(dir)
+		if err != nil {
+			continue // there is none
+		}
+		n += len(list)
+	}
+	return n
+}
+
 func (s *soak) run(length time.Duration) error {
 	defer os.RemoveAll(s.dir)
 	p0, m0, l0 := objects()
+	f0 := leftFiles()
 	end := time.Now().Add(length)
 	list := []struct {
 		name string
 		do   func(string) error
-	}{{"count", s.count}, {"full", s.full}, {"stalled", s.stalled}, {"killed", s.killed}, {"targets die", s.dying}}
+	}{{"count", s.count}, {"full", s.full}, {"stalled", s.stalled}, {"killed", s.killed}, {"broker dies", s.brokerDies}, {"targets die", s.dying}}
 	for i := 0; time.Now().Before(end); i++ {
 		r := list[i%len(list)]
 		from := time.Now()
@@ -155,9 +169,9 @@ func (s *soak) run(length time.Duration) error {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 		s.rounds[r.name]++
-		// The kernel frees what is closed a little later.
+		// The kernel frees what is closed a little later, and others may load programs, too.
 		var p, m, l int
-		for range 50 {
+		for range 600 {
 			if p, m, l = objects(); p <= p0 && m <= m0 && l <= l0 {
 				break
 			}
@@ -166,10 +180,13 @@ func (s *soak) run(length time.Duration) error {
 		if p > p0 || m > m0 || l > l0 {
 			s.fail(r.name, "left in the kernel: %d programs, %d maps, %d links", p-p0, m-m0, l-l0)
 		}
-		fmt.Printf("%-12s %6.1f s  %d events so far, loader at most %d MiB and %d descriptors\n", r.name, time.Since(from).Seconds(), s.events, s.maxRSS>>20, s.maxFDs)
+		if f := leftFiles(); f > f0 {
+			s.fail(r.name, "left behind: %d files of runs or pins", f-f0)
+		}
+		fmt.Printf("%-12s %6.1f s  %d events so far, loader %s\n", r.name, time.Since(from).Seconds(), s.events, s.size())
 	}
-	fmt.Printf("\n%v on %d CPUs: rounds %v, %d events, loader at most %d MiB and %d descriptors, %d wrong\n",
-		length, runtime.NumCPU(), s.rounds, s.events, s.maxRSS>>20, s.maxFDs, len(s.wrong))
+	fmt.Printf("\n%v on %d CPUs: rounds %v, %d events, loader %s, %d wrong\n",
+		length, runtime.NumCPU(), s.rounds, s.events, s.size(), len(s.wrong))
 	if len(s.wrong) > 0 {
 		return errors.New(strings.Join(s.wrong, "\n"))
 	}
@@ -204,17 +221,77 @@ func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, e
 	return nil, fmt.Errorf("staprun does not start: %s", l.errOut.String())
 }
 
-// look notes the loader's memory and descriptors.
+// look notes memory and descriptors of the loader's two processes.
 func (s *soak) look(l *loader) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", l.Process.Pid))
-	if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
-		if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
-			s.maxRSS = max(s.maxRSS, n*int64(os.Getpagesize()))
+	for i, pid := range []int{l.Process.Pid, brokerOf(l.Process.Pid)} {
+		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
+			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
+				s.maxRSS[i] = max(s.maxRSS[i], n*int64(os.Getpagesize()))
+			}
+		}
+		if d, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid)); err == nil {
+			s.maxFDs[i] = max(s.maxFDs[i], len(d))
 		}
 	}
-	if d, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", l.Process.Pid)); err == nil {
-		s.maxFDs = max(s.maxFDs, len(d))
+}
+
+// brokerOf is the process that keeps the privileges of a loader, 0 if there is none.
+func brokerOf(pid int) int {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return 0
 	}
+	for _, list := range lists {
+		b, err := os.ReadFile(list)
+		if err != nil {
+			continue
+		}
+		for _, kid := range strings.Fields(string(b)) {
+			if name, err := os.ReadFile("/proc/" + kid + "/cmdline"); err == nil && string(name) == "staprun-broker\x00" {
+				if n, err := strconv.Atoi(kid); err == nil {
+					return n
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// size is the most that was seen of both processes.
+func (s *soak) size() string {
+	return fmt.Sprintf("at most %d MiB and %d descriptors, its broker %d MiB and %d", s.maxRSS[0]>>20, s.maxFDs[0], s.maxRSS[1]>>20, s.maxFDs[1])
+}
+
+// brokerDies: the process that keeps privileges is killed under load; the run ends and says why.
+func (s *soak) brokerDies(round string) error {
+	l, err := s.start("count", nil)
+	if err != nil {
+		return err
+	}
+	w, err := s.worker(0)
+	if err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(100+rand.IntN(400)) * time.Millisecond)
+	s.look(l)
+	broker := brokerOf(l.Process.Pid)
+	if broker == 0 {
+		return errors.New("the loader has no broker")
+	}
+	if err := unix.Kill(broker, unix.SIGKILL); err != nil {
+		return err
+	}
+	if err := l.Wait(); l.ProcessState.ExitCode() != 1 || !strings.Contains(l.errOut.String(), "R403") {
+		s.fail(round, "%v: %s", err, l.errOut.String())
+	}
+	// Who has no privileges cannot remove it.
+	_ = os.Remove(fmt.Sprintf("/run/stapkit/%d.json", l.Process.Pid))
+	if err := w.Process.Kill(); err != nil {
+		return err
+	}
+	_ = w.Wait() // it was killed, which is no news
+	return nil
 }
 
 // end ends the loader in order.
