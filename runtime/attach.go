@@ -225,7 +225,7 @@ func (s *session) attachGroup(rows []row) []badRow {
 		s.attached = append(s.attached, at)
 		return nil
 	case len(rows) == 1:
-		return []badRow{{rows[0], err}}
+		return []badRow{{rows[0], carrierCapability[rows[0].a.Carrier].explainRights(err, effective)}}
 	}
 	// In halves: of hundreds of functions the kernel refuses a few.
 	mid := len(rows) / 2

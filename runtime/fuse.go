@@ -100,6 +100,7 @@ func mountFuse(base, name string, list []*file, ask func([]int, string) (string,
 	}
 	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=%d,group_id=%d,allow_other,default_permissions", fd, os.Getuid(), os.Getgid())
 	if err := unix.Mount("stapkit", f.dir, "fuse.stapkit", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, options); err != nil {
+		err = capMount.explainRights(err, effective)
 		return nil, errors.Join(errorf(codeFiles, err, "the files of procfs probes cannot be mounted on %s: %v", f.dir, err), unix.Close(fd), os.Remove(f.dir))
 	}
 	// Not before: the device cannot be waited for while nothing is mounted.

@@ -329,6 +329,7 @@ func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 			}
 			trial := *ps
 			if err := c.check(s, a, &trial); err != nil {
+				err = carrierCapability[a.Carrier].explainRights(err, effective)
 				pl.why = append(pl.why, fmt.Sprintf("%s: %v", a.Carrier, err))
 				continue
 			}

@@ -1,0 +1,34 @@
+//go:build linux
+
+package loader
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestExplainRights(t *testing.T) {
+	have := func(caps uint64) func() (uint64, error) { return func() (uint64, error) { return caps, nil } }
+	for _, tt := range []struct {
+		carrier string
+		err     error
+		caps    uint64
+		want    string // "": as it is
+	}{
+		{"netfilter", unix.EPERM, 1 << capBPF, "lacks CAP_NET_ADMIN"},
+		{"netfilter", unix.EPERM, 1 << 12, ""},
+		{"netfilter", unix.EBUSY, 0, ""},
+		{"uprobe", fmt.Errorf("open /root/x: %w", unix.EACCES), 0, "lacks CAP_DAC_READ_SEARCH"},
+		{"uprobe", fmt.Errorf("open /root/x: %w", unix.EACCES), 1 << 2, ""},
+		{"raw_tp", unix.EPERM, 0, ""},
+	} {
+		err := carrierCapability[tt.carrier].explainRights(tt.err, have(tt.caps))
+		if !errors.Is(err, tt.err) || tt.want == "" && err != tt.err || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s, %v with %#x: %v", tt.carrier, tt.err, tt.caps, err)
+		}
+	}
+}
