@@ -221,6 +221,7 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 	Environment: []Entry{
 		{"SYSTEMTAP_DIR", "the directory of the file rc, instead of ~/.systemtap"},
 		{"SYSTEMTAP_TAPSET", "a further directory of library files, as with -I"},
+		{"XDG_DATA_HOME, XDG_DATA_DIRS", "directories whose systemtap/tapset has further library files; SystemTap's own is left out"},
 		{"SYSTEMTAP_RELEASE", "the kernel to compile for, as with -r"},
 		{"SYSTEMTAP_DEBUGINFO_PATH", "directories where debug files are looked for, with colons between"},
 		{"SYSTEMTAP_COLORS", "the colours of diagnostics, as in error=01;31:warning=00;33:source=00;34:caret=01:token=01"},

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"stapkit/diag"
+	"stapkit/sema"
 	"stapkit/tapsets"
 	"stapkit/target/store"
 )
@@ -116,7 +117,7 @@ func (s *stap) cacheKey() (key, why string) {
 		put("script", sc.Name, string(sc.Text))
 	}
 	put("arguments", o.Args...)
-	for _, dir := range o.TapsetDirs {
+	for _, dir := range slices.Concat(o.TapsetDirs, sema.UserTapsets()) {
 		if err := putFolder(put, dir); err != nil {
 			return "", err.Error()
 		}
@@ -164,7 +165,7 @@ func (s *stap) cacheKey() (key, why string) {
 
 // mentions says whether a word is in a script or library directory.
 func (s *stap) mentions(word string) bool {
-	if len(s.o.TapsetDirs) > 0 {
+	if len(s.o.TapsetDirs) > 0 || len(sema.UserTapsets()) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(s.o.Scripts, func(sc Script) bool { return bytes.Contains(sc.Text, []byte(word)) })

@@ -91,3 +91,35 @@ func TestSystemTapDirectory(t *testing.T) {
 		}
 	}
 }
+
+// TestUserTapsets: a user's library files need no -I where XDG says they are; SystemTap's
+// own library there is none of them.
+func TestUserTapsets(t *testing.T) {
+	base, home, theirs, given := t.TempDir(), t.TempDir(), t.TempDir(), t.TempDir()
+	for name, text := range map[string]string{
+		filepath.Join(base, "systemtap/tapset/a.stp"):            "function of_base:long() { return 1 }",
+		filepath.Join(home, "systemtap/tapset/b.stp"):            "function of_home:string() { return \"x\" }",
+		filepath.Join(theirs, "systemtap/tapset/linux/c.stp"):    "function of_theirs:long() { return 1 }",
+		filepath.Join(theirs, "systemtap/tapset/dyninst/nd.stp"): "",
+		filepath.Join(given, "d.stp"):                            "function of_given:long() { return of_base() }",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("XDG_DATA_HOME", home)
+	t.Setenv("XDG_DATA_DIRS", strings.Join([]string{theirs, base, "relative", filepath.Join(base, "none")}, ":"))
+	for script, want := range map[string]string{
+		`probe begin { println(of_base() + 1, strlen(of_home())) }`: "",
+		`probe begin { println(of_theirs()) }`:                      "E1101",
+		`probe begin { println(of_given() + of_base()) }`:           "",
+	} {
+		got, _ := elaborate(t, script, given)
+		if (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, wanted %q", script, got, want)
+		}
+	}
+}

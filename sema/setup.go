@@ -79,8 +79,38 @@ type OpenedLibrary struct {
 	Diags []diag.Diagnostic
 }
 
+// UserTapsets are the directories of the user's own library files that need no -I:
+// systemtap/tapset below $XDG_DATA_HOME (~/.local/share) and below each directory of
+// $XDG_DATA_DIRS, where they exist. SystemTap's own library, which lies in such a place
+// too, is none of them: stapkit has its own.
+func UserTapsets() []string {
+	var bases []string
+	if home := os.Getenv("XDG_DATA_HOME"); home != "" {
+		bases = append(bases, home)
+	} else if home, err := os.UserHomeDir(); err == nil {
+		bases = append(bases, filepath.Join(home, ".local", "share"))
+	}
+	bases = append(bases, filepath.SplitList(os.Getenv("XDG_DATA_DIRS"))...)
+	var out []string
+	for _, b := range bases {
+		dir := filepath.Join(b, "systemtap", "tapset")
+		if st, err := os.Stat(dir); !filepath.IsAbs(b) || err != nil || !st.IsDir() || slices.Contains(out, dir) {
+			continue
+		}
+		// Its sign is a folder for each kind of run time.
+		if st, err := os.Stat(filepath.Join(dir, "linux")); err == nil && st.IsDir() {
+			if st, err := os.Stat(filepath.Join(dir, "dyninst")); err == nil && st.IsDir() {
+				continue
+			}
+		}
+		out = append(out, dir)
+	}
+	return out
+}
+
 // OpenLibrary reads the macro files and opens the library sources: directories in
-// order, whose files are trusted, then the embedded library. opt are the parser's
+// order, whose files are trusted, then the user's own (UserTapsets), then the embedded
+// library. opt are the parser's
 // options for the scripts. The error names a directory that cannot be read.
 func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 	l := &OpenedLibrary{Macros: &syntax.MacroSet{}, Texts: map[string][]byte{}}
@@ -114,7 +144,7 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 		arch, _ = opt.Target.Lookup("arch")
 		release, _ = opt.Target.Lookup("kernel_v")
 	}
-	for _, dir := range dirs {
+	for _, dir := range slices.Concat(dirs, UserTapsets()) {
 		texts := map[string][]byte{}
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {

@@ -41,6 +41,7 @@ func main() {
 	r := runner{}
 	on := flag.String("on", "native,6.12,6.1", "`KERNELS` to run them on")
 	flag.StringVar(&r.only, "only", "", "only examples whose name matches `REGEXP`")
+	flag.StringVar(&r.not, "not", "", "no examples whose name matches `REGEXP`")
 	flag.StringVar(&r.out, "out", "build/examples", "keep what became of them in `FOLDER`")
 	flag.StringVar(&r.with, "with", "", "`COMMAND` to run the loader with on this machine")
 	flag.StringVar(&r.doc, "doc", "", "write the table of all to `FILE`")
@@ -60,7 +61,7 @@ func main() {
 }
 
 type runner struct {
-	only, out, with, doc                                string
+	only, not, out, with, doc                           string
 	seconds                                             int
 	compile, fresh, retry, stale, rest, report, verbose bool
 
@@ -94,6 +95,10 @@ func (r *runner) all(ctx context.Context, kernels []string) error {
 	if err != nil {
 		return err
 	}
+	without, err := regexp.Compile(r.not)
+	if err != nil {
+		return err
+	}
 	if r.out, err = filepath.Abs(r.out); err != nil {
 		return err
 	}
@@ -112,7 +117,7 @@ func (r *runner) all(ctx context.Context, kernels []string) error {
 	}
 	var todo []examples.Example
 	for _, e := range list {
-		if pattern.MatchString(e.Name) {
+		if pattern.MatchString(e.Name) && (r.not == "" || !without.MatchString(e.Name)) {
 			todo = append(todo, e)
 		}
 	}
@@ -386,7 +391,7 @@ type counts struct{ elaborated, compiled, loaded, clean int }
 type refusal struct{ name, why string }
 
 func (r *runner) summary(kernels []string, todo []examples.Example) *summary {
-	s := &summary{kernels: kernels, todo: todo, results: r.results, compile: r.compile, complete: r.only == "", counts: map[string]*counts{"any": {}}}
+	s := &summary{kernels: kernels, todo: todo, results: r.results, compile: r.compile, complete: r.only == "" && r.not == "" && !r.rest, counts: map[string]*counts{"any": {}}}
 	for _, k := range kernels {
 		s.counts[k] = &counts{}
 	}
