@@ -31,7 +31,7 @@ type bench struct {
 	work   string // the workload, here and there
 	mark   uint64 // where its mark is in the file
 	rounds int
-	multi  bool // the kernel attaches by kprobe_multi and uprobe_multi
+	multi  bool // the kernel has uprobe_multi
 }
 
 // each is how often the work is done in a round: often enough that the clock's own cost
@@ -70,7 +70,7 @@ func measure(ctx context.Context, kernel string, list []row, tools []string, rou
 	if err := b.WriteFile(ctx, b.work, data, 0o755); err != nil {
 		return nil, err
 	}
-	probe, err := b.Run(ctx, guest.Command{Args: []string{"grep", "-c", "-w", "fprobe_exit", "/proc/kallsyms"}, Timeout: time.Minute})
+	probe, err := b.Run(ctx, guest.Command{Args: []string{"grep", "-q", "bpf_uprobe_multi_link_attach", "/proc/kallsyms"}, Timeout: time.Minute})
 	if err != nil {
 		return nil, err
 	}

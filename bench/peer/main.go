@@ -28,7 +28,7 @@ import (
 
 func main() {
 	var o options
-	flag.BoolVar(&o.multi, "multi", false, "attach by kprobe_multi and uprobe_multi")
+	flag.BoolVar(&o.multi, "multi", false, "attach user probes by uprobe_multi, as kernels since 6.6 can")
 	flag.StringVar(&o.program, "program", "", "the `FILE` that user probes are in")
 	flag.StringVar(&o.symbol, "symbol", "callme", "the function that they are at")
 	flag.Uint64Var(&o.offset, "offset", 0, "the `OFFSET` in the file that they are at, instead")
@@ -64,15 +64,8 @@ func run(o options, object string, names, command []string) (err error) {
 		for _, i := range p.Instructions {
 			refs[i.Reference()] = true
 		}
-		if o.multi {
-			switch p.Type {
-			case ebpf.Kprobe:
-				if strings.HasPrefix(p.SectionName, "k") {
-					p.AttachType = ebpf.AttachTraceKprobeMulti
-				} else {
-					p.AttachType = ebpf.AttachTraceUprobeMulti
-				}
-			}
+		if o.multi && p.Type == ebpf.Kprobe && strings.HasPrefix(p.SectionName, "u") {
+			p.AttachType = ebpf.AttachTraceUprobeMulti
 		}
 	}
 	for name := range spec.Maps {
@@ -154,14 +147,8 @@ func (o options) attach(p *ebpf.Program, section string) (link.Link, error) {
 		group, name, _ := strings.Cut(target, "/")
 		return link.Tracepoint(group, name, p, nil)
 	case "kprobe":
-		if o.multi {
-			return link.KprobeMulti(p, link.KprobeMultiOptions{Symbols: []string{target}})
-		}
 		return link.Kprobe(target, p, nil)
 	case "kretprobe":
-		if o.multi {
-			return link.KretprobeMulti(p, link.KprobeMultiOptions{Symbols: []string{target}})
-		}
 		return link.Kretprobe(target, p, nil)
 	case "uprobe", "uretprobe":
 		exe, err := link.OpenExecutable(o.program)
