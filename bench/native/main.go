@@ -203,6 +203,10 @@ func run(only string, smoke bool, limit time.Duration) (err error) {
 
 // build makes the commands and the workload.
 func (b *bench) build() error {
+	// The loader has to be as it is shipped.
+	if err := os.Setenv("CGO_ENABLED", "0"); err != nil {
+		return err
+	}
 	cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-s -w", "-o", b.dir+"/",
 		"./cmd/stap", "./cmd/stapc", "./cmd/staprun", "./cmd/stapfmt", "./cmd/staplint", "./bench/peer")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -242,6 +246,9 @@ func (b *bench) fail(what string, err error) {
 	line := what + ": " + strings.Join(strings.Fields(err.Error()), " ")
 	if len(line) > 300 {
 		line = line[:300] + "…"
+	}
+	if slices.Contains(b.failures, line) {
+		return
 	}
 	b.failures = append(b.failures, line)
 	fmt.Fprintln(os.Stderr, line)
