@@ -43,6 +43,7 @@ var programs = map[string][]string{
 	"static":   {"-pthread", "-static"},
 	"stripped": {"-pthread", "-s"},
 	"user":     {"-pthread"},
+	"vdso":     {},
 }
 
 // compile puts stap and the programs into a folder.

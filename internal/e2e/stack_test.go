@@ -117,6 +117,25 @@ probe end { if (n < 20) error("few samples") }`)
 	}
 }
 
+// TestStacksOfKernelCode interrupts a program in the code that the kernel puts into it.
+func TestStacksOfKernelCode(t *testing.T) {
+	dir := needTools(t)
+	out := stap(t, dir, "-c", "./vdso", "-e", `global n
+probe perf.type(1).config(0).sample(3000000) { if (execname() == "vdso" && n++ < 60) { print_ubacktrace(); println("--") } }`)
+	whole, all := 0, 0
+	for _, b := range strings.Split(out, "--\n") {
+		if strings.Contains(b, "clock_gettime+0x") && strings.Contains(b, "[vdso]") {
+			all++
+			if regexp.MustCompile(`(?s)clock_gettime\+0x.*: ask\+0x.*: main\+0x`).MatchString(b) {
+				whole++
+			}
+		}
+	}
+	if all < 10 || whole*10 < all*7 {
+		t.Errorf("%d of %d stacks are whole\n%s", whole, all, out)
+	}
+}
+
 // TestStacksOfMadeCode has a function called by code that the program makes.
 func TestStacksOfMadeCode(t *testing.T) {
 	dir := needTools(t)
