@@ -169,7 +169,9 @@ func (rs *remotes) close() {
 
 // meet asks what the host is, and sees to it that it has a staprun.
 func (rs *remotes) meet(ctx context.Context, r *remote) error {
-	out, err := rs.command(ctx, r, "uname -srvm && uname -m && { PATH=$PATH:/usr/sbin:/usr/local/bin; command -v staprun || echo none; }").Output()
+	out, err := rs.command(ctx, r,
+		// SystemTap has a staprun, too.
+		"uname -srvm && uname -m && { PATH=$PATH:/usr/sbin:/usr/local/bin; p=$(command -v staprun) && $p --version 2>/dev/null | grep -q 'bundle format' && echo $p || echo none; }").Output()
 	if err != nil {
 		return fmt.Errorf("ssh: %w", err)
 	}
