@@ -20,9 +20,12 @@ export CGO_ENABLED = 0
 # answers ours are held against.
 DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client pre-commit qemu-system-x86 xz-utils zstd lz4 neovim openssh-server tmux
 
+# What the commands tell as their version.
+VERSION ?= $(shell sed -n 's/^var Release = "\(.*\)"/\1/p; s/^const Release = "\(.*\)"/\1/p' driver/version.go)
+
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man lint clean
+.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual completions release lint clean
 all: build
 
 build:
@@ -125,9 +128,13 @@ debug-kernel:
 generate:
 	$(GO) generate ./...
 
-# The manual of the library for man(1).
+# The manual for man(1): commands and library; and the completions of shells.
 man:
 	$(GO) run ./internal/gen/tapsetdocs -man build/man/man3
+	$(GO) run ./internal/gen/commands -man build/man -version "$(VERSION)"
+
+completions:
+	$(GO) run ./internal/gen/commands -completions build/completions
 
 lint:
 	@bad=$$(gofmt -l $$(git ls-files -co --exclude-standard '*.go')); \
