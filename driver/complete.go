@@ -61,7 +61,7 @@ func pointsFrom(ctx context.Context, env *query.Env, word string) []string {
 			insert = strings.ReplaceAll(insert, `\`, "")
 		}
 		w := text[len(head):max(c.Start, len(head))] + insert
-		if !slices.Contains(out, w) {
+		if strings.HasPrefix(w, word) && !slices.Contains(out, w) {
 			out = append(out, w)
 		}
 	}

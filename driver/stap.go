@@ -90,6 +90,8 @@ func (s *stap) run(ctx context.Context) int {
 		return s.failed(cli.WriteCompletions(s.stdout, o.Completions))
 	case o.Complete != "":
 		return s.completePoint(ctx)
+	case o.Interactive:
+		return s.interactive(ctx)
 	case o.LanguageServer:
 		return s.languageServer(ctx)
 	case o.DumpTypes:

@@ -1,4 +1,6 @@
 package driver
 
+import "stapkit/cli"
+
 // Release is stapkit's own version.
-const Release = "0.1.0"
+var Release = cli.Version

@@ -45,7 +45,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, cli.Stapfmt.Help())
 		return rewrite.Clean
 	case errors.Is(err, cli.ErrVersion):
-		fmt.Fprintln(stdout, "stapfmt", config.ToolVersion())
+		fmt.Fprintln(stdout, "stapfmt", cli.Version)
 		return rewrite.Clean
 	case err != nil:
 		return bad("%v", err)

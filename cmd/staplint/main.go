@@ -66,7 +66,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		fmt.Fprint(stdout, cli.Staplint.Help())
 		return check.Clean
 	case errors.Is(err, cli.ErrVersion):
-		fmt.Fprintln(stdout, "staplint", config.ToolVersion())
+		fmt.Fprintln(stdout, "staplint", cli.Version)
 		return check.Clean
 	case err != nil:
 		return bad("%v", err)
