@@ -21,7 +21,7 @@ export CGO_ENABLED = 0
 DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client pre-commit qemu-system-x86 xz-utils zstd lz4 neovim openssh-server tmux
 
 # What the commands tell as their version.
-VERSION ?= $(shell sed -n 's/^var Release = "\(.*\)"/\1/p; s/^const Release = "\(.*\)"/\1/p' driver/version.go)
+VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
@@ -132,6 +132,15 @@ generate:
 man:
 	$(GO) run ./internal/gen/tapsetdocs -man build/man/man3
 	$(GO) run ./internal/gen/commands -man build/man -version "$(VERSION)"
+
+# The manual in HTML, with search: build/manual/index.html.
+manual:
+	$(GO) run ./internal/gen/manual -out build/manual
+
+# Static archives for all systems, checksums, list of parts, and with KEY=file the
+# checksums' signature. The same sources and Go give the same bytes.
+release:
+	$(GO) run ./internal/release -version "$(VERSION)" -epoch "$$(git log -1 --format=%ct)" $(if $(KEY),-key "$(KEY)") $(if $(ONLY),-only "$(ONLY)")
 
 completions:
 	$(GO) run ./internal/gen/commands -completions build/completions

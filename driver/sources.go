@@ -106,7 +106,7 @@ func (f *Frontend) Source(name string) ([]byte, bool) {
 // options are the parser's options for the user's scripts.
 func (c *Config) options() syntax.Options {
 	return syntax.Options{
-		Args: c.Args, Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege}, Privileged: c.Guru, Compatible: c.Compatible,
+		Args: c.Args, Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege, Compatible: c.Compatible}, Privileged: c.Guru, Compatible: c.Compatible,
 	}
 }
 

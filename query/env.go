@@ -62,7 +62,7 @@ func Open(c Config) (*Env, error) {
 	e.bins.Reading = e.read
 	e.opt = syntax.Options{
 		Args: c.Args, ArgsUnknown: true, Privileged: c.Guru, Compatible: c.Compatible,
-		Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege},
+		Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege, Compatible: c.Compatible},
 	}
 	lib, err := sema.OpenLibrary(e.opt, c.Includes)
 	if err != nil {

@@ -24,6 +24,8 @@ type Conditions struct {
 	Target    *target.Target // nil when nothing is known of it
 	Guru      bool
 	Privilege string
+	// Compatible is the version that scripts are to see, "" for LanguageVersion.
+	Compatible string
 }
 
 // Lookup gives the value of a name, see syntax.Conditions.
@@ -31,6 +33,9 @@ func (c Conditions) Lookup(name string) (string, bool) {
 	t := c.Target
 	switch name {
 	case "systemtap_v":
+		if c.Compatible != "" {
+			return c.Compatible, true
+		}
 		return LanguageVersion, true
 	case "runtime":
 		return "bpf", true

@@ -299,4 +299,3 @@ func billOfMaterials(version string, modules map[string]string, at time.Time) ([
 	err := enc.Encode(bom)
 	return b.Bytes(), err
 }
-
