@@ -84,6 +84,9 @@ type Option struct {
 	// the command.
 	Instead string
 	Refused bool
+	// Silent ones have nothing that a person would miss: only Flags.Remarks tells of
+	// them.
+	Silent bool
 }
 
 // Options are all options, in the order of the sections.

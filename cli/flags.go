@@ -108,10 +108,17 @@ func (f *Flags) Lists(p *[]string, long string) {
 func (f *Flags) Changed(long string) bool { return f.set.Changed(long) }
 
 // Gone are the lines that options without a meaning here have left, in order.
-func (f *Flags) Gone() []string {
+func (f *Flags) Gone() []string { return f.left(false) }
+
+// Remarks are those of options of which nothing is missed.
+func (f *Flags) Remarks() []string { return f.left(true) }
+
+func (f *Flags) left(silent bool) []string {
 	var lines []string
 	for _, o := range f.gone {
-		lines = append(lines, fmt.Sprintf("%s has no effect: %s", o.spelled(), o.Instead))
+		if o.Silent == silent {
+			lines = append(lines, fmt.Sprintf("%s has no effect: %s", o.spelled(), o.Instead))
+		}
 	}
 	return lines
 }

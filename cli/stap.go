@@ -185,9 +185,9 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 			{Long: "complete", Arg: "WHAT", Hidden: true, Help: "for completion scripts: list what the word can become"},
 		}},
 		{"SystemTap's", []Option{
-			{Long: "data", Short: "d", Arg: "OBJECT", SystemTap: "-d OBJECT", Instead: "the loader knows the symbols of every program and module that a stack leads to"},
-			{Long: "ldd", SystemTap: "--ldd", Instead: "the loader knows the symbols of every library that a stack leads to"},
-			{Long: "all-modules", SystemTap: "--all-modules", Instead: "the loader knows the symbols of all kernel modules"},
+			{Long: "data", Short: "d", Arg: "OBJECT", SystemTap: "-d OBJECT", Silent: true, Instead: "the loader knows the symbols of every program and module that a stack leads to"},
+			{Long: "ldd", SystemTap: "--ldd", Silent: true, Instead: "the loader knows the symbols of every library that a stack leads to"},
+			{Long: "all-modules", SystemTap: "--all-modules", Silent: true, Instead: "the loader knows the symbols of all kernel modules"},
 			{Long: "bulk", Short: "b", SystemTap: "-b", Instead: "output passes through one buffer in order; -s sets its size"},
 			{Long: "prologue-searching", Short: "P", Arg: "WHEN", Implied: "auto", SystemTap: "-P --prologue-searching[=WHEN]", Instead: "parameters are read at a function's entry by its calling convention"},
 			{Long: "kbuild", Short: "B", Arg: "NM=VAL", SystemTap: "-B NM=VAL", Instead: "no kernel module is built"},

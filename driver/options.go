@@ -182,6 +182,9 @@ func ParseStap(args []string) (*StapOptions, error) {
 		return nil, err
 	}
 	o.Gone = f.Gone()
+	if o.Verbose > 0 {
+		o.Gone = append(o.Gone, f.Remarks()...)
+	}
 	if f.Changed("timeout") {
 		sec, err := strconv.ParseFloat(timeout, 64)
 		if err != nil || !(sec > 0) || sec > maxTimeout {
