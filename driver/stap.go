@@ -159,7 +159,9 @@ func (s *stap) run(ctx context.Context) int {
 	}
 	s.pass(1, start, "parsed user script and %d library scripts", f.LibraryFiles)
 	start = s.begin()
+	done := s.progress("Pass 2: looking for probe points and types")
 	p := f.Elaborate()
+	done()
 	if Failed(f.Diags, o.Strict) {
 		s.report(f.Diags, 2)
 		return 1
@@ -540,11 +542,13 @@ func (s *stap) list() int {
 	lo := sema.ListOptions{Vars: vars, Verbose: o.levels[2] > 0, JSON: o.JSON}
 	var lines []string
 	var ds []diag.Diagnostic
+	done := s.progress("looking for probe points")
 	if len(s.targets) < 2 {
 		lines, ds = sema.List(pattern, s.f.semaOptions(), lo)
 	} else {
 		lines, ds = sema.ListTargets(pattern, s.f.semaOptions(), s.targets, lo)
 	}
+	done()
 	for _, l := range lines {
 		fmt.Fprintln(s.stdout, l)
 	}
