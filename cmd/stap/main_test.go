@@ -11,11 +11,13 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"stapkit/cli"
+	"stapkit/driver"
 	"stapkit/internal/host"
 	"stapkit/internal/minikernel"
 )
 
 func TestMain(m *testing.M) {
+	driver.Broker()
 	testscript.Main(m, map[string]func(){"stap": main})
 }
 
