@@ -12,7 +12,6 @@ type row struct {
 	raw    string // programs of peer.bpf.c
 	peer   string // bpftrace's script
 	work   string // of the workload; what it does N times
-	hits   float64
 	// stap and stapbpf are what SystemTap's module and its BPF runtime were seen to
 	// cost on 6.1: Debian's package no longer makes modules for its own kernel, so that
 	// they are recorded figures. 0: none.

@@ -61,7 +61,6 @@ type bench struct {
 	root     string // of the repository
 	dir      string // for files
 	smoke    bool
-	quiet    bool
 	set      *results.Set
 	failures []string
 	began    time.Time

@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -109,7 +108,7 @@ func formatters(b *bench) string {
 	}
 	add(b.path("stapfmt"), "stapfmt", b.corpus(), "-l")
 	if b.has("gofmt") {
-		add("gofmt", "gofmt", filesOf(func(name string, _ []byte) bool { return strings.HasSuffix(name, ".go") }, size, filepath.Join(runtime.GOROOT(), "src")), "-l")
+		add("gofmt", "gofmt", filesOf(func(name string, _ []byte) bool { return strings.HasSuffix(name, ".go") }, size, filepath.Join(goroot(), "src")), "-l")
 	}
 	if b.has("shfmt") {
 		add("shfmt", "shfmt", filesOf(func(name string, head []byte) bool {
@@ -339,4 +338,13 @@ func indexes(b *bench) string {
 func lastLines(s string, n int) string {
 	l := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.Join(l[max(0, len(l)-n):], "\n")
+}
+
+// goroot is where the Go distribution is.
+func goroot() string {
+	out, err := exec.Command("go", "env", "GOROOT").Output()
+	if err != nil {
+		return "" // its sources are not found then, and the line is left out
+	}
+	return strings.TrimSpace(string(out))
 }

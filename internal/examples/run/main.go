@@ -373,7 +373,6 @@ func (r *runner) place(ctx context.Context, kernel string) (*examples.Place, err
 // summary is what is counted.
 type summary struct {
 	kernels  []string
-	releases map[string]string
 	todo     []examples.Example
 	results  map[string]map[string]*outcome
 	compile  bool
