@@ -10,6 +10,7 @@
 # make test-editors  real editors, and the protocol's own client, against staplsp
 # make vsix     the extension for VS Code with the server inside, in build/ (VSIX=all: for all platforms)
 # make test-vscode  real VS Code in a browser against it: 700 MB, kept in the cache
+# make packages Debian packages; make test-packages installs them in a clean chroot
 # make lint     gofmt, go vet, staticcheck, stapfmt, staplint
 
 GO ?= go
@@ -25,7 +26,7 @@ VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual completions release lint clean
+.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual completions release packages test-packages lint clean
 all: build
 
 build:
@@ -141,6 +142,15 @@ manual:
 # checksums' signature. The same sources and Go give the same bytes.
 release:
 	$(GO) run ./internal/release -version "$(VERSION)" -epoch "$$(git log -1 --format=%ct)" $(if $(KEY),-key "$(KEY)") $(if $(ONLY),-only "$(ONLY)")
+
+# Debian packages: stapkit-loader, which is staprun alone, and stapkit. test-packages
+# installs and removes them in a clean chroot; it needs root and debootstrap.
+packages:
+	packaging/debian/build build/packages "$(VERSION)"
+
+test-packages: packages
+	@command -v debootstrap >/dev/null || DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends debootstrap </dev/null
+	packaging/debian/test build/packages
 
 completions:
 	$(GO) run ./internal/gen/commands -completions build/completions

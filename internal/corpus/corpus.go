@@ -96,8 +96,9 @@ func Examples() ([]File, error) { return Dir(ExamplesDir) }
 func Own() ([]File, error) {
 	all, err := Dir(Root())
 	var files []File
+	sep := string(filepath.Separator)
 	for _, f := range all {
-		if !strings.Contains(f.Path, string(filepath.Separator)+"testdata"+string(filepath.Separator)) {
+		if !strings.Contains(f.Path, sep+"testdata"+sep) && !strings.Contains(f.Path, sep+"test"+sep) {
 			files = append(files, f)
 		}
 	}

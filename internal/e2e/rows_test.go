@@ -64,7 +64,11 @@ func rowsOf(program, buildID string) []row {
 func batch(rows []row, more string) *families.Batch {
 	b := &families.Batch{More: more}
 	for _, r := range rows {
-		b.Points = append(b.Points, families.Point{At: r.point, Hits: r.hits})
+		p := families.Point{At: r.point, Hits: r.hits}
+		if strings.Contains(r.point, ".library(") { // which others use, too
+			p.If = "pid() == target()"
+		}
+		b.Points = append(b.Points, p)
 	}
 	return b
 }
