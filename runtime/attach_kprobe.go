@@ -45,12 +45,9 @@ func attachKprobe(s *session, rows []row) (io.Closer, error) {
 	if a.MaxActive > 0 && len(at) > 1 {
 		s.out.warn(fmt.Sprintf("%s: the kernel has %d functions of this name, whose returns it cannot be told how many of to keep: .maxactive(%d) is not heeded", s.p.Probes[rows[0].probe].Point, len(at), a.MaxActive))
 	} else if a.MaxActive > 0 {
-		// Only probes that are made by tracefs have this.
-		symbol := a.Target
-		if inModule(a) {
-			symbol = a.Module + ":" + symbol
-		}
-		l, err := link.Kretprobe(symbol, prog, &link.KprobeOptions{Cookie: a.Cookie, RetprobeMaxActive: a.MaxActive})
+		// Only probes that are made by tracefs have this. A module cannot be named there;
+		// the name is one function's only, as was seen above.
+		l, err := link.Kretprobe(a.Target, prog, &link.KprobeOptions{Cookie: a.Cookie, RetprobeMaxActive: a.MaxActive})
 		return l, explainKprobe(a, err)
 	}
 	if a.Target == "" {

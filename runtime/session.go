@@ -212,13 +212,27 @@ func (s *session) giveUp() error {
 	if err := s.rights.seal(); err != nil {
 		return err
 	}
-	if !s.opt.Separate {
+	if !s.opt.Separate || s.endsWithRights() {
 		return nil
 	}
 	// What this process can read of itself only now.
 	_, _ = vdsoImage()
 	s.size()
 	return dropPrivileges(s.out.warn)
+}
+
+// endsWithRights reports whether probes are attached in a way that takes privileges to
+// undo: a limit of returns (maxactive) is set through the trace file system, where the
+// event has to be removed in the end.
+func (s *session) endsWithRights() bool {
+	for _, p := range s.plans {
+		for _, r := range p.rows {
+			if r.a.MaxActive > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // prepare returns the program with the run's settings in it.
