@@ -53,19 +53,22 @@ int main(int argc, char **argv)
 	int fd = open("/dev/zero", O_RDONLY), two = 0, status = 0, c;
 	double gap = 0;
 
-	while ((c = getopt(argc, argv, "2l:r:")) != -1) {
+	while ((c = getopt(argc, argv, "2l:o:r:")) != -1) {
 		if (c == '2')
 			two = 1;
 		else if (c == 'r')
 			gap = 1e9 / atof(optarg);
-		else if (c == 'l')
+		else if (c == 'o') { /* what it prints does not get among the lines of others */
+			if (!freopen(optarg, "w", stdout))
+				return 2;
+		} else if (c == 'l')
 			for (long i = strlen(name), n = atol(optarg); i < n && i < 4095; i++)
 				name[i] = i % 100 ? 'x' : '/';
 		else
 			return 2;
 	}
 	if (argc - optind != 3) {
-		fprintf(stderr, "usage: work [-2] [-l LENGTH] [-r RATE] KIND N R\n");
+		fprintf(stderr, "usage: work [-2] [-l LENGTH] [-o FILE] [-r RATE] KIND N R\n");
 		return 2;
 	}
 	if (two && !fork()) {

@@ -84,11 +84,11 @@ func (b *bench) flow(size, rate int, under []string) (flow, error) {
 	if b.smoke {
 		n = 2000
 	}
-	line := fmt.Sprintf("%s -l %d open %d 1", b.path("work"), size, n)
+	file, own := b.path("records"), b.path("worked")
+	line := fmt.Sprintf("%s -o %s -l %d open %d 1", b.path("work"), own, size, n)
 	if rate > 0 {
-		line = fmt.Sprintf("%s -l %d -r %d open %d 1", b.path("work"), size, rate, n)
+		line = fmt.Sprintf("%s -o %s -l %d -r %d open %d 1", b.path("work"), own, size, rate, n)
 	}
-	file := b.path("records")
 	args := append([]string{"/bin/sh", "-c", `f=$1; shift; exec "$@" >"$f"`, "sh", file}, under...)
 	o, err := b.execWith([]string{"BPFTRACE_STRLEN=200"}, append(args, line)...)
 	if err != nil {
@@ -99,21 +99,23 @@ func (b *bench) flow(size, rate int, under []string) (flow, error) {
 		return flow{}, err
 	}
 	defer f.Close()
-	lines, took := 0, 0.0
+	lines := 0
 	sc := bufio.NewScanner(f)
 	for sc.Scan() {
-		text := sc.Text()
-		if strings.HasPrefix(text, "/no/such/file") {
+		if strings.HasPrefix(sc.Text(), "/no/such/file") {
 			lines++
-		} else if v, err := workload.Least(text, 1); err == nil {
-			took = v
 		}
 	}
 	if err := sc.Err(); err != nil {
 		return flow{}, err
 	}
-	if took == 0 {
-		return flow{}, fmt.Errorf("the workload's line is not there: %s", o.err)
+	text, err := os.ReadFile(own)
+	if err != nil {
+		return flow{}, err
+	}
+	took, err := workload.Least(string(text), 1)
+	if err != nil {
+		return flow{}, fmt.Errorf("%w: %s", err, o.err)
 	}
 	worked := took * float64(n) / 1e9 // seconds, all of it on a processor
 	return flow{
