@@ -57,6 +57,8 @@ func (s *stap) startMonitor(ctx context.Context, opt *loader.Options) (context.C
 		return ctx, nil, err
 	}
 	opt.Socket = filepath.Join(m.dir, "socket")
+	// In this order, and by the run, which may have given up the right to.
+	opt.Remove = append(opt.Remove, opt.Socket, m.dir)
 	args := []string{"top", "--interval", strconv.FormatFloat(s.o.Monitor, 'f', -1, 64), "--output-fd", "3", opt.Socket}
 	if opt.Output == "" {
 		opt.Stdout = m.out
@@ -91,8 +93,10 @@ func (m *monitor) end() error {
 	if cerr := m.in.Close(); err == nil {
 		err = cerr
 	}
-	if rerr := os.RemoveAll(m.dir); err == nil {
-		err = rerr
+	if _, serr := os.Stat(m.dir); serr == nil { // the run did not come about
+		if rerr := os.RemoveAll(m.dir); err == nil {
+			err = rerr
+		}
 	}
 	m.stop()
 	return err

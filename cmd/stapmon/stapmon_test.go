@@ -246,62 +246,90 @@ func TestSend(t *testing.T) {
 	}
 }
 
-// TestTop looks at the picture that tmux has of the monitor, sorts, filters and resets.
-func TestTop(t *testing.T) {
+// A terminal is what tmux has of a command's terminal.
+type terminal struct {
+	t       *testing.T
+	server  string
+	picture string
+}
+
+// openTerminal runs a command in a terminal.
+func openTerminal(t *testing.T, command ...string) *terminal {
+	t.Helper()
 	if _, err := exec.LookPath("tmux"); err != nil {
 		t.Skip("needs tmux")
 	}
+	m := &terminal{t: t, server: fmt.Sprintf("stapmon-%d-%s", os.Getpid(), t.Name())}
+	m.tmux(append([]string{"new-session", "-d", "-x", "110", "-y", "24"}, command...)...)
+	t.Cleanup(func() { _ = exec.Command("tmux", "-L", m.server, "kill-server").Run() })
+	return m
+}
+
+func (m *terminal) tmux(args ...string) string {
+	m.t.Helper()
+	out, err := exec.Command("tmux", append([]string{"-L", m.server, "-f", "/dev/null"}, args...)...).CombinedOutput()
+	if err != nil {
+		m.t.Fatalf("tmux %v: %v: %s", args, err, out)
+	}
+	return string(out)
+}
+
+// see waits until the picture is as it is to be.
+func (m *terminal) see(what string, ok func(string) bool) {
+	m.t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		if m.picture = m.tmux("capture-pane", "-p"); ok(m.picture) {
+			return
+		}
+		if time.Now().After(end) {
+			m.t.Fatalf("%s is not seen in\n%s", what, m.picture)
+		}
+	}
+}
+
+// ended waits until the command has ended.
+func (m *terminal) ended() {
+	m.t.Helper()
+	for end := time.Now().Add(30 * time.Second); exec.Command("tmux", "-L", m.server, "has-session").Run() == nil; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			m.t.Fatal("it does not end")
+		}
+	}
+}
+
+// has is a picture that has all parts.
+func has(parts ...string) func(string) bool {
+	return func(p string) bool {
+		for _, x := range parts {
+			if !strings.Contains(p, x) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// TestTop looks at the picture that tmux has of the monitor, sorts, filters and resets.
+func TestTop(t *testing.T) {
 	socket := run(t, script)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := fmt.Sprintf("stapmon-%d", os.Getpid())
-	tmux := func(args ...string) string {
-		t.Helper()
-		out, err := exec.Command("tmux", append([]string{"-L", server, "-f", "/dev/null"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("tmux %v: %v: %s", args, err, out)
-		}
-		return string(out)
-	}
-	tmux("new-session", "-d", "-x", "110", "-y", "24", "env", monVar+"=1", exe, "top", "--interval", "0.2", socket)
-	defer func() { _ = exec.Command("tmux", "-L", server, "kill-server").Run() }()
-	picture := ""
-	see := func(what string, ok func(string) bool) {
-		t.Helper()
-		for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			if picture = tmux("capture-pane", "-p"); ok(picture) {
-				return
-			}
-			if time.Now().After(end) {
-				t.Fatalf("%s is not seen in\n%s", what, picture)
-			}
-		}
-	}
-	has := func(parts ...string) func(string) bool {
-		return func(p string) bool {
-			for _, x := range parts {
-				if !strings.Contains(p, x) {
-					return false
-				}
-			}
-			return true
-		}
-	}
-	see("probes", has("watched", "hits▼", "timer.ms(20)", "Probes"))
-	t.Logf("\n%s", picture)
-	tmux("send-keys", "Tab")
-	see("globals", has("value▼", "calls", "a;b", "sizes", "█", `x"y`))
-	t.Logf("\n%s", picture)
-	tmux("send-keys", "s", "s")
-	see("sorted by name", func(p string) bool {
+	m := openTerminal(t, "env", monVar+"=1", exe, "top", "--interval", "0.2", socket)
+	m.see("probes", has("watched", "hits▼", "timer.ms(20)", "Probes"))
+	t.Logf("\n%s", m.picture)
+	m.tmux("send-keys", "Tab")
+	m.see("globals", has("value▼", "calls", "a;b", "sizes", "█", `x"y`))
+	t.Logf("\n%s", m.picture)
+	m.tmux("send-keys", "s", "s")
+	m.see("sorted by name", func(p string) bool {
 		return has("global▼")(p) && strings.Index(p, "byname") < strings.Index(p, "names") && strings.Index(p, "names") < strings.Index(p, "word")
 	})
-	tmux("send-keys", "/", "c", "a", "l", "l", "Enter")
-	see("the filter", func(p string) bool { return has("calls", "filter call")(p) && !strings.Contains(p, "sizes") })
+	m.tmux("send-keys", "/", "c", "a", "l", "l", "Enter")
+	m.see("the filter", func(p string) bool { return has("calls", "filter call")(p) && !strings.Contains(p, "sizes") })
 	value := func() int {
-		for _, l := range strings.Split(tmux("capture-pane", "-p"), "\n") {
+		for _, l := range strings.Split(m.tmux("capture-pane", "-p"), "\n") {
 			if f := strings.Fields(l); len(f) > 2 && f[2] == "calls" {
 				if n, err := strconv.Atoi(f[0]); err == nil {
 					return n
@@ -315,7 +343,7 @@ func TestTop(t *testing.T) {
 			t.Fatal("the count does not grow")
 		}
 	}
-	tmux("send-keys", "r")
+	m.tmux("send-keys", "r")
 	before := value()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if n := value(); n >= 0 && n < before {
@@ -325,13 +353,35 @@ func TestTop(t *testing.T) {
 			t.Fatal("the reset is not seen")
 		}
 	}
-	tmux("send-keys", "Escape")
-	see("all again", has("sizes", "names"))
-	tmux("send-keys", "q")
-	for end := time.Now().Add(30 * time.Second); exec.Command("tmux", "-L", server, "has-session").Run() == nil; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("q does not end it")
-		}
+	m.tmux("send-keys", "Escape")
+	m.see("all again", has("sizes", "names"))
+	m.tmux("send-keys", "q")
+	m.ended()
+}
+
+// TestMonitor has stap start the monitor for a script of its own: the picture, what the
+// script prints, its end, and that nothing is left behind.
+func TestMonitor(t *testing.T) {
+	bin, tmp := t.TempDir(), t.TempDir()
+	build := exec.Command("go", "build", "-o", bin, "stapkit/cmd/stap", "stapkit/cmd/stapmon")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	status := filepath.Join(tmp, "status")
+	m := openTerminal(t, "env", "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+tmp, "sh", "-c", `stap --monitor=0.2 -e "$1"; echo $? >"$2"`, "sh",
+		`global n probe timer.ms(20) { if (n++ % 10 == 0) println("printed ", n) } probe end { println("the end") }`, status)
+	m.see("probes", has("hits▼", "timer.ms(20)", "Probes"))
+	m.tmux("send-keys", "Tab")
+	m.tmux("send-keys", "Tab")
+	m.see("what the script prints", has("printed 1"))
+	m.tmux("send-keys", "q")
+	m.ended()
+	if b, err := os.ReadFile(status); err != nil || string(b) != "0\n" {
+		t.Errorf("status %q, %v", b, err)
+	}
+	if left, err := filepath.Glob(filepath.Join(tmp, "stapmon*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 }
 
