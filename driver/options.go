@@ -337,6 +337,12 @@ func bundleName(name string) error {
 	return nil
 }
 
+// readable reports whether a folder can be looked into.
+func readable(dir string) bool {
+	_, err := os.ReadDir(dir)
+	return err == nil
+}
+
 // rcOptions are the options of the rc file.
 func rcOptions() ([]string, error) {
 	dir := os.Getenv("SYSTEMTAP_DIR")
@@ -352,6 +358,8 @@ func rcOptions() ([]string, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return nil, nil
+	case errors.Is(err, fs.ErrPermission) && os.Getenv("SYSTEMTAP_DIR") == "" && !readable(dir):
+		return nil, nil // somebody else's home, as sudo -u may leave it
 	case err != nil:
 		return nil, fmt.Errorf("the options of the rc file cannot be read: %w", err)
 	}

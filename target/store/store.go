@@ -39,6 +39,12 @@ func Dir(kind string) (string, error) {
 		if err != nil {
 			return "", ErrOff
 		}
+		// Accounts of services have homes that are not there, and must not be.
+		if home, err := os.UserHomeDir(); err == nil && strings.HasPrefix(cache, home+string(filepath.Separator)) {
+			if _, err := os.Stat(home); errors.Is(err, fs.ErrNotExist) {
+				return "", ErrOff
+			}
+		}
 		dir = filepath.Join(cache, "stapkit")
 	case !filepath.IsAbs(dir):
 		return "", fmt.Errorf("%s=%s: the path must be absolute", Environment, dir)
