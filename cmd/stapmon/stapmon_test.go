@@ -246,6 +246,40 @@ func TestSend(t *testing.T) {
 	}
 }
 
+// TestJSONMacros reads what a script writes with the library's @json_ macros: what its
+// metrics are, and their values.
+func TestJSONMacros(t *testing.T) {
+	socket := run(t, `global n, byname
+probe begin {
+	json_set_prefix("things")
+	json_add_numeric_metric("n", "how many", "")
+	json_add_array("by", "by name")
+	json_add_array_numeric_metric("by", "size", "how large", "bytes")
+	byname["r"] = 1
+}
+probe timer.ms(20) { n++ }
+probe json_data {
+	@json_output_data_start
+	@json_output_numeric_value("n", n)
+	@json_output_array_numeric_value("by", "a\"b", "size", 7)
+	@json_output_data_end
+}`)
+	var got struct {
+		N  int
+		By []struct {
+			ID   string `json:"__id"`
+			Size int
+		}
+	}
+	r := mon1(t, "read", "data", socket)
+	if err := json.Unmarshal([]byte(r.out), &got); err != nil || len(got.By) != 1 || got.By[0].ID != `a"b` || got.By[0].Size != 7 {
+		t.Errorf("%v: %+v", err, r)
+	}
+	if r := mon1(t, "read", "metadata", socket); !json.Valid([]byte(r.out)) || !strings.Contains(r.out, "how large") {
+		t.Errorf("%+v", r)
+	}
+}
+
 // A terminal is what tmux has of a command's terminal.
 type terminal struct {
 	t       *testing.T
