@@ -94,15 +94,30 @@ func TestStrace(t *testing.T) {
 		stap, dir, run = "/bin/stap", "/t", inGuest(t, here)
 	}
 	var script strings.Builder
-	fmt.Fprintf(&script, "mkdir -p %[1]s/work %[1]s/out && cd %[1]s && printf 'one\\ntwo\\nthree\\n' > file.txt && chmod +x calls\n", dir)
+	fmt.Fprintf(&script, "cd %[1]s && printf 'one\\ntwo\\nthree\\n' > file.txt && chmod +x calls\n", dir)
 	fmt.Fprintf(&script, "cat > calls.stp <<'EOF'\n%sEOF\ncat > run.sh <<'EOF'\nexport LC_ALL=C\n", straceScript)
 	for i, c := range straced {
 		fmt.Fprintf(&script, "mkdir -p c%[1]d && cd c%[1]d && %[2]s -s 200 -ff -o %[3]s/out/%[1]d %[4]s >/dev/null 2>&1; cd ..\n",
 			i, programs["strace"], dir, strings.ReplaceAll(c, "@", dir))
 	}
-	fmt.Fprintf(&script, "EOF\n%s -c 'sh run.sh' -o all.txt calls.stp || exit 1\n", stap)
+	// On a busy machine the kernel passes over a hit while it runs the same handler for a
+	// task that it has put aside. It is counted and told; such a run is made again.
+	fmt.Fprintf(&script, `EOF
+for try in 1 2 3 4 5; do
+	rm -rf work out c[0-9]*; mkdir work out
+	%s -c 'sh run.sh' -o all.txt calls.stp 2>told || { cat told >&2; exit 1; }
+	grep -q 'skipped probes' told || break
+done
+`, stap)
 	script.WriteString("for f in out/*; do echo \"=== $f\"; cat $f; done; echo '=== all'; cat all.txt\n")
-	compareTraces(t, run(script.String()))
+	differ := compareTraces(t, run(script.String()))
+	if len(differ) > 0 { // the tracers share a busy machine: what is wrong is so twice
+		t.Logf("once more, after: %s", strings.Join(differ, "\n"))
+		differ = compareTraces(t, run(script.String()))
+	}
+	for _, d := range differ {
+		t.Error(d)
+	}
 }
 
 // hostStap builds stap.
@@ -262,7 +277,9 @@ func byKernelName(t *testing.T) map[string]*facts {
 	return out
 }
 
-func compareTraces(t *testing.T, output string) {
+// compareTraces tells in what the calls of the two tracers differ.
+func compareTraces(t *testing.T, output string) (differ []string) {
+	bad := func(format string, args ...any) { differ = append(differ, fmt.Sprintf(format, args...)) }
 	strace := map[string][]traced{} // by thread
 	stap := map[string][]traced{}
 	var order []string
@@ -287,7 +304,7 @@ func compareTraces(t *testing.T, output string) {
 			}
 			c, ok := parseTraced(rest)
 			if !ok {
-				t.Errorf("the script's line %q is no call", line)
+				bad("the script's line %q is no call", line)
 				continue
 			}
 			stap[id] = append(stap[id], c)
@@ -310,18 +327,18 @@ func compareTraces(t *testing.T, output string) {
 		}
 		for i, w := range want {
 			if i >= len(got) {
-				t.Errorf("thread %s: %d calls, not %d: the first that is missing is %s", tid, len(got), len(want), w.line)
+				bad("thread %s: %d calls, not %d: the first that is missing is %s", tid, len(got), len(want), w.line)
 				break
 			}
 			g := got[i]
 			if g.name != names[w.name] {
-				t.Errorf("thread %s: call %d is %s, not %s", tid, i, g.line, w.line)
+				bad("thread %s: call %d is %s, not %s", tid, i, g.line, w.line)
 				break
 			}
 			calls++
 			seen[w.name] = true
 			for _, why := range sameCall(w, g, rules) {
-				t.Errorf("%s: %s\n   strace: %s", why, g.line, w.line)
+				bad("%s: %s\n   strace: %s", why, g.line, w.line)
 			}
 			args += len(w.args)
 			if w.ret == "" || strings.HasPrefix(w.ret, "?") || w.name == "rt_sigreturn" {
@@ -329,14 +346,15 @@ func compareTraces(t *testing.T, output string) {
 			}
 			returns++
 			if !sameReturn(w.ret, g.ret) {
-				t.Errorf("%s returns %q, not %q", g.line, g.ret, w.ret)
+				bad("%s returns %q, not %q", g.line, g.ret, w.ret)
 			}
 		}
 	}
 	if calls < 600 || returns < 600 || len(seen) < 120 || len(order) < len(straced)+2 {
-		t.Errorf("only %d calls with %d names of %d processes were compared", calls, len(seen), len(order))
+		bad("only %d calls with %d names of %d processes were compared", calls, len(seen), len(order))
 	}
 	t.Logf("%d calls with %d names of %d processes, %d arguments, %d results; rules used: %v", calls, len(seen), len(order), args, returns, rules)
+	return differ
 }
 
 var errorReturn = regexp.MustCompile(`^-1 (E\w+)`)
