@@ -40,6 +40,18 @@ type Section struct {
 	Options []Option
 }
 
+// shown are the options that are told of: not those for other programs, and not those
+// that have no meaning here.
+func (s *Section) shown() []*Option {
+	var list []*Option
+	for i := range s.Options {
+		if o := &s.Options[i]; !o.Hidden && o.Instead == "" {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
 // Complete says what a shell offers as an option's value.
 type Complete int
 

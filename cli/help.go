@@ -30,15 +30,9 @@ func (c *Command) Help() string {
 		}
 	}
 	for _, s := range c.Sections {
-		head := false
-		for i := range s.Options {
-			o := &s.Options[i]
-			if o.Hidden || o.Instead != "" {
-				continue
-			}
-			if !head {
+		for i, o := range s.shown() {
+			if i == 0 {
 				fmt.Fprintf(&b, "\n%s:\n", s.Title)
-				head = true
 			}
 			o.help(&b)
 		}

@@ -32,16 +32,10 @@ func (c *Command) Man(version string) []byte {
 	}
 	b.WriteString(".SH OPTIONS\n")
 	for _, s := range c.Sections {
-		head := false
-		for i := range s.Options {
-			o := &s.Options[i]
-			if o.Hidden || o.Instead != "" {
-				continue
-			}
-			if !head && len(c.Sections) > 1 {
+		for i, o := range s.shown() {
+			if i == 0 && len(c.Sections) > 1 {
 				fmt.Fprintf(&b, ".SS %s\n", roff(s.Title))
 			}
-			head = true
 			fmt.Fprintf(&b, ".TP\n.B %s\n%s", roff(strings.TrimSpace(o.names())), text(o.sentences()))
 		}
 	}

@@ -14,15 +14,9 @@ func (c *Command) Markdown() []byte {
 	}
 	fmt.Fprintf(&b, "\n%s\n", escapeText(c.About))
 	for _, s := range c.Sections {
-		head := false
-		for i := range s.Options {
-			o := &s.Options[i]
-			if o.Hidden || o.Instead != "" {
-				continue
-			}
-			if !head {
+		for i, o := range s.shown() {
+			if i == 0 {
 				fmt.Fprintf(&b, "\n## %s\n\n| option | |\n|---|---|\n", s.Title)
-				head = true
 			}
 			fmt.Fprintf(&b, "| `%s` | %s |\n", cell(strings.TrimSpace(o.names())), cell(escapeText(o.sentences())))
 		}

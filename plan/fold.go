@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"strings"
 
 	"stapkit/ir"
@@ -155,28 +156,23 @@ func arithmetic(op ir.Op, a, b int64) ir.Expr {
 		return &ir.IntConst{V: a | b}
 	case ir.OpXor:
 		return &ir.IntConst{V: a ^ b}
-	case ir.OpEq:
-		return truth(a == b)
-	case ir.OpNe:
-		return truth(a != b)
-	case ir.OpLt:
-		return truth(a < b)
-	case ir.OpLe:
-		return truth(a <= b)
-	case ir.OpGt:
-		return truth(a > b)
-	case ir.OpGe:
-		return truth(a >= b)
+	}
+	return comparison(op, a, b)
+}
+
+func (f *folder) text(op ir.Op, a, b string) ir.Expr {
+	if op != ir.OpConcat {
+		return comparison(op, a, b)
+	}
+	if len(a)+len(b) < f.limit {
+		return &ir.StrConst{S: a + b}
 	}
 	return nil
 }
 
-func (f *folder) text(op ir.Op, a, b string) ir.Expr {
+// comparison is what a comparison of constants comes to; nil if the operator is none.
+func comparison[T cmp.Ordered](op ir.Op, a, b T) ir.Expr {
 	switch op {
-	case ir.OpConcat:
-		if len(a)+len(b) < f.limit {
-			return &ir.StrConst{S: a + b}
-		}
 	case ir.OpEq:
 		return truth(a == b)
 	case ir.OpNe:

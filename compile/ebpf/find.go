@@ -256,18 +256,7 @@ func (p *prog) matched(e *ir.Intrinsic, dst text) {
 	p.emit(asm.Sub.Reg(asm.R2, asm.R0))
 	kept := p.frameText(p.foundText)
 	p.jimm(asm.JGE, asm.R0, int64(kept.width), done) // unsigned: it took no part
-	p.jimm(asm.JSLE, asm.R2, 0, done)
-	fits := p.label()
-	most := p.limit(min(dst.width, kept.width))
-	p.jimm(asm.JSLT, asm.R2, int64(most), fits)
-	p.imm(asm.R2, int64(most-1))
-	p.place(fits)
-	p.emit(asm.Add.Imm(asm.R2, 1)) // and the NUL
-	p.addr(asm.R1, dst)
-	p.addr(asm.R3, kept)
-	p.emit(asm.Add.Reg(asm.R3, asm.R0))
-	p.emit(asm.FnProbeReadKernelStr.Call())
-	p.place(done)
+	p.copyPart(dst, kept, done)
 	raise := p.errTo(ir.ErrNoMatch, e.Site, asm.R1)
 	p.later(func() {
 		p.place(none)

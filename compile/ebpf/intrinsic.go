@@ -279,10 +279,17 @@ func (p *prog) strSub(e *ir.Intrinsic, dst text) {
 	start := p.hold(e.Args[1], e.Args[2])
 	n := p.hold(e.Args[2])
 	p.zero(dst)
-	done, fits := p.label(), p.label()
+	done := p.label()
 	p.get(asm.R0, start)
 	p.jimm(asm.JGE, asm.R0, int64(src.width), done) // unsigned: negative ones too
 	p.get(asm.R2, n)
+	p.copyPart(dst, src, done)
+}
+
+// copyPart copies R2 bytes of src, from byte R0 on, to dst, or as many as there is room
+// for; none if R2 is not positive. done is where it ends.
+func (p *prog) copyPart(dst, src text, done label) {
+	fits := p.label()
 	p.jimm(asm.JSLE, asm.R2, 0, done)
 	most := p.limit(min(dst.width, src.width))
 	p.jimm(asm.JSLT, asm.R2, int64(most), fits)
