@@ -263,18 +263,28 @@ func (s *soak) size() string {
 	return fmt.Sprintf("at most %d MiB and %d descriptors, its broker %d MiB and %d", s.maxRSS[0]>>20, s.maxFDs[0], s.maxRSS[1]>>20, s.maxFDs[1])
 }
 
-// brokerDies: the process that keeps privileges is killed under load; the run ends and says why.
-func (s *soak) brokerDies(round string) error {
+// underLoad starts a loader and a process that it counts, for so many milliseconds at
+// least and more at most.
+func (s *soak) underLoad(least, more int) (*loader, *exec.Cmd, error) {
 	l, err := s.start("count", nil)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	w, err := s.worker(0)
 	if err != nil {
+		return nil, nil, err
+	}
+	time.Sleep(time.Duration(least+rand.IntN(more)) * time.Millisecond)
+	s.look(l)
+	return l, w, nil
+}
+
+// brokerDies: the process that keeps privileges is killed under load; the run ends and says why.
+func (s *soak) brokerDies(round string) error {
+	l, w, err := s.underLoad(100, 400)
+	if err != nil {
 		return err
 	}
-	time.Sleep(time.Duration(100+rand.IntN(400)) * time.Millisecond)
-	s.look(l)
 	broker := brokerOf(l.Process.Pid)
 	if broker == 0 {
 		return errors.New("the loader has no broker")
@@ -432,16 +442,10 @@ func (s *soak) stalled(round string) error {
 
 // killed: the loader dies under load, and nothing stays.
 func (s *soak) killed(string) error {
-	l, err := s.start("count", nil)
+	l, w, err := s.underLoad(200, 800)
 	if err != nil {
 		return err
 	}
-	w, err := s.worker(0)
-	if err != nil {
-		return err
-	}
-	time.Sleep(time.Duration(200+rand.IntN(800)) * time.Millisecond)
-	s.look(l)
 	if err := l.Process.Kill(); err != nil {
 		return err
 	}

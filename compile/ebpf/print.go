@@ -394,18 +394,8 @@ func (p *prog) capture(o format.MemoryOperand, nums []val, site int) text {
 	t := p.frameText(p.alloc(captureWidth(o)))
 	n := val{kind: isConst, imm: int64(o.Directive.MemorySize(0))}
 	if o.Star >= 0 {
-		low, high := p.label(), p.label()
 		p.zero(t)
-		p.get(asm.R0, nums[o.Star])
-		p.jimm(asm.JSGE, asm.R0, 1, low)
-		p.imm(asm.R0, 1)
-		p.place(low)
-		p.jimm(asm.JSLE, asm.R0, format.MaxWidth, high)
-		p.imm(asm.R0, format.MaxWidth)
-		p.place(high)
-		m := p.alloc(8)
-		p.memStore(m, asm.R0)
-		n = val{kind: isMem, mem: m}
+		n = p.clamped(nums[o.Star], 1)
 	} else {
 		p.zero(part(t, t.width-8, 8))
 	}

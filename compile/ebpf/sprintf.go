@@ -166,10 +166,15 @@ func (b *builder) star(n int, nums []val, next *int) val {
 	if v.kind == isConst {
 		return val{kind: isConst, imm: min(max(v.imm, 0), format.MaxWidth)}
 	}
+	return p.clamped(v, 0)
+}
+
+// clamped keeps a number that is no constant within least and format.MaxWidth.
+func (p *prog) clamped(v val, least int64) val {
 	low, high := p.label(), p.label()
 	p.get(asm.R0, v)
-	p.jimm(asm.JSGE, asm.R0, 0, low)
-	p.imm(asm.R0, 0)
+	p.jimm(asm.JSGE, asm.R0, least, low)
+	p.imm(asm.R0, least)
 	p.place(low)
 	p.jimm(asm.JSLE, asm.R0, format.MaxWidth, high)
 	p.imm(asm.R0, format.MaxWidth)
