@@ -156,22 +156,39 @@ async function keys(...list) {
   }
 }
 
+/**
+ * Presses a key and fills in what it asks for, again when the key came too early: what a
+ * workbench that is still being drawn does not take is lost.
+ */
+async function ask(key, text, listed) {
+  const input = page.locator('.quick-input-widget input.input');
+  for (let left = 5; ; left--) {
+    try {
+      await keys(key);
+      await input.waitFor({ timeout: 10_000 });
+      await input.fill(text);
+      if (listed) {
+        await page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: listed }).first().waitFor({ timeout: 20_000 });
+      }
+      return input;
+    } catch (err) {
+      if (left === 0) {
+        throw err;
+      }
+      console.log(`again ${key} ${text}`);
+      await keys('Escape');
+    }
+  }
+}
+
 /** Runs a command by its name. */
 async function command(name) {
-  await keys('F1');
-  const input = page.locator('.quick-input-widget input.input');
-  await input.waitFor();
-  await input.fill('>' + name);
-  await page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: name }).first().waitFor();
+  await ask('F1', '>' + name, name);
   await keys('Enter');
 }
 
 async function open(name) {
-  await keys('Control+KeyP');
-  const input = page.locator('.quick-input-widget input.input');
-  await input.waitFor();
-  await input.fill(name);
-  await page.locator('.quick-input-list .monaco-list-row.focused').filter({ hasText: name }).first().waitFor();
+  await ask('Control+KeyP', name, name);
   await keys('Enter');
   await page.locator(`.tab.active[data-resource-name="${name}"]`).waitFor();
   await page.locator('.monaco-editor .view-lines').first().waitFor();
@@ -181,10 +198,7 @@ async function open(name) {
 const tab = (column) => column + 7;
 
 async function goto(line, column) {
-  await keys('Control+KeyG');
-  const input = page.locator('.quick-input-widget input.input');
-  await input.waitFor();
-  await input.fill(`:${line}:${column}`);
+  const input = await ask('Control+KeyG', `:${line}:${column}`);
   await keys('Enter');
   await input.waitFor({ state: 'hidden' });
 }
@@ -207,8 +221,7 @@ async function session() {
   // In a workspace that nobody trusts.
   await expectSeen('untrusted: language', texts('.statusbar-item[id="status.editor.mode"]'), includes('SystemTap'));
   await expectSeen('untrusted: status item', texts('.statusbar-item[id$="stapkit.target"]'), (l) => l.length === 1 && l[0].trim() !== '');
-  await keys('F1');
-  await page.locator('.quick-input-widget input.input').fill('>SystemTap:');
+  await ask('F1', '>SystemTap:');
   await expectSeen('untrusted: no running of scripts', texts('.quick-input-list .monaco-list-row'), (l) => includes('Choose Target')(l) && !includes('Run Script')(l));
   await keys('Escape');
   await command('Workspaces: Manage Workspace Trust');
@@ -290,8 +303,11 @@ async function session() {
 
   // Rename, with what is asked first.
   await goto(2, 9);
-  await keys('F2');
-  await page.locator('.rename-box input').waitFor();
+  await until(async () => {
+    await keys('F2');
+    await page.locator('.rename-box input').waitFor({ timeout: 10_000 });
+    return true;
+  }, (shown) => shown === true);
   check('rename: the name', (await page.locator('.rename-box input').inputValue()) === 'reads', await page.locator('.rename-box input').inputValue());
   await page.locator('.rename-box input').fill('bytes');
   await keys('Enter');
