@@ -13,15 +13,6 @@ import (
 	"stapkit/ir"
 )
 
-// helperRights are the rights that a call of a helper takes.
-var helperRights = map[asm.BuiltinFunc]string{
-	asm.FnSendSignal: bundle.RightSignal, asm.FnSendSignalThread: bundle.RightSignal,
-	asm.FnOverrideReturn: bundle.RightOverride, asm.FnProbeWriteUser: bundle.RightWrite,
-}
-
-// kfuncRights are those of other kernel functions.
-var kfuncRights = map[string]string{"bpf_send_signal_task": bundle.RightSignal}
-
 // Uses derives what the image does from its instructions, maps and probes; nothing
 // that it says of itself is believed.
 func Uses(img Image) (bundle.Uses, error) {
@@ -52,20 +43,16 @@ func Uses(img Image) (bundle.Uses, error) {
 		for _, prog := range spec.Programs {
 			u.Programs++
 			u.Instructions += int64(len(prog.Instructions))
+			if err := effects(prog, rights); err != nil {
+				return u, err
+			}
 			for k := range prog.Instructions {
 				ins := &prog.Instructions[k]
 				switch {
 				case ins.IsKfuncCall():
 					kfuncs[ins.Reference()] = true
-					if r := kfuncRights[ins.Reference()]; r != "" {
-						rights[r] = true
-					}
 				case ins.IsBuiltinCall():
-					fn := asm.BuiltinFunc(ins.Constant)
-					helpers[helperName(fn)] = true
-					if r := helperRights[fn]; r != "" {
-						rights[r] = true
-					}
+					helpers[helperName(asm.BuiltinFunc(ins.Constant))] = true
 				}
 			}
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -23,6 +24,9 @@ var defaultLimits = trust.Limits{MapMemory: 1 << 30, OutputRate: 256 << 20, CPU:
 func permit(v trust.Verdict, img loader.Image) (trust.Verdict, trust.Limits, bundle.Uses) {
 	limits := defaultLimits
 	uses, err := loader.Uses(img)
+	if errors.Is(err, loader.ErrForbidden) {
+		return v.ByPolicy(err.Error()), limits, uses
+	}
 	if err != nil {
 		v.Kind, v.Reason = trust.Altered, err.Error()
 		return v, limits, uses

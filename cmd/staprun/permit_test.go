@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,5 +209,43 @@ func TestExportAndDetached(t *testing.T) {
 	}
 	if r := command(t, annLine, "--signature", prefix+".manifest", bare); r.status != 24 {
 		t.Errorf("with something else: %+v", r)
+	}
+}
+
+// TestVerdictRight: whether a script's hooks refuse anything is seen in its programs, and
+// its manifest says so.
+func TestVerdictRight(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		t.Skip("needs a kernel with BTF, to compile for")
+	}
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	const hook = `probe netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET") `
+	for _, tc := range []struct {
+		name, script string
+		right        bool
+	}{
+		{"counts", "global n " + hook + "{ n++ }", false},
+		{"loops", "global n function f(a) { return a * 3 } " + hook + "{ for (i = 0; i < 9; i++) n[f(i)]++ }", false},
+		{"drops", hook + "{ $verdict = 0 }", true},
+		{"drops some", "global n " + hook + "{ if (n++ % 2) $verdict = 0 }", true},
+	} {
+		data := bundleOf(t, tc.script, "-g")
+		b, err := bundle.Parse(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claim, told, err := b.Manifest.Uses()
+		if err != nil || !told || slices.Contains(claim.Rights, bundle.RightVerdict) != tc.right {
+			t.Errorf("%s: the manifest tells of the rights %q, %v", tc.name, claim.Rights, err)
+		}
+		file := save(t, signed(t, data, ann))
+		r := commandWith(t, map[string]string{signersFile: annLine}, "--check", file)
+		if refused := strings.Contains(r.out, "the right verdict is not permitted"); refused != tc.right || refused && r.status != 26 {
+			t.Errorf("%s: %+v", tc.name, r)
+		}
+		r = commandWith(t, map[string]string{signersFile: annLine, policyFile: "[[allow]]\nrights = [\"verdict\"]"}, "--check", file)
+		if strings.Contains(r.out, "not permitted") {
+			t.Errorf("%s, permitted: %+v", tc.name, r)
+		}
 	}
 }

@@ -14,11 +14,11 @@ import (
 )
 
 // bundleOf compiles a script for the running kernel as stapc does.
-func bundleOf(t *testing.T, script string) []byte {
+func bundleOf(t *testing.T, script string, args ...string) []byte {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "x.o")
 	var out strings.Builder
-	if st := driver.Stapc([]string{"-o", name, "-e", script}, strings.NewReader(""), &out, &out); st != 0 {
+	if st := driver.Stapc(append(args, "-o", name, "-e", script), strings.NewReader(""), &out, &out); st != 0 {
 		t.Fatalf("stapc: status %d: %s", st, out.String())
 	}
 	data, err := os.ReadFile(name)
