@@ -138,7 +138,7 @@ func (s *stap) cacheKey() (key, why string) {
 	} else {
 		put("target", fmt.Sprint(o.Command != "", o.PID != 0))
 	}
-	for _, name := range []string{"PATH", "SYSTEMTAP_DEBUGINFO_PATH", "DEBUGINFOD_URLS"} {
+	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "SYSTEMTAP_DEBUGINFO_PATH", "DEBUGINFOD_URLS"} {
 		put("environment", name, os.Getenv(name))
 	}
 	dir, err := os.Getwd()

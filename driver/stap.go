@@ -338,8 +338,11 @@ func (s *stap) target() error {
 		return err
 	}
 	for _, e := range o.sysenv {
-		if value, ok := strings.CutPrefix(e, "PATH="); ok {
+		switch name, value, _ := strings.Cut(e, "="); name {
+		case "PATH":
 			o.Binaries.Search.Path = filepath.SplitList(value)
+		case "LD_LIBRARY_PATH":
+			o.Binaries.Search.LibraryPath = append([]string{}, filepath.SplitList(value)...)
 		}
 	}
 	if s.seen != nil {

@@ -239,7 +239,7 @@ func (r *resolver) paths(name string) ([]string, *fail) {
 		}
 		return found, nil
 	}
-	if strings.HasPrefix(name, "lib") && strings.Contains(name, ".so") {
+	if strings.Contains(name, ".so") {
 		found, err := s.Libraries(func(base string) bool { return target.Match(name, base) })
 		if err == nil && len(found) > 0 {
 			return found, nil

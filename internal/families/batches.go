@@ -36,14 +36,14 @@ func functionPoints() []Point {
 	const enqueue = "virtio_transport_stream_enqueue"
 	mod := fmt.Sprintf("module(%q)", vsock)
 	out := []Point{
-		{`kernel.trace("raw_syscalls:sys_enter")`, "$id == 80 && pid() == target()", 3, false},
-		{`kernel.tracepoint("sys_enter")`, "$arg2 == 80 && pid() == target()", 3, false},
+		{`kernel.trace("raw_syscalls:sys_enter")`, "$id == " + chdir + " && pid() == target()", 3, false},
+		{`kernel.tracepoint("sys_enter")`, "$arg2 == " + chdir + " && pid() == target()", 3, false},
 		{`kernel.syscall("chdir")`, "pid() == target()", 3, false},
 		{`kernel.syscall("chdir").return`, "pid() == target() && $return == 0", 3, false},
 		{mod + `.trace("virtio_transport_alloc_pkt")`, "$op == 5 && $len == 33", 5, false},
 		{mod + `.tracepoint("virtio_transport_alloc_pkt")`, "$arg7 == 5 && $arg5 == 33", 5, false},
-		{"kernel.statement(" + Address("vfs_read") + ").absolute", `register("rdx") == 901`, 7, false},
-		{"kprobe.statement(" + Address("vfs_read") + ").absolute", `register("rdx") == 901`, 7, false},
+		{"kernel.statement(" + Address("vfs_read") + ").absolute", third + ` == 901`, 7, false},
+		{"kprobe.statement(" + Address("vfs_read") + ").absolute", third + ` == 901`, 7, false},
 		{`kprobe.function("vfs_read")`, "ulong_arg(3) == 901", 7, false},
 		{`kprobe.function("vfs_read").call`, "ulong_arg(3) == 901", 7, false},
 		{`kprobe.function("vfs_read").return`, "returnval() == 901", 7, false},

@@ -21,7 +21,7 @@ type Script struct {
 	Match   string // regular expression, instead of Want
 	Err     string // regular expression for standard error, "": there must be none
 	Code    int
-	Only    string // kernel
+	Only    string // version of the kernel, architecture, or both: 6.12, amd64, 6.12-arm64
 	Guru    bool
 	Noisy   bool // what is told on standard error does not matter
 }
@@ -40,7 +40,7 @@ type Batch struct {
 	Points  []Point
 	Command string   // of trigger
 	Args    []string // instead of Command
-	Only    string   // kernel
+	Only    string   // as in Script
 	Guru    bool
 	Debug   bool   // needs the kernel's debugging information
 	More    string // further probes of the script
@@ -77,6 +77,16 @@ func (b *Batch) Check(out string) []string {
 	}
 	return bad
 }
+
+// What differs between machines, as scripts have it: the third argument of a function, the
+// probed place, and numbers of system calls.
+const (
+	pc      = `%( arch == "arm64" %? register("pc") %: register("rip") %)`
+	third   = `%( arch == "arm64" %? register("x2") %: register("rdx") %)`
+	uthird  = `%( arch == "arm64" %? u_register("x2") %: u_register("rdx") %)`
+	getppid = `%( arch == "arm64" %? 173 %: 110 %)`
+	chdir   = `%( arch == "arm64" %? 49 %: 80 %)`
+)
 
 // Address stands in points for where a function or a variable lies in the running
 // kernel, InFile for where it lies in the image of the kernel or of a module.

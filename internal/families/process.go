@@ -54,16 +54,16 @@ func Process(where string, at func(symbol string) uint64, which int) []Point {
 			Point{where + ".end", "", 1, false},
 			Point{where + ".thread.begin", "", 2, false},
 			Point{where + ".thread.end", "", 2, false},
-			Point{where + ".syscall", "$syscall == 110", 2, false},
-			Point{where + ".syscall.return", "$syscall == 110", 2, false})
+			Point{where + ".syscall", "$syscall == " + getppid, 2, false},
+			Point{where + ".syscall.return", "$syscall == " + getppid, 2, false})
 	}
 	return append(out,
 		Point{where + ".begin", "", 2, false},
 		Point{where + ".end", "", 2, false},
 		Point{where + ".thread.begin", "", 2, false},
 		Point{where + ".thread.end", "", 2, false},
-		Point{where + ".syscall", "$syscall == 110", 2, false},
-		Point{where + ".syscall.return", "$syscall == 110", 2, false})
+		Point{where + ".syscall", "$syscall == " + getppid, 2, false},
+		Point{where + ".syscall.return", "$syscall == " + getppid, 2, false})
 }
 
 // Watch gives the watchpoints of a variable of rows.c. Each is to be run by itself: an

@@ -27,7 +27,7 @@ func Describe(ctx context.Context, k *Kernel, modules []string) (string, error) 
 	if t, err := target.Open(path); err == nil {
 		return path, t.Close()
 	}
-	staprun, err := Build(ctx, "stapkit/cmd/staprun")
+	staprun, err := k.Build(ctx, "stapkit/cmd/staprun")
 	if err != nil {
 		return "", err
 	}

@@ -28,12 +28,10 @@ func TestDebugInfo(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.debug, s.more = d, []string{"--sysroot", d.Root}
-			s.batches(t, suite.Kernel, true)
+			s.batches(t, true)
 			for _, c := range families.Debug {
 				t.Run(c.Name, func(t *testing.T) {
-					if c.Only != "" && c.Only != suite.Kernel {
-						t.Skip("for " + c.Only)
-					}
+					s.skipUnless(t, c.Only)
 					(*script)(&c).run(t, s)
 				})
 			}

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,29 +89,27 @@ func (c *console) String() string {
 // has its name in the search path.
 const EmulatorEnv = "STAPKIT_EMULATOR"
 
-// Emulator is the program that guests run in. The error is a *MissingError when
-// it is not there.
-func Emulator() (string, error) {
-	if runtime.GOARCH != "amd64" {
-		return "", missing("guests are for amd64")
+// Emulator is the program that most guests run in, those like the machine that tests are
+// made for. The error is a *MissingError when it is not there.
+func Emulator() (string, error) { return machines["amd64"].find() }
+
+// Emulator is the program that guests with the kernel run in. The error is a
+// *MissingError when it is not there.
+func (k *Kernel) Emulator() (string, error) {
+	m := machines[k.Arch]
+	if m == nil {
+		return "", fmt.Errorf("kernel %s: there are no guests of architecture %q", k.Name, k.Arch)
 	}
-	name := os.Getenv(EmulatorEnv)
-	if name == "" {
-		name = "qemu-system-x86_64"
-	}
-	path, err := exec.LookPath(name)
-	if err != nil {
-		return "", missing("qemu-system-x86_64 is not there (Debian: qemu-system-x86)")
-	}
-	return path, nil
+	return m.find()
 }
 
 // Boot starts a guest and returns when commands can be run in it.
 func Boot(ctx context.Context, k *Kernel, o Options) (_ *Guest, err error) {
-	emulator, err := Emulator()
+	emulator, err := k.Emulator()
 	if err != nil {
 		return nil, err
 	}
+	m := machines[k.Arch]
 	if o.CPUs == 0 {
 		o.CPUs = 2
 	}
@@ -149,22 +148,21 @@ func Boot(ctx context.Context, k *Kernel, o Options) (_ *Guest, err error) {
 	}
 	defer ln.Close()
 	// KVM is not asked for: a machine that is itself a guest may have it and not
-	// be able to run these kernels. cmpxchg16b is hidden because QEMU 7.2 gets
-	// its flags wrong, which Linux 6.12 does not survive. All processors take turns
-	// in one thread: with one each, a processor now and then runs kernel text that
-	// another is patching, which attaching probes does all the time, and the guest
-	// hangs or dies.
+	// be able to run these kernels. All processors take turns in one thread: with one
+	// each, a processor now and then runs kernel text that another is patching, which
+	// attaching probes does all the time, and the guest hangs or dies.
 	clock := []string{"-accel", "tcg,thread=single,tb-size=512"}
 	if o.Counted {
 		o.CPUs = 1
 		clock = append(clock, "-icount", "shift=0,sleep=off")
 	}
-	g.cmd = exec.Command(emulator, append(clock, "-cpu", "max,-cx16", "-M", "q35",
+	g.cmd = exec.Command(emulator, slices.Concat(clock, m.computer, []string{
 		"-m", strconv.Itoa(o.Memory), "-smp", strconv.Itoa(o.CPUs),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console",
-		"-chardev", "socket,id=line,path="+socket, "-serial", "chardev:line",
-		"-kernel", k.Image, "-initrd", initrd, "-append", "console=ttyS0 quiet loglevel=4 panic=-1")...)
+		"-chardev", "socket,id=line,path=" + socket}, m.line, []string{
+		"-kernel", k.Image, "-initrd", initrd,
+		"-append", "console=" + m.console + " quiet loglevel=4 panic=-1 " + wire.LineEnv + "=" + m.device})...)
 	g.cmd.Stdout, g.cmd.Stderr = g.console, g.console
 	// A test that is killed must not leave machines behind.
 	g.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -343,7 +341,7 @@ var applets = strings.Fields("sh cat ls echo true false sleep head dd grep ps ki
 	"dmesg mount umount find hostname id uname seq test env od xxd ping nc")
 
 func makeInitrd(ctx context.Context, name string, k *Kernel, o Options) error {
-	init, err := Build(ctx, "stapkit/internal/guest/init")
+	init, err := k.Build(ctx, "stapkit/internal/guest/init")
 	if err != nil {
 		return err
 	}
@@ -373,8 +371,16 @@ func makeInitrd(ctx context.Context, name string, k *Kernel, o Options) error {
 	return os.WriteFile(name, archive(files), 0o600)
 }
 
-// Build compiles a command of this module, statically linked.
-func Build(ctx context.Context, pkg string) ([]byte, error) {
+// Build compiles a command of this module, statically linked, for guests with the kernel.
+func (k *Kernel) Build(ctx context.Context, pkg string) ([]byte, error) {
+	return build(ctx, pkg, k.Arch)
+}
+
+// Build compiles a command of this module, statically linked, for tests here and guests
+// with kernels of Suites.
+func Build(ctx context.Context, pkg string) ([]byte, error) { return build(ctx, pkg, "amd64") }
+
+func build(ctx context.Context, pkg, arch string) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "guest")
 	if err != nil {
 		return nil, err
@@ -382,7 +388,7 @@ func Build(ctx context.Context, pkg string) ([]byte, error) {
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "out")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, pkg)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if b, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("go build %s: %w\n%s", pkg, err, b)
 	}

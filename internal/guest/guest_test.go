@@ -18,7 +18,7 @@ func boot(t *testing.T, kernel string, o Options) *Guest {
 	t.Helper()
 	k, err := Find(kernel)
 	if err == nil {
-		_, err = Emulator()
+		_, err = k.Emulator()
 	}
 	var absent *MissingError
 	if errors.As(err, &absent) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -18,18 +19,37 @@ import (
 
 // Kernel is a kernel of the distribution, unpacked but not installed.
 type Kernel struct {
-	Name    string // "6.1"
+	Name    string // "6.1", "6.1-arm64"
+	Arch    string // as Go has it
 	Release string // as uname -r gives it
 	Image   string // file
 	Modules string // folder
 	Busybox string // file: a static busybox
 }
 
-// Suites are the kernels that guests can be booted with, and the suite of the
-// distribution that each is from.
-var Suites = []struct{ Kernel, Suite string }{
+// A Suite is a kernel that guests can be booted with, and the suite of the distribution
+// that it is from.
+type Suite struct{ Kernel, Suite string }
+
+// Suites are the kernels that most tests run on.
+var Suites = []Suite{
 	{"6.1", "bookworm"},
 	{"6.12", "bookworm-backports"},
+}
+
+// Foreign are kernels of other machines: the architecture, as Debian and Go name it, is
+// behind the version.
+var Foreign = []Suite{
+	{"6.1-arm64", "bookworm"},
+	{"6.12-arm64", "bookworm-backports"},
+}
+
+// archOf is the architecture of a kernel by its name.
+func archOf(name string) string {
+	if _, arch, ok := strings.Cut(name, "-"); ok {
+		return arch
+	}
+	return "amd64"
 }
 
 // MissingError says that something that guests need is not on this machine.
@@ -59,6 +79,7 @@ func Find(name string) (*Kernel, error) {
 	if err := json.Unmarshal(data, k); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, "kernel.json"), err)
 	}
+	k.Arch = archOf(name)
 	for _, p := range []*string{&k.Image, &k.Modules, &k.Busybox} {
 		*p = filepath.Join(dir, *p)
 		if _, err := os.Stat(*p); err != nil {
@@ -134,7 +155,7 @@ func FetchDebug(ctx context.Context, name string) (*Debug, error) {
 			return err
 		}
 		pkg := "linux-image-" + k.Release + "-dbg"
-		if err := unpack(ctx, dir, suite, func(*apt) ([]string, error) { return []string{pkg}, nil }); err != nil {
+		if err := unpack(ctx, dir, suite, archOf(name), func(*apt) ([]string, error) { return []string{pkg}, nil }); err != nil {
 			return err
 		}
 		return describe(filepath.Join(dir, "debug.json"), &Debug{
@@ -185,7 +206,7 @@ func once(name string, find func() error, make func(dir string) error) error {
 
 // suiteOf is the suite of the distribution that a kernel is from.
 func suiteOf(name string) (string, error) {
-	for _, s := range Suites {
+	for _, s := range slices.Concat(Suites, Foreign) {
 		if s.Kernel == name {
 			return s.Suite, nil
 		}
@@ -194,9 +215,9 @@ func suiteOf(name string) (string, error) {
 }
 
 // unpack downloads packages and unpacks them below dir/root.
-func unpack(ctx context.Context, dir, suite string, choose func(*apt) ([]string, error)) error {
+func unpack(ctx context.Context, dir, suite, arch string, choose func(*apt) ([]string, error)) error {
 	work := filepath.Join(dir, "apt")
-	a, err := newApt(work, suite)
+	a, err := newApt(work, suite, arch)
 	if err != nil {
 		return err
 	}
@@ -250,8 +271,9 @@ func fetchKernel(ctx context.Context, name, dir string) error {
 		return err
 	}
 	image := ""
-	err = unpack(ctx, dir, suite, func(a *apt) ([]string, error) {
-		deps, err := a.run(ctx, "apt-cache", "depends", "linux-image-cloud-amd64")
+	cloud := "linux-image-cloud-" + archOf(name)
+	err = unpack(ctx, dir, suite, archOf(name), func(a *apt) ([]string, error) {
+		deps, err := a.run(ctx, "apt-cache", "depends", cloud)
 		if err != nil {
 			return nil, err
 		}
@@ -261,7 +283,7 @@ func fetchKernel(ctx context.Context, name, dir string) error {
 			}
 		}
 		if image == "" {
-			return nil, fmt.Errorf("linux-image-cloud-amd64 of %s names no kernel:\n%s", suite, deps)
+			return nil, fmt.Errorf("%s of %s names no kernel:\n%s", cloud, suite, deps)
 		}
 		return []string{image, "busybox-static"}, nil
 	})
@@ -270,7 +292,7 @@ func fetchKernel(ctx context.Context, name, dir string) error {
 	}
 	release := strings.TrimPrefix(image, "linux-image-")
 	k := &Kernel{
-		Name: name, Release: release,
+		Name: name, Arch: archOf(name), Release: release,
 		Image:   filepath.Join("root", "boot", "vmlinuz-"+release),
 		Modules: filepath.Join("root", "lib", "modules", release),
 		Busybox: filepath.Join("root", "bin", "busybox"),
@@ -285,8 +307,8 @@ func fetchKernel(ctx context.Context, name, dir string) error {
 type apt struct{ dir string }
 
 // newApt prepares the state in a folder, for one suite of the mirror that the
-// machine uses.
-func newApt(dir, suite string) (*apt, error) {
+// machine uses, and packages of one architecture.
+func newApt(dir, suite, arch string) (*apt, error) {
 	for _, d := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
 			return nil, err
@@ -296,13 +318,13 @@ func newApt(dir, suite string) (*apt, error) {
 	// rebuilt for backports.
 	source := ""
 	for _, s := range []string{"bookworm", suite} {
-		source += fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", mirror(), s)
+		source += fmt.Sprintf("deb [arch=%s signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", arch, mirror(), s)
 		if suite == s {
 			break
 		}
 	}
-	conf := fmt.Sprintf("Dir::Etc::sourcelist %q;\nDir::Etc::sourceparts \"/dev/null\";\nDir::Etc::preferences %q;\nDir::State::lists %q;\nDir::Cache %q;\nAcquire::Languages \"none\";\n",
-		filepath.Join(dir, "sources.list"), filepath.Join(dir, "preferences"), filepath.Join(dir, "lists"), filepath.Join(dir, "cache"))
+	conf := fmt.Sprintf("Dir::Etc::sourcelist %q;\nDir::Etc::sourceparts \"/dev/null\";\nDir::Etc::preferences %q;\nDir::State::lists %q;\nDir::Cache %q;\nAcquire::Languages \"none\";\nAPT::Architecture %q;\nAPT::Architectures { %q; };\n",
+		filepath.Join(dir, "sources.list"), filepath.Join(dir, "preferences"), filepath.Join(dir, "lists"), filepath.Join(dir, "cache"), arch, arch)
 	preferences := fmt.Sprintf("Package: *\nPin: release n=%s\nPin-Priority: 900\n", suite)
 	for name, text := range map[string]string{"sources.list": source, "apt.conf": conf, "preferences": preferences} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -35,17 +36,21 @@ type system struct {
 
 // tools are built once for all guests: stap for here, stap, staprun and trigger
 // for there.
-var tools = sync.OnceValues(func() (map[string][]byte, error) {
-	out := map[string][]byte{}
-	for _, pkg := range []string{"cmd/stap", "cmd/staprun", "internal/guest/trigger"} {
-		data, err := Build(context.Background(), "stapkit/"+pkg)
-		if err != nil {
-			return nil, err
+var tools = map[string]func() (map[string][]byte, error){"amd64": toolsFor("amd64"), "arm64": toolsFor("arm64")}
+
+func toolsFor(arch string) func() (map[string][]byte, error) {
+	return sync.OnceValues(func() (map[string][]byte, error) {
+		out := map[string][]byte{}
+		for _, pkg := range []string{"cmd/stap", "cmd/staprun", "internal/guest/trigger"} {
+			data, err := build(context.Background(), "stapkit/"+pkg, arch)
+			if err != nil {
+				return nil, err
+			}
+			out[filepath.Base(pkg)] = data
 		}
-		out[filepath.Base(pkg)] = data
-	}
-	return out, nil
-})
+		return out, nil
+	})
+}
 
 // described are the modules of these guests.
 var described = []string{"overlay", "fuse", "vsock_loopback"}
@@ -53,10 +58,15 @@ var described = []string{"overlay", "fuse", "vsock_loopback"}
 // newSystem boots a guest in which scripts can be run.
 func newSystem(t *testing.T, kernel string, more ...File) *system {
 	t.Helper()
-	if _, err := Find(kernel); err != nil {
+	k, err := Find(kernel)
+	if err != nil {
 		t.Skip(err)
 	}
-	progs, err := tools()
+	progs, err := tools[k.Arch]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := tools[runtime.GOARCH]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +75,7 @@ func newSystem(t *testing.T, kernel string, more ...File) *system {
 		o.Files = append(o.Files, File{Path: "/bin/" + name, Mode: 0o755, Data: data})
 	}
 	s := &system{Guest: boot(t, kernel, o), dir: t.TempDir()}
-	if err := os.WriteFile(filepath.Join(s.dir, "stap"), progs["stap"], 0o755); err != nil {
+	if err := os.WriteFile(filepath.Join(s.dir, "stap"), here["stap"], 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -121,12 +131,13 @@ func (s *system) compile(t *testing.T, name, text string, more ...string) (there
 }
 
 // batches runs those that want the kernel's debugging information, or those that do not.
-func (s *system) batches(t *testing.T, kernel string, debug bool) {
+func (s *system) batches(t *testing.T, debug bool) {
 	for _, b := range families.Batches {
-		if b.Debug != debug || b.Only != "" && b.Only != kernel {
+		if b.Debug != debug {
 			continue
 		}
 		t.Run(b.Name, func(t *testing.T) {
+			s.skipUnless(t, b.Only)
 			args := append([]string{"staprun", "--allow-unsigned"}, b.Args...)
 			if b.Command != "" {
 				args = append(args, "-c", "trigger "+b.Command)
@@ -193,16 +204,28 @@ func TestScripts(t *testing.T) {
 			t.Parallel()
 			s := newSystem(t, suite.Kernel)
 			s.describe(t)
-			s.batches(t, suite.Kernel, false)
-			for _, c := range slices.Concat(families.Functions, families.Kernel) {
-				t.Run(c.Name, func(t *testing.T) {
-					if c.Only != "" && c.Only != suite.Kernel {
-						t.Skip("for " + c.Only)
-					}
-					(*script)(&c).run(t, s)
-				})
-			}
+			s.scripts(t)
 		})
+	}
+}
+
+// scripts runs all scripts that are for the kernel.
+func (s *system) scripts(t *testing.T) {
+	s.batches(t, false)
+	for _, c := range slices.Concat(families.Functions, families.Kernel) {
+		t.Run(c.Name, func(t *testing.T) {
+			s.skipUnless(t, c.Only)
+			(*script)(&c).run(t, s)
+		})
+	}
+}
+
+// skipUnless skips what is only for some kernels: families.Script says how they are named.
+func (s *system) skipUnless(t *testing.T, only string) {
+	t.Helper()
+	version, _, _ := strings.Cut(s.Kernel.Name, "-")
+	if only != "" && only != version && only != s.Kernel.Arch && only != version+"-"+s.Kernel.Arch {
+		t.Skip("for " + only)
 	}
 }
 

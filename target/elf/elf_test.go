@@ -480,6 +480,25 @@ func TestSysroot(t *testing.T) {
 	if err != nil || len(libs) != 1 || libs[0] != filepath.Join(root, "opt/lib/libx.so.1") {
 		t.Errorf("%v, %v", libs, err)
 	}
+	// What the variable says comes first.
+	first := filepath.Join(root, "first/libx.so.1")
+	if err := os.MkdirAll(filepath.Dir(first), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(first, data, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("LD_LIBRARY_PATH", "/none:/first")
+	for _, s := range []*Search{{Root: root}, {Root: root, LibraryPath: []string{"/first"}}} {
+		libs, err := s.Libraries(func(n string) bool { return n == "libx.so.1" })
+		if err != nil || len(libs) != 2 || libs[0] != first {
+			t.Errorf("%v, %v", libs, err)
+		}
+	}
+	none := &Search{Root: root, LibraryPath: []string{}}
+	if libs, err := none.Libraries(func(n string) bool { return n == "libx.so.1" }); err != nil || len(libs) != 1 {
+		t.Errorf("%v, %v", libs, err)
+	}
 	if p, err := s.Executable("x"); err != nil || p != filepath.Join(root, "usr/bin/x") {
 		t.Errorf("%v, %v", p, err)
 	}

@@ -24,6 +24,9 @@ type Search struct {
 	Root string
 	// Path is the list of directories with programs; nil means $PATH.
 	Path []string
+	// LibraryPath are the directories where libraries are looked for first; nil means
+	// $LD_LIBRARY_PATH.
+	LibraryPath []string
 	// Debug are the directories with separate debug files; nil means
 	// /usr/lib/debug.
 	Debug []string
@@ -118,8 +121,8 @@ func (s *Search) Executable(name string) (string, error) {
 }
 
 // Libraries finds shared libraries whose file names match, such as "libc.so.6"
-// or by a pattern, in the order of the dynamic linker: its cache, then the
-// directories of ld.so.conf and the usual ones. One path is given per file,
+// or by a pattern, in the order of the dynamic linker: LibraryPath, its cache, then
+// the directories of ld.so.conf and the usual ones. One path is given per file,
 // symbolic links resolved. match decides; it gets bare file names.
 func (s *Search) Libraries(match func(name string) bool) ([]string, error) {
 	var out []string
@@ -135,23 +138,27 @@ func (s *Search) Libraries(match func(name string) bool) ([]string, error) {
 			out = append(out, real)
 		}
 	}
+	from := func(dirs []string) {
+		for _, d := range dirs {
+			s.See(s.path(d))
+			es, err := os.ReadDir(s.path(d))
+			if err != nil {
+				continue // in a list, but absent
+			}
+			for _, e := range es {
+				if match(e.Name()) && strings.Contains(e.Name(), ".so") {
+					add(s.path(filepath.Join(d, e.Name())))
+				}
+			}
+		}
+	}
+	from(s.libraryPath())
 	for _, e := range s.ldCache() {
 		if match(e.name) {
 			add(s.path(e.path))
 		}
 	}
-	for _, d := range s.libraryDirs() {
-		s.See(s.path(d))
-		es, err := os.ReadDir(s.path(d))
-		if err != nil {
-			continue // listed in a configuration but absent
-		}
-		for _, e := range es {
-			if match(e.Name()) && strings.Contains(e.Name(), ".so") {
-				add(s.path(filepath.Join(d, e.Name())))
-			}
-		}
-	}
+	from(s.libraryDirs())
 	if len(out) == 0 {
 		return nil, fmt.Errorf("no such shared library: %w", fs.ErrNotExist)
 	}
@@ -220,6 +227,16 @@ func (s *Search) ByBuildID(id string, first []string) (string, error) {
 		}
 	}
 	return "", fmt.Errorf("build-id %s: %w", id, fs.ErrNotExist)
+}
+
+// libraryPath lists the directories of LibraryPath.
+func (s *Search) libraryPath() []string {
+	dirs := s.LibraryPath
+	if dirs == nil {
+		// The linker takes semicolons, too.
+		dirs = strings.FieldsFunc(os.Getenv("LD_LIBRARY_PATH"), func(r rune) bool { return r == ':' || r == ';' })
+	}
+	return dirs
 }
 
 type cacheEntry struct{ name, path string }
@@ -335,7 +352,7 @@ func (s *Search) ldConf(path string, depth int) {
 // libraries of its libraries included, in the order of loading. missing are
 // names for which no file was found.
 func (s *Search) Needed(f *File) (paths, missing []string, err error) {
-	sub := &Search{Root: s.Root, Machine: f.Machine, Class: f.Class, Seen: s.Seen}
+	sub := &Search{Root: s.Root, LibraryPath: s.libraryPath(), Machine: f.Machine, Class: f.Class, Seen: s.Seen}
 	seen := map[string]bool{}
 	type todo struct {
 		name, from string // wanted by
@@ -348,14 +365,18 @@ func (s *Search) Needed(f *File) (paths, missing []string, err error) {
 			if err != nil {
 				return err
 			}
+			// DT_RPATH comes before LibraryPath, DT_RUNPATH, which takes its place, behind.
 			var dirs []string
 			for _, tag := range []elf.DynTag{elf.DT_RPATH, elf.DT_RUNPATH} {
 				ps, err := f.f.DynString(tag)
 				if err != nil {
 					return err
 				}
+				if tag == elf.DT_RUNPATH && len(ps) > 0 {
+					dirs = sub.LibraryPath
+				}
 				for _, p := range ps {
-					dirs = append(dirs, strings.Split(p, ":")...)
+					dirs = append(slices.Clip(dirs), strings.Split(p, ":")...)
 				}
 			}
 			for _, l := range libs {

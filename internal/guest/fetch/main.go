@@ -1,7 +1,8 @@
 //go:build linux
 
-// Command fetch downloads the kernels that guests are booted with, and with -debug
-// the debugging information of one of them, or of all.
+// Command fetch downloads the kernels that guests are booted with, with -foreign those
+// of other machines instead, and with -debug the debugging information of one of them,
+// or of all.
 package main
 
 import (
@@ -16,7 +17,12 @@ import (
 
 func main() {
 	debug := flag.String("debug", "", "the debugging information of kernel `VERSION`, or of \"all\", too (300 MB each)")
+	foreign := flag.Bool("foreign", false, "kernels of other machines")
 	flag.Parse()
+	suites := guest.Suites
+	if *foreign {
+		suites = guest.Foreign
+	}
 	code := 0
 	report := func(what, release string, err error) {
 		var absent *guest.MissingError
@@ -31,7 +37,7 @@ func main() {
 		}
 	}
 	ctx := context.Background()
-	for _, s := range guest.Suites {
+	for _, s := range suites {
 		release := ""
 		k, err := guest.Fetch(ctx, s.Kernel)
 		if err == nil {
@@ -39,7 +45,7 @@ func main() {
 		}
 		report("guest "+s.Kernel, release, err)
 	}
-	for _, s := range guest.Suites {
+	for _, s := range suites {
 		if *debug != "all" && *debug != s.Kernel {
 			continue
 		}

@@ -18,7 +18,7 @@ func Kernel(t *testing.T, find func(string) (*guest.Kernel, error), name string)
 	t.Helper()
 	k, err := find(name)
 	if err == nil {
-		_, err = guest.Emulator()
+		_, err = k.Emulator()
 	}
 	var absent *guest.MissingError
 	if errors.As(err, &absent) {

@@ -25,8 +25,6 @@ import (
 	"stapkit/internal/guest/wire"
 )
 
-const line = "/dev/ttyS1"
-
 var mounts = []struct{ kind, dir, options string }{
 	{"proc", "/proc", ""},
 	{"sysfs", "/sys", ""},
@@ -80,7 +78,7 @@ func start() error {
 	if err := modules("/modules"); err != nil {
 		return err
 	}
-	env := []string{"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root", "TMPDIR=/tmp", "LANG=C.UTF-8"}
+	env := []string{"PATH=/bin:/sbin:/usr/bin:/usr/sbin", "HOME=/root", "TMPDIR=/tmp", "LANG=C.UTF-8", wire.LineEnv + "=" + os.Getenv(wire.LineEnv)}
 	for _, kv := range env {
 		k, v, _ := strings.Cut(kv, "=")
 		if err := os.Setenv(k, v); err != nil {
@@ -140,7 +138,7 @@ func loopback() error {
 
 // agent carries out requests until the line is closed.
 func agent() error {
-	tty, err := open(line)
+	tty, err := open(os.Getenv(wire.LineEnv))
 	if err != nil {
 		return err
 	}

@@ -27,7 +27,7 @@ func (l *list) Set(s string) error { *l = append(*l, s); return nil }
 
 func main() {
 	var files, modules list
-	kernel := flag.String("kernel", "6.12", "kernel `VERSION`")
+	kernel := flag.String("kernel", "6.12", "kernel `VERSION`, such as 6.1 or 6.12-arm64")
 	timeout := flag.Duration("timeout", time.Minute, "how long each command may take")
 	show := flag.Bool("console", false, "show the guest's console at the end")
 	counted := flag.Bool("counted", false, "let the guest's clock count instructions")
@@ -50,7 +50,7 @@ func run(kernel string, counted bool, files, modules, commands []string, timeout
 	}
 	o := guest.Options{Modules: modules, Counted: counted}
 	for _, name := range []string{"stap", "staprun"} {
-		data, err := guest.Build(ctx, "stapkit/cmd/"+name)
+		data, err := k.Build(ctx, "stapkit/cmd/"+name)
 		if err != nil {
 			return 0, err
 		}

@@ -4,6 +4,10 @@ package wire
 
 import "time"
 
+// LineEnv is the variable that names the device of the line to the agent: the kernel gives
+// process 1 what it is given and does not know as its environment.
+const LineEnv = "stapkit_line"
+
 // Request asks the agent for one thing. Requests run at the same time; answers
 // come in the order in which they are done.
 type Request struct {
