@@ -11,6 +11,7 @@
 # make vsix     the extension for VS Code with the server inside, in build/ (VSIX=all: for all platforms)
 # make test-vscode  real VS Code in a browser against it: 700 MB, kept in the cache
 # make packages Debian packages; make test-packages installs them in a clean chroot
+# make test-arm64 the scripts of all families on Debian's kernels for arm64, emulated
 # make lint     gofmt, go vet, staticcheck, stapfmt, staplint
 
 GO ?= go
@@ -26,7 +27,7 @@ VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual completions release packages test-packages lint clean
+.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual completions release packages test-packages lint clean
 all: build
 
 build:
@@ -71,6 +72,15 @@ test-vscode:
 # random programs. On an idle machine a quarter of an hour, and the families as long again.
 test-guests: debs guests
 	STAPKIT_KERNELS=all $(GO) test -p 1 -timeout 60m ./internal/e2e ./internal/golden ./compile/ebpf ./tapsets -run Guest
+
+# Debian's kernels for arm64 in emulated machines: scripts of all families run there, a
+# quarter of an hour each. A release has what build/arm64.txt tells of it.
+test-arm64:
+	@$(MAKE) --no-print-directory debs DEBS="qemu-system-arm"
+	$(GO) run ./internal/guest/fetch -foreign
+	@mkdir -p build && echo "stapkit $(COMMIT) on arm64" >build/arm64.txt
+	STAPKIT_KERNELS=all STAPKIT_REPORT=$(CURDIR)/build/arm64.txt $(GO) test -count=1 -timeout 90m -v ./internal/guest -run TestArm64
+	@cat build/arm64.txt; [ "$$(wc -l <build/arm64.txt)" -gt 1 ] || { rm build/arm64.txt; echo 'make: nothing was tested: no guests'; exit 1; }
 
 # Compilers made for other machines write the same bytes: 386, and arm64 by qemu-user.
 determinism:
@@ -146,10 +156,15 @@ man:
 manual:
 	$(GO) run ./internal/gen/manual -out build/manual
 
+COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
+
 # Static archives for all systems, checksums, list of parts, and with KEY=file the
-# checksums' signature. The same sources and Go give the same bytes.
+# checksums' signature. The same sources and Go give the same bytes. The result of
+# test-arm64 goes with them; ARM64=no leaves it out, as ONLY does.
 release:
-	$(GO) run ./internal/release -version "$(VERSION)" -epoch "$$(git log -1 --format=%ct)" $(if $(KEY),-key "$(KEY)") $(if $(ONLY),-only "$(ONLY)")
+	@[ -n "$(ONLY)" ] || [ "$(ARM64)" = no ] || grep -qsx "stapkit $(COMMIT) on arm64" build/arm64.txt || $(MAKE) --no-print-directory test-arm64
+	$(GO) run ./internal/release -version "$(VERSION)" -epoch "$$(git log -1 --format=%ct)" $(if $(KEY),-key "$(KEY)") \
+	  $(if $(ONLY),-only "$(ONLY)",$(if $(filter no,$(ARM64)),,-arm64 build/arm64.txt))
 
 # Debian packages: stapkit-loader, which is staprun alone, and stapkit. test-packages
 # installs and removes them in a clean chroot; it needs root and debootstrap.

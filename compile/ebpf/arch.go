@@ -11,6 +11,9 @@ import (
 type arch struct {
 	args          []int // offsets of the registers that carry integer arguments
 	ret, ip, size int
+	// kernel is how far the kernel's own struct reaches; what is behind size is read
+	// by its address.
+	kernel int
 	// userMode tests whether the registers at base+off are of user mode: it
 	// leaves 0 or 1 in dst, which may be base.
 	userMode func(s *stream, dst, base asm.Register, off int)
@@ -24,7 +27,7 @@ type arch struct {
 var arches = map[string]*arch{
 	"amd64": {
 		args: []int{112, 104, 96, 88, 72, 64}, // di si dx cx r8 r9
-		ret:  80, ip: 128, size: 168,
+		ret:  80, ip: 128, size: 168, kernel: 168,
 		userMode: func(s *stream, dst, base asm.Register, off int) {
 			s.load(dst, base, off+136) // cs
 			s.emit(asm.And.Imm(dst, 3))
@@ -38,7 +41,7 @@ var arches = map[string]*arch{
 	},
 	"arm64": {
 		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
-		ret:  0, ip: 256, size: 272,
+		ret:  0, ip: 256, size: 272, kernel: 288, // orig_x0 and the number of the call are behind
 		userMode: func(s *stream, dst, base asm.Register, off int) {
 			s.load(dst, base, off+264) // pstate: the mode bits are 0 at EL0
 			s.emit(asm.And.Imm(dst, 15))
@@ -99,7 +102,7 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 		}
 	case ir.IReg, ir.IUReg:
 		off, ok := literal(e.Args[0])
-		if !ok || off < 0 || off >= int64(a.size) || off%8 != 0 {
+		if !ok || off < 0 || off >= int64(a.kernel) || off%8 != 0 {
 			p.internal(e.Site, "register offset %d", off)
 			return
 		}
@@ -108,8 +111,19 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 			return
 		}
 		switch {
-		case !p.hasRegs():
+		case !p.hasRegs() || int(off) >= a.size && p.h.Ctx != ir.CtxKprobe:
 			noContext()
+		case int(off) >= a.size:
+			p.usesCtx = true
+			m := p.mark()
+			buf := p.alloc(8)
+			p.mov(asm.R3, rCtx)
+			p.addImm(asm.R3, off)
+			p.memAddr(asm.R1, buf)
+			p.imm(asm.R2, 8)
+			p.emit(asm.FnProbeReadKernel.Call())
+			p.memLoad(dst, buf) // a helper that fails clears the memory
+			p.release(m)
 		case int(off) == a.ip && p.entersKernel():
 			p.probedAddress(dst)
 		default:

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// ReportEnv names a file to which TestArm64 adds a line for each kernel that passed:
+// reportEnv names a file to which TestArm64 adds a line for each kernel that passed:
 // make test-arm64 makes a release's report of them.
 const reportEnv = "STAPKIT_REPORT"
 
@@ -58,7 +58,7 @@ func (s *system) report(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, err := fmt.Fprintf(f, "%s: passed\n", s.Kernel.Release); err != nil {
+	if _, err := fmt.Fprintf(f, "Linux %s: %d scripts passed\n", s.Kernel.Release, s.ran); err != nil {
 		t.Fatal(err)
 	}
 }

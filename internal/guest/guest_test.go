@@ -27,7 +27,7 @@ func boot(t *testing.T, kernel string, o Options) *Guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	g, err := Boot(ctx, k, o)
 	if err != nil {

@@ -55,15 +55,16 @@ func main() {
 	out := flag.String("out", "build/release", "the `DIR` to write into")
 	version := flag.String("version", "", "the version to stamp")
 	key := flag.String("key", "", "sign the checksums with the SSH key in `FILE`")
+	arm64 := flag.String("arm64", "", "what make test-arm64 has written into `FILE`, which becomes part of the release")
 	only := flag.String("only", "", "one platform, as in linux/amd64")
 	epoch := flag.Int64("epoch", 0, "the time of files, in seconds since 1970: that of the commit")
 	flag.Parse()
-	if err := release(*out, *version, *key, *only, time.Unix(*epoch, 0).UTC()); err != nil {
+	if err := release(*out, *version, *key, *only, *arm64, time.Unix(*epoch, 0).UTC()); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func release(out, version, key, only string, at time.Time) error {
+func release(out, version, key, only, arm64 string, at time.Time) error {
 	if version == "" || strings.Trim(version, "0123456789abcdefghijklmnopqrstuvwxyz.-+") != "" {
 		return fmt.Errorf("-version %q: give a version such as 1.2.3", version)
 	}
@@ -126,8 +127,23 @@ func release(out, version, key, only string, at time.Time) error {
 	if err := os.WriteFile(filepath.Join(out, sbom), bom, 0o644); err != nil {
 		return err
 	}
+	names = append(names, sbom)
+	if arm64 == "" {
+		fmt.Println("no result of make test-arm64 goes with it")
+	} else {
+		b, err := os.ReadFile(arm64)
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s", b)
+		tested := "stapkit-" + version + "-arm64.txt"
+		if err := os.WriteFile(filepath.Join(out, tested), b, 0o644); err != nil {
+			return err
+		}
+		names = append(names, tested)
+	}
 	var sums bytes.Buffer
-	for _, n := range append(names, sbom) {
+	for _, n := range names {
 		b, err := os.ReadFile(filepath.Join(out, n))
 		if err != nil {
 			return err

@@ -33,7 +33,7 @@ func Kernel(t *testing.T, find func(string) (*guest.Kernel, error), name string)
 // Boot gives a running guest, which ends with the test.
 func Boot(t *testing.T, k *guest.Kernel, o guest.Options) *guest.Guest {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	g, err := guest.Boot(ctx, k, o)
 	if err != nil {
