@@ -89,8 +89,8 @@ type typeKey struct {
 // maxDebug bounds a section that is read; Linux with everything has 1 GB.
 const maxDebug = 4 << 30
 
-// lazyFrom is the size of .debug_info from which on only the units that are asked
-// for are read.
+// lazyFrom is the size of a section from which on only what is asked for is read: of
+// .debug_info whole units, of others pieces.
 const lazyFrom = 1 << 20
 
 // Load reads the debugging information of a program, from the program itself
@@ -173,6 +173,9 @@ func hasInfo(f *elffile.File) bool {
 // supplementary file that it names.
 func open(src *elffile.File, path string, search *elffile.Search, alt bool) (*file, error) {
 	f := &file{path: path, bo: src.Order, abbrevs: map[uint64]*abbrevTable{}}
+	for _, p := range f.parts() {
+		*p = wholePart(nil)
+	}
 	var info, types, altLink []byte
 	var infoReader io.ReaderAt
 	for _, s := range src.ELF().Sections {
@@ -180,46 +183,58 @@ func open(src *elffile.File, path string, search *elffile.Search, alt bool) (*fi
 			continue
 		}
 		var to *[]byte
+		var in **part
 		switch s.Name {
 		case ".debug_info":
 			to = &info
 		case ".debug_types":
 			to = &types
 		case ".debug_abbrev":
-			to = &f.abbrev
+			in = &f.abbrev
 		case ".debug_str":
-			to = &f.str
+			in = &f.str
 		case ".debug_line_str":
-			to = &f.lineStr
+			in = &f.lineStr
 		case ".debug_str_offsets":
-			to = &f.strOffsets
+			in = &f.strOffsets
 		case ".debug_addr":
-			to = &f.addr
+			in = &f.addr
 		case ".debug_ranges":
-			to = &f.ranges
+			in = &f.ranges
 		case ".debug_rnglists":
-			to = &f.rnglists
+			in = &f.rnglists
 		case ".debug_loc":
-			to = &f.loc
+			in = &f.loc
 		case ".debug_loclists":
-			to = &f.loclists
+			in = &f.loclists
 		case ".debug_line":
-			to = &f.line
+			in = &f.line
 		case ".gnu_debugaltlink":
 			to = &altLink
 		default:
 			continue
 		}
-		if r, ok := src.SectionReader(s); ok && to == &info && alt && s.Size > lazyFrom && s.Size <= maxDebug {
-			// The system gives memory only for what is read into it later.
-			infoReader, info = r, make([]byte, s.Size)
-			continue
+		// The file of a supplementary one is not kept open.
+		if r, ok := src.SectionReader(s); ok && alt && s.Size > lazyFrom && s.Size <= maxDebug {
+			if in != nil {
+				*in = lazyPart(r, s.Size)
+				continue
+			}
+			if to == &info {
+				// The system gives memory only for what is read into it later.
+				infoReader, info = r, make([]byte, s.Size)
+				continue
+			}
 		}
 		data, err := src.Relocated(s, maxDebug)
 		if err != nil {
 			return nil, err
 		}
-		*to = data
+		if in != nil {
+			*in = wholePart(data)
+		} else {
+			*to = data
+		}
 	}
 	if info == nil {
 		return nil, ErrNoDebug

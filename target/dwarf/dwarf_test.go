@@ -677,7 +677,9 @@ func FuzzInfo(f *testing.F) {
 		if len(info)+len(types)+len(abbrev)+len(loc)+len(ranges)+len(line) > 1<<16 {
 			return
 		}
-		file := &file{bo: program.Order, abbrevs: map[uint64]*abbrevTable{}, abbrev: abbrev, str: str, lineStr: lineStr, line: line, loc: loc, loclists: loc, ranges: ranges, rnglists: ranges, addr: ranges, strOffsets: loc}
+		file := &file{bo: program.Order, abbrevs: map[uint64]*abbrevTable{},
+			abbrev: wholePart(abbrev), str: wholePart(str), lineStr: wholePart(lineStr), line: wholePart(line), loc: wholePart(loc), loclists: wholePart(loc),
+			ranges: wholePart(ranges), rnglists: wholePart(ranges), addr: wholePart(ranges), strOffsets: wholePart(loc)}
 		var err error
 		if file.info, err = file.parseUnits(info, nil, false); err != nil {
 			return

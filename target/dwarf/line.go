@@ -76,14 +76,16 @@ func (u *unit) parseLines(r *rootInfo) (*lineTable, error) { return u.readLines(
 
 func (u *unit) readLines(r *rootInfo, rows bool) (*lineTable, error) {
 	f := u.sec.d
-	if r.stmtList >= uint64(len(f.line)) {
+	if r.stmtList >= uint64(len(f.line.data)) {
 		return nil, errLines
 	}
-	c := cursor{data: f.line, off: int(r.stmtList), bo: f.bo}
+	f.line.need(r.stmtList, maxHeader)
+	c := cursor{data: f.line.data, off: int(r.stmtList), bo: f.bo}
 	n, wide := c.length()
 	if c.bad || n > uint64(len(c.data)-c.off) {
 		return nil, errLines
 	}
+	f.line.need(uint64(c.off), n)
 	c.data = c.data[:c.off+int(n)]
 	version := c.fixed(2)
 	if version < 2 || version > 5 {

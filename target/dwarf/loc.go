@@ -423,27 +423,22 @@ func (u *unit) rangeList(v value, yield func(start, end uint64) bool) error {
 }
 
 // listOffset looks a list up by index in the unit's table of offsets.
-func (u *unit) listOffset(sec []byte, base, i uint64) (uint64, bool) {
-	n := uint64(u.offSize())
-	if i > uint64(len(sec)) || base > uint64(len(sec)) {
-		return 0, false
-	}
-	c := cursor{data: sec, bo: u.sec.d.bo}
-	c.skip(base + i*n)
-	off := c.fixed(int(n))
-	return base + off, !c.bad
+func (u *unit) listOffset(sec *part, base, i uint64) (uint64, bool) {
+	off, ok := sec.number(base, i, u.offSize(), u.sec.d.bo)
+	return base + off, ok
 }
 
 const maxList = 1 << 20
 
 // list4 reads a list of .debug_loc or .debug_ranges.
-func (u *unit) list4(sec []byte, off, base uint64, tail func(*cursor) []byte, yield func(start, end uint64, expr []byte) bool) error {
-	if off > uint64(len(sec)) {
+func (u *unit) list4(sec *part, off, base uint64, tail func(*cursor) []byte, yield func(start, end uint64, expr []byte) bool) error {
+	if off > uint64(len(sec.data)) {
 		return errList
 	}
-	c := cursor{data: sec, off: int(off), bo: u.sec.d.bo}
+	c := cursor{data: sec.data, off: int(off), bo: u.sec.d.bo}
 	all := ^uint64(0) >> (64 - 8*u.addrSize)
 	for range maxList {
+		sec.need(uint64(c.off), pieceSize) // no entry is longer
 		start, end := c.fixed(u.addrSize), c.fixed(u.addrSize)
 		switch {
 		case c.bad:
@@ -467,11 +462,11 @@ func (u *unit) list4(sec []byte, off, base uint64, tail func(*cursor) []byte, yi
 
 // list5 reads a list of .debug_loclists or .debug_rnglists (DWARF 5, sections
 // 7.7.3 and 7.25). The codes of both agree but for two of location lists.
-func (u *unit) list5(sec []byte, off, base uint64, locs bool, tail func(*cursor) []byte, yield func(start, end uint64, expr []byte) bool) error {
-	if off > uint64(len(sec)) {
+func (u *unit) list5(sec *part, off, base uint64, locs bool, tail func(*cursor) []byte, yield func(start, end uint64, expr []byte) bool) error {
+	if off > uint64(len(sec.data)) {
 		return errList
 	}
-	c := cursor{data: sec, off: int(off), bo: u.sec.d.bo}
+	c := cursor{data: sec.data, off: int(off), bo: u.sec.d.bo}
 	index := func() uint64 {
 		a, ok := u.addrIndex(c.uleb())
 		if !ok {
@@ -480,6 +475,7 @@ func (u *unit) list5(sec []byte, off, base uint64, locs bool, tail func(*cursor)
 		return a
 	}
 	for range maxList {
+		sec.need(uint64(c.off), pieceSize)
 		var start, end uint64
 		code := c.u8()
 		if locs && code >= 5 {

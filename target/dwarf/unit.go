@@ -424,16 +424,16 @@ type file struct {
 	info       *section
 	types      *section // DWARF 4 type units
 	alt        *file    // supplementary file (dwz), or nil
-	abbrev     []byte
-	str        []byte
-	lineStr    []byte
-	strOffsets []byte
-	addr       []byte
-	ranges     []byte
-	rnglists   []byte
-	loc        []byte
-	loclists   []byte
-	line       []byte
+	abbrev     *part
+	str        *part
+	lineStr    *part
+	strOffsets *part
+	addr       *part
+	ranges     *part
+	rnglists   *part
+	loc        *part
+	loclists   *part
+	line       *part
 
 	mu      sync.Mutex
 	abbrevs map[uint64]*abbrevTable
@@ -442,21 +442,34 @@ type file struct {
 	sigs    map[uint64]*unit
 }
 
+// parts are the sections but those of units; none is nil.
+func (f *file) parts() []**part {
+	return []**part{&f.abbrev, &f.str, &f.lineStr, &f.strOffsets, &f.addr, &f.ranges, &f.rnglists, &f.loc, &f.loclists, &f.line}
+}
+
 func (f *file) abbrevTable(off uint64) (*abbrevTable, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if t, ok := f.abbrevs[off]; ok {
 		return t, nil
 	}
-	if off > uint64(len(f.abbrev)) {
+	all := uint64(len(f.abbrev.data))
+	if off > all {
 		return nil, fmt.Errorf("abbreviations at %#x are outside their section", off)
 	}
-	t, err := parseAbbrevs(f.abbrev[off:])
-	if err != nil {
-		return nil, err
+	for n := uint64(pieceSize); ; n *= 4 {
+		end := min(off+n, all)
+		f.abbrev.need(off, end-off)
+		t, err := parseAbbrevs(f.abbrev.data[off:end])
+		if err != nil && end < all {
+			continue // it may be longer
+		}
+		if err != nil {
+			return nil, err
+		}
+		f.abbrevs[off] = t
+		return t, nil
 	}
-	f.abbrevs[off] = t
-	return t, nil
 }
 
 // maxHeader is the size of the largest header of a unit.
@@ -871,17 +884,6 @@ func (f *file) typeUnit(sig uint64) *unit {
 	return f.sigs[sig]
 }
 
-func at(b []byte, off uint64) []byte {
-	if off >= uint64(len(b)) {
-		return nil
-	}
-	b = b[off:]
-	if i := bytes.IndexByte(b, 0); i >= 0 {
-		b = b[:i]
-	}
-	return b
-}
-
 // text is a string attribute's content.
 func (u *unit) text(v value) []byte {
 	f := u.sec.d
@@ -889,23 +891,16 @@ func (u *unit) text(v value) []byte {
 	case formString:
 		return v.b
 	case formStrp:
-		return at(f.str, v.u)
+		return f.str.text(v.u)
 	case formLineStrp:
-		return at(f.lineStr, v.u)
+		return f.lineStr.text(v.u)
 	case formGNUStrpAlt, formStrpSup:
 		if f.alt != nil {
-			return at(f.alt.str, v.u)
+			return f.alt.str.text(v.u)
 		}
 	case formStrx, formStrx1, formStrx1 + 1, formStrx1 + 2, formStrx4, formGNUStrIndex:
-		base := u.info().strBase
-		n := uint64(u.offSize())
-		if v.u > uint64(len(f.strOffsets)) || base > uint64(len(f.strOffsets)) {
-			return nil
-		}
-		c := cursor{data: f.strOffsets, bo: f.bo}
-		c.skip(base + v.u*n)
-		if off := c.fixed(int(n)); !c.bad {
-			return at(f.str, off)
+		if off, ok := f.strOffsets.number(u.info().strBase, v.u, u.offSize(), f.bo); ok {
+			return f.str.text(off)
 		}
 	}
 	return nil
@@ -928,14 +923,7 @@ func (u *unit) address(v value) (uint64, bool) {
 // addrIndex is an entry of the unit's table of addresses.
 func (u *unit) addrIndex(i uint64) (uint64, bool) {
 	f := u.sec.d
-	base := u.info().addrBase
-	if i > uint64(len(f.addr)) || base > uint64(len(f.addr)) {
-		return 0, false
-	}
-	c := cursor{data: f.addr, bo: f.bo}
-	c.skip(base + i*uint64(u.addrSize))
-	a := c.fixed(u.addrSize)
-	return a, !c.bad
+	return f.addr.number(u.info().addrBase, i, u.addrSize, f.bo)
 }
 
 // constant is the value of a constant attribute, sign-extended where its form
@@ -1021,14 +1009,8 @@ func (u *unit) fillRoot(name, compDir, producer, low value) {
 	text := func(v value) string {
 		switch v.form {
 		case formStrx, formStrx1, formStrx1 + 1, formStrx1 + 2, formStrx4, formGNUStrIndex:
-			n := uint64(u.offSize())
-			if v.u > uint64(len(f.strOffsets)) || r.strBase > uint64(len(f.strOffsets)) {
-				return ""
-			}
-			c := cursor{data: f.strOffsets, bo: f.bo}
-			c.skip(r.strBase + v.u*n)
-			if off := c.fixed(int(n)); !c.bad {
-				return string(at(f.str, off))
+			if off, ok := f.strOffsets.number(r.strBase, v.u, u.offSize(), f.bo); ok {
+				return string(f.str.text(off))
 			}
 			return ""
 		}
@@ -1039,12 +1021,8 @@ func (u *unit) fillRoot(name, compDir, producer, low value) {
 	case formAddr:
 		r.lowPC = low.u
 	case formAddrx, formAddrx1, formAddrx1 + 1, formAddrx1 + 2, formAddrx4, formGNUAddrIndex:
-		c := cursor{data: f.addr, bo: f.bo}
-		if low.u <= uint64(len(f.addr)) && r.addrBase <= uint64(len(f.addr)) {
-			c.skip(r.addrBase + low.u*uint64(u.addrSize))
-			if a := c.fixed(u.addrSize); !c.bad {
-				r.lowPC = a
-			}
+		if a, ok := f.addr.number(r.addrBase, low.u, u.addrSize, f.bo); ok {
+			r.lowPC = a
 		}
 	}
 }
