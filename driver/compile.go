@@ -91,12 +91,7 @@ func (f *Frontend) Translate() (*Compiled, *object.Spec, error) {
 		out.Name = f.defaultName()
 	}
 	opt := lower.Options{
-		Name: out.Name, Limits: limits, Arch: c.goarch(), NoGlobalDisplay: c.NoGlobalDisplay, SuppressErrors: c.SuppressErrors,
-	}
-	if c.Target != nil {
-		if hz, ok := c.Target.Config("CONFIG_HZ"); ok {
-			opt.HZ, _ = strconv.ParseInt(hz, 10, 64)
-		}
+		Name: out.Name, Limits: limits, Arch: c.goarch(), HZ: c.hz(), NoGlobalDisplay: c.NoGlobalDisplay, SuppressErrors: c.SuppressErrors,
 	}
 	out.Diags = append(out.Diags, f.Program.Late...)
 	if f.Program.Unresolved {

@@ -68,11 +68,14 @@ func (c *call) location(env *query.Env, r diag.Range) (protocol.Location, bool) 
 	if !end.IsValid() || end.Offset < r.Start.Offset {
 		end = r.Start
 	}
-	text, ok := c.text(env, name)
-	if !ok {
+	var m *syntax.Mapper
+	if d := c.view.byName(name); d != nil {
+		m = d.mapper
+	} else if text, ok := c.text(env, name); ok {
+		m = syntax.NewMapper(name, text)
+	} else {
 		return protocol.Location{}, false
 	}
-	m := syntax.NewMapper(name, text)
 	return protocol.Location{URI: c.uri(name), Range: c.s.rangeOf(m, r.Start.Offset, end.Offset)}, true
 }
 

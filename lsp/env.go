@@ -19,6 +19,7 @@ import (
 	"stapkit/config"
 	"stapkit/lint"
 	"stapkit/query"
+	"stapkit/sema"
 	"stapkit/syntax"
 	"stapkit/target"
 )
@@ -167,6 +168,12 @@ func (e *envs) config(name string, text []byte) (query.Config, string) {
 		Args: st.Args, Guru: st.Guru, Privilege: st.Privilege, Compatible: st.Compatible, SourceTree: st.SourceTree,
 		Reading: e.s.reading,
 	}
+	if infer := e.s.opt.Widths; infer != nil {
+		c.Widths = func(p *sema.Program, t *target.Target) (w *query.Widths, err error) {
+			defer e.s.recovered("the inference of widths", &err)
+			return infer(p, t)
+		}
+	}
 	for _, d := range st.Includes {
 		c.Includes = append(c.Includes, e.inWorkspace(d, name))
 	}
@@ -253,7 +260,11 @@ func (e *envs) target(spec string) *targetEntry {
 	e.s.spawn("open target", func(ctx context.Context) {
 		slow := time.AfterFunc(waitForTarget, func() {})
 		done := e.s.begin("Reading kernel types", describeSpec(spec))
-		t.t, t.err = openTarget(spec)
+		open := openTarget
+		if e.s.opt.open != nil {
+			open = e.s.opt.open
+		}
+		t.t, t.err = open(spec)
 		if t.t != nil {
 			if _, err := t.t.BTF(); err != nil {
 				e.s.logf("target %q: %v", spec, err)

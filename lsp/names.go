@@ -10,6 +10,7 @@ import (
 
 	"stapkit/diag"
 	"stapkit/query"
+	"stapkit/syntax"
 )
 
 func (c *call) locations(q *query.Snapshot, list []diag.Range) []protocol.Location {
@@ -28,7 +29,17 @@ func (s *server) definition(ctx *glsp.Context, p *protocol.DefinitionParams) (an
 	if q == nil {
 		return nil, c.ctx.Err()
 	}
-	return c.locations(q, q.Definitions(s.offset(q.Mapper, p.Position))), nil
+	off := s.offset(q.Mapper, p.Position)
+	out := c.locations(q, q.Definitions(off))
+	if len(out) > 0 {
+		return out, nil
+	}
+	// Members are declared in the text of their struct.
+	if t, start, end, ok := q.MemberDefinition(off); ok {
+		m := syntax.NewMapper(t.Name, []byte(t.Text))
+		out = append(out, protocol.Location{URI: s.typeURI(t), Range: s.rangeOf(m, start, end)})
+	}
+	return out, nil
 }
 
 func (s *server) declaration(ctx *glsp.Context, p *protocol.DeclarationParams) (any, error) {
@@ -45,6 +56,11 @@ func (s *server) typeDefinition(ctx *glsp.Context, p *protocol.TypeDefinitionPar
 	if !ok {
 		return nil, nil
 	}
+	return []protocol.Location{{URI: s.typeURI(t)}}, nil
+}
+
+// typeURI is where the text of a C type can be opened.
+func (s *server) typeURI(t *query.TypeText) string {
 	name := typePages + strings.ReplaceAll(t.Name, " ", "_") + ".h"
 	s.mu.Lock()
 	if s.types == nil {
@@ -55,7 +71,7 @@ func (s *server) typeDefinition(ctx *glsp.Context, p *protocol.TypeDefinitionPar
 		delete(s.written, name)
 	}
 	s.mu.Unlock()
-	return []protocol.Location{{URI: s.virtualURI(name)}}, nil
+	return s.virtualURI(name)
 }
 
 // others gives the snapshots of the scripts that may name a symbol which is shared:
@@ -128,9 +144,10 @@ func (s *server) references(ctx *glsp.Context, p *protocol.ReferenceParams) ([]p
 }
 
 func (s *server) highlight(ctx *glsp.Context, p *protocol.DocumentHighlightParams) ([]protocol.DocumentHighlight, error) {
-	q := s.of(ctx).snapshot(p.TextDocument.URI)
+	c := s.of(ctx)
+	q := c.elaborated(p.TextDocument.URI)
 	if q == nil {
-		return nil, nil
+		return nil, c.ctx.Err()
 	}
 	y := q.SymbolAt(s.offset(q.Mapper, p.Position))
 	if y == nil {

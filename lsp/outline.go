@@ -261,6 +261,7 @@ const (
 	commandChooseTarget = "stapkit.chooseTarget" // argument: a target, or "" for that of the settings
 	commandStatus       = "stapkit.status"       // what a status line shows: {target, notes}
 	commandMatches      = "stapkit.matches"      // arguments: document, probe points; lists what they match
+	commandProbeAt      = "stapkit.probeAt"      // arguments: document, line from 0; the probe points of the probe there, or of the one before
 	commandContent      = "stapkit.content"      // argument: a virtual document; its text
 )
 
@@ -300,6 +301,23 @@ func (s *server) executeCommand(ctx *glsp.Context, p *protocol.ExecuteCommandPar
 			return nil, errors.New("the script is not open")
 		}
 		return q.List(text(1)), nil
+	case commandProbeAt:
+		q := c.elaborated(text(0))
+		if q == nil {
+			return nil, errors.New("the script is not open, or was not read in time")
+		}
+		line := uint32(0)
+		if len(p.Arguments) > 1 {
+			n, _ := p.Arguments[1].(float64)
+			line = uint32(max(n, 0))
+		}
+		points := ""
+		for _, l := range q.Lenses() {
+			if points == "" || s.position(q.Mapper, l.Start).Line <= line {
+				points = l.Points
+			}
+		}
+		return points, nil
 	case commandContent:
 		if got, ok := s.virtualText(nameOf(text(0))); ok {
 			return got, nil
@@ -342,5 +360,5 @@ func (s *server) moreCapabilities(c *serverCapabilities) {
 	}
 	c.InlayHintProvider = true
 	c.CodeActionProvider = protocol.CodeActionOptions{CodeActionKinds: actionKinds}
-	c.ExecuteCommandProvider = &protocol.ExecuteCommandOptions{Commands: []string{commandTargets, commandChooseTarget, commandStatus, commandMatches, commandContent}}
+	c.ExecuteCommandProvider = &protocol.ExecuteCommandOptions{Commands: []string{commandTargets, commandChooseTarget, commandStatus, commandMatches, commandProbeAt, commandContent}}
 }

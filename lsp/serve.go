@@ -15,6 +15,10 @@ import (
 	"github.com/sourcegraph/jsonrpc2"
 	"github.com/tliron/glsp"
 	protocol "github.com/tliron/glsp/protocol_3_16"
+
+	"stapkit/query"
+	"stapkit/sema"
+	"stapkit/target"
 )
 
 // Error codes of the protocol.
@@ -31,6 +35,11 @@ type Options struct {
 	Log io.Writer
 	// Settings are defaults, as of the command line; the client's hide them.
 	Settings Settings
+	// Widths, when set, infers how much memory the variables of a script take. It is of
+	// the compiler, which stands above this package.
+	Widths func(*sema.Program, *target.Target) (*query.Widths, error)
+
+	open func(spec string) (*target.Target, error) // of tests
 }
 
 // A server talks to one client.

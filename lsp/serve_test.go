@@ -26,6 +26,7 @@ type peer struct {
 	diags map[string][]protocol.PublishDiagnosticsParams
 	more  chan struct{}
 	asked []string // requests of the server
+	told  []string // its notifications, but for diagnostics, with their parameters
 }
 
 func (p *peer) Handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.Request) {
@@ -35,6 +36,14 @@ func (p *peer) Handle(ctx context.Context, conn *jsonrpc2.Conn, req *jsonrpc2.Re
 		if err := json.Unmarshal(*req.Params, &d); err == nil {
 			p.mu.Lock()
 			p.diags[d.URI] = append(p.diags[d.URI], d)
+			close(p.more)
+			p.more = make(chan struct{})
+			p.mu.Unlock()
+		}
+	default:
+		if req.Notif && req.Params != nil {
+			p.mu.Lock()
+			p.told = append(p.told, req.Method+" "+string(*req.Params))
 			close(p.more)
 			p.more = make(chan struct{})
 			p.mu.Unlock()
@@ -59,15 +68,20 @@ func start(t testing.TB, capabilities string) *peer {
 // startWith gives further parameters of initialize, ended by a comma.
 func startWith(t testing.TB, params, capabilities string) *peer {
 	t.Helper()
+	return startServer(t, Options{}, params, capabilities)
+}
+
+// startServer gives options of the server, too.
+func startServer(t testing.TB, opt Options, params, capabilities string) *peer {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "vmlinux")
 	if err := minikernel.Write(path); err != nil {
 		t.Fatal(err)
 	}
 	here, there := net.Pipe()
 	p := &peer{t: t, done: make(chan error, 1), diags: map[string][]protocol.PublishDiagnosticsParams{}, more: make(chan struct{})}
-	go func() {
-		p.done <- Serve(context.Background(), there, Options{Version: "test", Settings: Settings{Target: path}})
-	}()
+	opt.Version, opt.Settings.Target = "test", path
+	go func() { p.done <- Serve(context.Background(), there, opt) }()
 	p.conn = jsonrpc2.NewConn(context.Background(), jsonrpc2.NewBufferedStream(here, jsonrpc2.VSCodeObjectCodec{}), jsonrpc2.AsyncHandler(p), jsonrpc2.SetLogger(discard{}))
 	p.call("initialize", json.RawMessage(`{"processId":null,"rootUri":null,`+params+`"capabilities":`+capabilities+`}`), nil)
 	p.notify("initialized", struct{}{})
@@ -92,6 +106,25 @@ func (p *peer) notify(method string, params any) {
 
 func (p *peer) open(uri, text string) {
 	p.notify("textDocument/didOpen", map[string]any{"textDocument": map[string]any{"uri": uri, "languageId": "systemtap", "version": 1, "text": text}})
+}
+
+// wait waits until something holds of what the server has sent.
+func (p *peer) wait(what string, holds func() bool) {
+	p.t.Helper()
+	deadline := time.After(20 * time.Second)
+	for {
+		p.mu.Lock()
+		ok, more := holds(), p.more
+		p.mu.Unlock()
+		if ok {
+			return
+		}
+		select {
+		case <-more:
+		case <-deadline:
+			p.t.Fatalf("no %s; told were %q", what, p.told)
+		}
+	}
 }
 
 // diagnostics waits for those of a version.

@@ -52,6 +52,7 @@ type step struct {
 	bit    int64 // of a bit-field, within the byte at offset
 	bits   int64
 	owner  string // the struct
+	in     ctype.Type
 	from   string // what the base is
 }
 
@@ -243,7 +244,7 @@ func (s *Snapshot) steps(x syntax.Expr, k int, path []syntax.Node) *step {
 				st.decl += fmt.Sprintf(" : %d", m.Bits)
 			}
 		}
-		st.owner = ctype.Name(parent)
+		st.owner, st.in = ctype.Name(parent), parent
 	}
 	return st
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -264,6 +265,14 @@ func (s *Snapshot) where(i int) place {
 			}
 		}
 		switch raw[i].Kind {
+		case syntax.PPClose:
+			if j := s.openedBy(i); j >= 0 && s.defines(j) >= 0 {
+				i, done = j, true
+			}
+		case syntax.PPOpen:
+			if s.defines(i) >= 0 {
+				return inBody // of a macro, mostly statements
+			}
 		case syntax.RParen, syntax.RBrack:
 			depth++
 		case syntax.LParen, syntax.LBrack:
@@ -316,6 +325,58 @@ func (s *Snapshot) where(i int) place {
 		}
 	}
 	return atTop
+}
+
+// openedBy gives the "%(" that token i, a "%)", closes; -1 for none.
+func (s *Snapshot) openedBy(i int) int {
+	depth := 0
+	for ; i >= 0; i-- {
+		switch s.File.Raw[i].Kind {
+		case syntax.PPClose:
+			depth++
+		case syntax.PPOpen:
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
+}
+
+// defines gives the "@define" whose body token i, a "%(", opens; -1 if it opens something
+// else.
+func (s *Snapshot) defines(i int) int {
+	k := s.before(i)
+	if k >= 0 && s.File.Raw[k].Kind == syntax.RParen {
+		if k = s.matching(k); k >= 0 {
+			k = s.before(k)
+		}
+	}
+	if k < 0 || !s.File.Raw[k].Kind.IsWord() {
+		return -1
+	}
+	if k = s.before(k); k >= 0 && s.File.RawText(k) == "@define" {
+		return k
+	}
+	return -1
+}
+
+// macroAround gives the "@define" and the "%(" of the macro whose body token i is in, -1
+// outside of one.
+func (s *Snapshot) macroAround(i int) (define, open int) {
+	for ; i >= 0; i-- {
+		switch s.File.Raw[i].Kind {
+		case syntax.PPClose:
+			if i = s.openedBy(i); i < 0 {
+				return -1, -1
+			}
+		case syntax.PPOpen:
+			if d := s.defines(i); d >= 0 {
+				return d, i
+			}
+		}
+	}
+	return -1, -1
 }
 
 // before gives the token before i that is no comment, -1 if there is none.
@@ -721,15 +782,21 @@ func (c *completer) pointArg(prefix []*syntax.Component, name, typed string) {
 	switch name {
 	case "module":
 		c.modules(typed)
-	case "process", "library":
+	case "process":
+		c.paths(typed)
+	case "library":
+		if !strings.Contains(typed, "/") {
+			if libs, err := e.bins.Libraries(c.program(argOf("process"), "")); err == nil {
+				for _, l := range libs {
+					c.add(0, Item{Label: filepath.Base(l), Kind: FileItem, Detail: l})
+				}
+			}
+			return
+		}
 		c.paths(typed)
 	case "function", "statement", "callee", "call":
 		if family == "process" {
-			path := argOf("library")
-			if path == "" {
-				path = argOf("process")
-			}
-			c.userFunctions(path, typed)
+			c.userFunctions(c.program(argOf("process"), argOf("library")), typed)
 			return
 		}
 		module := argOf("module")
@@ -764,17 +831,24 @@ func (c *completer) pointArg(prefix []*syntax.Component, name, typed string) {
 			}
 			c.add(0, it)
 		}
-	case "mark", "provider", "plt":
-		marks, err := e.bins.Marks(argOf("process"))
+	case "mark", "provider":
+		marks, err := e.bins.Marks(c.program(argOf("process"), argOf("library")))
 		if err != nil {
 			return
 		}
 		for _, m := range marks {
-			n := m.Name
-			if name == "provider" {
-				n = m.Provider
+			switch provider := argOf("provider"); {
+			case name == "provider":
+				c.add(0, Item{Label: m.Provider, Kind: KernelItem})
+			case provider == "" || target.Match(provider, m.Provider):
+				c.add(0, Item{Label: m.Name, Kind: KernelItem, Detail: m.Provider + " " + m.ArgText})
 			}
-			c.add(0, Item{Label: n, Kind: KernelItem, Detail: m.Provider + " " + m.ArgText})
+		}
+	case "plt":
+		if names, err := e.bins.PLT(c.program(argOf("process"), argOf("library"))); err == nil {
+			for _, n := range names {
+				c.add(0, Item{Label: n, Kind: FunctionItem, Detail: "of a library"})
+			}
 		}
 	case "data":
 		if e.Target != nil {
@@ -793,22 +867,48 @@ func (c *completer) pointArg(prefix []*syntax.Component, name, typed string) {
 			c.add(0, Item{Label: p, Kind: ConstantItem})
 		}
 	case "label":
-		path, fn := argOf("process"), argOf("function")
-		if d, err := e.bins.DWARF(realPath(path)); err == nil && path != "" {
-			for _, i := range d.Lookup(fn) {
-				for _, l := range i.Labels() {
-					c.add(0, Item{Label: l.Name, Kind: KernelItem})
-				}
+		var d *dwarf.Data
+		var err error
+		if family == "process" {
+			d, err = e.bins.DWARF(c.program(argOf("process"), argOf("library")))
+		} else if e.Target != nil {
+			d, err = e.bins.KernelDWARF(e.Target, argOf("module"))
+		}
+		if err != nil || d == nil {
+			return
+		}
+		fn, _, _ := strings.Cut(argOf("function"), "@")
+		for _, i := range d.Lookup(fn) {
+			for _, l := range i.Labels() {
+				c.add(0, Item{Label: l.Name, Kind: KernelItem})
 			}
 		}
 	}
 }
 
-func realPath(path string) string {
-	if p, err := filepath.EvalSymlinks(path); err == nil {
-		return p
+// program finds the file that process(name), or with a library process(name).library(…),
+// is about; "" if there is none.
+func (c *completer) program(name, library string) string {
+	e := c.s.Env
+	opt := e.semaOptions()
+	var path string
+	if files := sema.ProgramFiles(name, opt); len(files) > 0 {
+		path = files[0]
 	}
-	return path
+	if library == "" || path == "" {
+		return path
+	}
+	if libs, err := e.bins.Libraries(path); err == nil {
+		for _, l := range libs {
+			if target.Match(library, l) || target.Match(library, filepath.Base(l)) {
+				return l
+			}
+		}
+	}
+	if files := sema.ProgramFiles(library, opt); len(files) > 0 {
+		return files[0]
+	}
+	return ""
 }
 
 // userFunctions completes functions of a program, and behind "@" the files and lines
@@ -817,7 +917,6 @@ func (c *completer) userFunctions(path, typed string) {
 	if path == "" {
 		return
 	}
-	path = realPath(path)
 	if fn, rest, at := strings.Cut(typed, "@"); at {
 		if d, err := c.s.Env.bins.DWARF(path); err == nil {
 			c.places(d, fn, rest)
@@ -1055,12 +1154,16 @@ func (c *completer) enumerators(typed string) {
 	}
 }
 
+// ruleList is a suppression up to where its rules stand.
+var ruleList = regexp.MustCompile(`staplint:ignore(-file)?\s+[A-Z0-9, \t]*$`)
+
 // comment completes rule ids in suppressions.
 func (c *completer) comment(in int) {
 	text := c.s.File.RawText(in)
-	if !strings.Contains(text, "staplint:") {
-		if i := strings.LastIndexAny(text[:min(len(text), c.off-int(c.s.File.Raw[in].Off))], " /*#"); i >= 0 {
-			c.setWord(int(c.s.File.Raw[in].Off)+i+1, isWordByte)
+	typed := text[:min(len(text), c.off-int(c.s.File.Raw[in].Off))]
+	if !ruleList.MatchString(typed) {
+		if i := strings.LastIndexAny(typed, " \t/*#"); i >= 0 {
+			c.setWord(int(c.s.File.Raw[in].Off)+i+1, func(b byte) bool { return isWordByte(b) || b == ':' || b == '-' })
 			for _, w := range []string{"staplint:ignore", "staplint:ignore-file", "stapfmt:off", "stapfmt:on"} {
 				if len(c.word) > 2 {
 					c.add(0, Item{Label: w, Kind: KeywordItem})
@@ -1173,12 +1276,33 @@ func (c *completer) structMembers(st *ctype.Struct, depth int) {
 		if p, ok := ctype.AsPointer(base); ok {
 			base = p.Elem
 		}
-		if in, ok := ctype.AsStruct(base); ok && in.Name != "" {
-			it.Data = "type\x00" + in.Origin.Object + "\x00" + in.Kind.String() + " " + in.Name
-		}
+		it.Data = c.s.Env.structData(base)
 		c.add(0, it)
 	}
 }
+
+// structData names a struct for Resolve, "" if it is none.
+func (e *Env) structData(t ctype.Type) string {
+	in, ok := ctype.AsStruct(t)
+	if !ok || in.Name == "" {
+		return ""
+	}
+	name := in.Kind.String() + " " + in.Name
+	if in.Origin.Object != "" {
+		return "type\x00" + in.Origin.Object + "\x00" + name
+	}
+	// Of debug information: found again by itself.
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.offered == nil || len(e.offered) >= maxOffered {
+		e.offered = map[string]ctype.Type{}
+	}
+	e.offered[name] = t
+	return "offered\x00\x00" + name
+}
+
+// maxOffered is how many types of programs are kept for their documentation.
+const maxOffered = 2000
 
 // dollars completes target variables.
 func (c *completer) dollars() {
@@ -1195,9 +1319,7 @@ func (c *completer) dollars() {
 			if p, ok := ctype.AsPointer(base); ok {
 				base = p.Elem
 			}
-			if in, ok := ctype.AsStruct(base); ok && in.Name != "" {
-				it.Data = "type\x00" + in.Origin.Object + "\x00" + in.Kind.String() + " " + in.Name
-			}
+			it.Data = c.s.Env.structData(base)
 		}
 		if v.Local {
 			class = 1
@@ -1241,6 +1363,13 @@ func (c *completer) atWords(p place) {
 				it.Insert = "@hist_linear(${1:aggregate}, ${2:0}, ${3:100}, ${4:10})$0"
 			}
 			c.add(1, it)
+		}
+	}
+	if define, open := c.s.macroAround(c.raw); define >= 0 {
+		for i := define + 2; i < open; i++ { // behind its name
+			if c.s.File.Raw[i].Kind.IsWord() && i != c.s.before(open) {
+				c.add(0, Item{Label: "@" + c.s.File.RawText(i), Kind: ParamItem, Detail: "parameter"})
+			}
 		}
 	}
 	names := map[string]*syntax.Macro{}
@@ -1302,6 +1431,9 @@ func (c *completer) expression(p place) {
 					continue
 				}
 				globals[v.Name.Name] = true
+				if !Matches(c.word, v.Name.Name) {
+					continue
+				}
 				it := Item{Label: v.Name.Name, Kind: GlobalItem, Detail: "global"}
 				if prog != nil && prog.Tools != nil {
 					for _, g := range prog.Tools.Globals {
@@ -1316,12 +1448,13 @@ func (c *completer) expression(p place) {
 				c.add(1, it)
 			}
 		case *syntax.FuncDecl:
-			if decl.Name != nil && p != inCondition {
-				f := s.Env.declared(decl)
-				if fn := funcOf(prog, decl); fn != nil {
-					f = s.Env.function(fn)
-				}
-				c.addFunction(2, f)
+			if decl.Name == nil || p == inCondition || !Matches(c.word, decl.Name.Name) {
+				continue
+			}
+			if fn := funcOf(prog, decl); fn != nil {
+				c.addFunction(2, s.Env.function(fn))
+			} else {
+				c.addFunction(2, s.Env.declared(decl))
 			}
 		}
 	}
@@ -1360,6 +1493,14 @@ func (c *completer) expression(p place) {
 			return true
 		})
 		c.aliasVariables(d, local)
+	}
+	// A macro's body is of no declaration; it names what other bodies of the file do.
+	if define, _ := s.macroAround(c.raw); define >= 0 {
+		for i := range s.File.Raw {
+			if t := s.File.Raw[i]; t.Kind == syntax.Name && int(t.Off) != c.out.Start && !strings.HasPrefix(s.File.RawText(i), "$") {
+				local(s.File.RawText(i), VariableItem)
+			}
+		}
 	}
 	for _, it := range s.Env.library().items {
 		class := 3
@@ -1419,18 +1560,8 @@ func (c *completer) aliasVariables(d syntax.Decl, local func(string, ItemKind)) 
 		if i == sampled {
 			break
 		}
-		for _, ch := range p.Chain {
-			if ch.Alias == nil || ch.Alias.Body == nil {
-				continue
-			}
-			syntax.Inspect(ch.Alias.Body, func(n syntax.Node) bool {
-				if a, ok := n.(*syntax.AssignExpr); ok {
-					if id, ok := a.L.(*syntax.Ident); ok && !strings.HasPrefix(id.Name, "_") {
-						local(id.Name, VariableItem)
-					}
-				}
-				return true
-			})
+		for _, name := range aliasVariables(p) {
+			local(name, VariableItem)
 		}
 	}
 }
@@ -1483,6 +1614,13 @@ func (e *Env) Resolve(data string) (detail, doc string) {
 			for _, i := range d.Lookup(f[2]) {
 				return ctype.Prototype(f[2], i.Type()), ""
 			}
+		}
+	case "offered":
+		e.mu.Lock()
+		t := e.offered[f[2]]
+		e.mu.Unlock()
+		if t != nil {
+			return "", markdown([]Section{{"c", layoutOf(t)}})
 		}
 	case "type":
 		module := f[1]

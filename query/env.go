@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"stapkit/diag"
 	"stapkit/sema"
@@ -13,6 +14,7 @@ import (
 	"stapkit/syntax/doc"
 	"stapkit/tapsets"
 	"stapkit/target"
+	"stapkit/target/ctype"
 )
 
 // Config says what scripts are read for.
@@ -34,6 +36,11 @@ type Config struct {
 	// Reading, when set, is told when the debug information of a program or kernel is
 	// read, which can take seconds; what it gives is called afterwards.
 	Reading func(name string) (done func())
+	// Widths, when set, infers how much memory the variables of a script take.
+	Widths func(*sema.Program, *target.Target) (*Widths, error)
+	// WidthPatience is how long an answer waits for them: 0 for what suits an editor,
+	// below 0 without an end.
+	WidthPatience time.Duration
 }
 
 // An Env is a Config with what was opened for it. It is safe for concurrent use.
@@ -48,11 +55,14 @@ type Env struct {
 	indexOnce sync.Once
 	index     *libraryIndex
 
-	mu     sync.Mutex
-	docs   map[*syntax.File]*doc.File
-	points map[string][]*sema.Probe // of points that were resolved by themselves
-	conts  map[string][]sema.Continuation
-	names  map[string][]string // functions, tracepoints, types: lists that are long
+	mu      sync.Mutex
+	docs    map[*syntax.File]*doc.File
+	newest  [3]*doc.File             // of the user's files that were asked about last
+	points  map[string][]*sema.Probe // of points that were resolved by themselves
+	conts   map[string][]sema.Continuation
+	names   map[string][]string              // functions, tracepoints, types: lists that are long
+	offered map[string]ctype.Type            // structs of programs that completion has named last
+	named   map[string]map[widthKey]widthSet // by script: widths of its last version without errors
 }
 
 // Open opens the library. The error names a directory that cannot be read; the Env
@@ -145,14 +155,23 @@ func (e *Env) docOf(d syntax.Decl) *doc.Comment {
 	f := d.File()
 	e.mu.Lock()
 	df := e.docs[f]
+	for _, u := range e.newest {
+		if u != nil && u.Syntax() == f {
+			df = u
+		}
+	}
 	e.mu.Unlock()
 	if df == nil {
 		df = doc.New(f)
-		if e.isLibrary(f.Name) { // a user's file lives for one snapshot only
-			e.mu.Lock()
+		library := e.isLibrary(f.Name)
+		e.mu.Lock()
+		if library {
 			e.docs[f] = df
-			e.mu.Unlock()
+		} else { // it lives for one snapshot only
+			copy(e.newest[1:], e.newest[:])
+			e.newest[0] = df
 		}
+		e.mu.Unlock()
 	}
 	if c := df.Of(d); c != nil && !c.Empty() {
 		return c

@@ -265,7 +265,7 @@ func (s *Snapshot) hoverPoint(h *Hover, path []syntax.Node, pp *syntax.ProbePoin
 			return true
 		}
 	}
-	s.describeProbes(h, got, count)
+	s.describeProbes(h, got, count, path)
 	return true
 }
 
@@ -299,7 +299,7 @@ func aliasText(a *syntax.AliasDecl) string {
 	return "probe " + strings.Join(names, " = ") + op + strings.Join(points, ", ")
 }
 
-func (s *Snapshot) describeProbes(h *Hover, got []*sema.Probe, count int) {
+func (s *Snapshot) describeProbes(h *Hover, got []*sema.Probe, count int, path []syntax.Node) {
 	var b strings.Builder
 	if count == 1 {
 		b.WriteString("Matches 1 place")
@@ -336,6 +336,10 @@ func (s *Snapshot) describeProbes(h *Hover, got []*sema.Probe, count int) {
 	} else {
 		s.describePlace(h, p)
 	}
+	if sets := s.aliasSets(got, path); sets != "" {
+		h.text("Sets:")
+		h.code("systemtap", sets)
+	}
 	if vars, _ := p.TargetVariables(); len(vars) > 0 {
 		var l strings.Builder
 		for i, v := range vars {
@@ -359,6 +363,58 @@ func (s *Snapshot) describeProbes(h *Hover, got []*sema.Probe, count int) {
 			h.code("c", l.String())
 		}
 	}
+}
+
+// maxSets bounds the variables that a hover shows.
+const maxSets = 24
+
+// aliasSets lists the variables that the aliases of probes set for a handler, with their
+// types where the script was elaborated.
+func (s *Snapshot) aliasSets(got []*sema.Probe, path []syntax.Node) string {
+	types := map[string]sema.Type{}
+	for _, b := range bodies(s.elaborated(), path) {
+		for _, l := range b.Locals {
+			types[l.Name] = l.Type
+		}
+	}
+	var out strings.Builder
+	seen := map[string]bool{}
+	for _, p := range got[:min(len(got), sampled)] {
+		for _, name := range aliasVariables(p) {
+			if seen[name] {
+				continue
+			}
+			seen[name] = true
+			if len(seen) > maxSets {
+				return out.String() + "…\n"
+			}
+			out.WriteString(name)
+			if t := typeText(types[name]); t != "" {
+				out.WriteString(": " + t)
+			}
+			out.WriteByte('\n')
+		}
+	}
+	return out.String()
+}
+
+// aliasVariables are the names that the aliases of a probe set, but for their own.
+func aliasVariables(p *sema.Probe) []string {
+	var out []string
+	for _, ch := range p.Chain {
+		if ch.Alias == nil || ch.Alias.Body == nil {
+			continue
+		}
+		syntax.Inspect(ch.Alias.Body, func(n syntax.Node) bool {
+			if a, ok := n.(*syntax.AssignExpr); ok {
+				if id, ok := a.L.(*syntax.Ident); ok && !strings.HasPrefix(id.Name, "_") && !contains(out, id.Name) {
+					out = append(out, id.Name)
+				}
+			}
+			return true
+		})
+	}
+	return out
 }
 
 // describePlace tells prototype and source line of a single place.
@@ -449,7 +505,10 @@ func (s *Snapshot) hoverIdent(h *Hover, id *syntax.Ident, path []syntax.Node) bo
 	obj := s.object(prog, id, path)
 	switch o := obj.(type) {
 	case *sema.Global:
-		return s.hoverGlobal(h, o)
+		s.hoverGlobal(h, o)
+		s.hoverWidth(h, prog, o, path)
+		s.globalDoc(h, o)
+		return true
 	case *sema.Local:
 		kind := "local"
 		if o.Param {
@@ -463,6 +522,7 @@ func (s *Snapshot) hoverIdent(h *Hover, id *syntax.Ident, path []syntax.Node) bo
 		if v := s.valueOf(prog, id, path); v != nil {
 			h.text("Holds a `%s`%s.", ctype.Name(v.Type), spaceText(v.Space))
 		}
+		s.hoverWidth(h, prog, o, path)
 		switch {
 		case o.Type == sema.Unknown:
 			h.text("Nothing tells its type yet.")
@@ -527,7 +587,7 @@ func (s *Snapshot) valueOf(prog *sema.Program, x syntax.Expr, path []syntax.Node
 	return nil
 }
 
-func (s *Snapshot) hoverGlobal(h *Hover, g *sema.Global) bool {
+func (s *Snapshot) hoverGlobal(h *Hover, g *sema.Global) {
 	h.code("systemtap", globalText(g))
 	var facts []string
 	switch {
@@ -550,13 +610,15 @@ func (s *Snapshot) hoverGlobal(h *Hover, g *sema.Global) bool {
 	if len(facts) > 0 {
 		h.text("%s.", strings.Join(facts, "; "))
 	}
+}
+
+func (s *Snapshot) globalDoc(h *Hover, g *sema.Global) {
 	if g.Library {
 		h.text("Of the library, `%s`.", g.File.Name)
 	}
 	if d := globalDeclOf(g.File, g.Decl); d != nil {
 		h.doc(s.Env.docOf(d))
 	}
-	return true
 }
 
 func globalDeclOf(f *syntax.File, v *syntax.GlobalVar) *syntax.GlobalDecl {
@@ -712,10 +774,12 @@ func (s *Snapshot) Functions(name string) []*Function {
 func (s *Snapshot) hoverFunc(h *Hover, name string, call *syntax.Call, path []syntax.Node) bool {
 	prog := s.Program()
 	var list []*Function
+	var called *sema.Func
 	if call != nil {
 		for _, b := range bodies(prog, path) {
 			for _, f := range b.Calls[call] {
 				list = append(list, s.Env.function(f))
+				called = f
 			}
 			if len(list) > 0 {
 				break
@@ -724,7 +788,11 @@ func (s *Snapshot) hoverFunc(h *Hover, name string, call *syntax.Call, path []sy
 	} else if fd, ok := declOf(path).(*syntax.FuncDecl); ok {
 		if f := funcOf(prog, fd); f != nil {
 			list = append(list, s.Env.function(f))
+			called = f
 		}
+	}
+	if len(list) > 1 {
+		called = nil
 	}
 	if len(list) == 0 {
 		list = s.Functions(name)
@@ -750,6 +818,7 @@ func (s *Snapshot) hoverFunc(h *Hover, name string, call *syntax.Call, path []sy
 	if f.Result == "" && f.Decl.Code == nil {
 		h.text("Returns nothing.")
 	}
+	s.hoverResult(h, prog, called)
 	return true
 }
 
@@ -992,11 +1061,18 @@ func (s *Snapshot) macroDoc(m *syntax.Macro) *doc.Comment {
 // expansion gives the tokens that the use of a macro became.
 func (s *Snapshot) expansion(raw int) string {
 	off := s.File.Raw[raw].Off
+	var use syntax.Span
+	for i := range s.File.Expansions {
+		if x := &s.File.Expansions[i]; x.Use.Src == 0 && x.Use.Off == off && x.Use.End > use.End {
+			use = x.Use
+		}
+	}
 	var b strings.Builder
 	prev := syntax.Token{}
 	for i := range s.File.Tokens {
 		t := &s.File.Tokens[i]
-		in := false
+		// Tokens of arguments stay where they were written.
+		in := t.Src == 0 && t.Off >= use.Off && t.End <= use.End
 		for e := t.Exp; e > 0; e = s.File.Expansions[e].Parent {
 			x := &s.File.Expansions[e]
 			if x.Use.Src == 0 && x.Use.Off == off {

@@ -108,6 +108,16 @@ var kinds = map[string]func(s *Snapshot, off int, arg string) string{
 		}
 		return t.Name + "\n" + t.Text
 	},
+	// Where the member is declared in the text of its struct.
+	"memdef": func(s *Snapshot, off int, _ string) string {
+		t, start, end, ok := s.MemberDefinition(off)
+		if !ok {
+			return ""
+		}
+		line := t.Text[strings.LastIndexByte(t.Text[:start], '\n')+1:]
+		line, _, _ = strings.Cut(line, ";")
+		return fmt.Sprintf("%s: %s in %q\n", t.Name, t.Text[start:end], line+";")
+	},
 	"refs": func(s *Snapshot, off int, _ string) string {
 		y := s.SymbolAt(off)
 		if y == nil {
@@ -245,6 +255,15 @@ var kinds = map[string]func(s *Snapshot, off int, arg string) string{
 		var b strings.Builder
 		for _, d := range s.Diagnostics() {
 			fmt.Fprintf(&b, "%s: %s\n", d.Severity, d.Error())
+			if d.Help != "" {
+				fmt.Fprintf(&b, "  help: %s\n", d.Help)
+			}
+			for _, r := range d.Related {
+				fmt.Fprintf(&b, "  see %s: %s\n", r.Range.Start, r.Message)
+			}
+			for _, t := range d.Tags {
+				fmt.Fprintf(&b, "  %s\n", t)
+			}
 		}
 		return b.String()
 	},

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -26,7 +27,9 @@ const (
 	AliasSymbol
 	MacroSymbol
 	MacroParamSymbol
-	ProbeSymbol // of outlines: a probe that has no name
+	TargetSymbol // a target variable, with its "$"
+	MemberSymbol // of a C struct
+	ProbeSymbol  // of outlines: a probe that has no name
 )
 
 // A Symbol is something of a script that has a name.
@@ -44,8 +47,9 @@ type Symbol struct {
 	// Decls are where it is declared, as far as known.
 	Decls []diag.Range
 
-	scope []syntax.Decl // declarations of the source view that a local is seen in
+	scope []syntax.Decl // declarations of the source view that a local or target variable is seen in
 	macro *syntax.MacroDef
+	owner string // struct of a member, "" when it is not known
 }
 
 // An Occurrence is one place where a symbol is named.
@@ -104,6 +108,14 @@ func (s *Snapshot) SymbolAt(off int) *Symbol {
 	case *syntax.Component:
 		if pp, ok := innermost[*syntax.ProbePoint](path); ok {
 			return s.aliasSymbol(pp)
+		}
+	case *syntax.TargetVar:
+		if n.First() == raw {
+			return &Symbol{Kind: TargetSymbol, Name: n.Name, Start: sp.start, End: sp.end, scope: []syntax.Decl{declaration(path)}}
+		}
+	case *syntax.Accessor:
+		if n.Member == text {
+			return s.memberSymbol(raw, sp)
 		}
 	}
 	return nil
@@ -442,6 +454,14 @@ func (s *Snapshot) Occurrences(y *Symbol) []Occurrence {
 				variableOccurrences(d, y.Name, add)
 			}
 		}
+	case TargetSymbol:
+		for _, d := range y.scope {
+			if d != nil && d.File() == src {
+				targetOccurrences(d, y.Name, add)
+			}
+		}
+	case MemberSymbol:
+		out = s.memberOccurrences(y)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Start < out[j].Start })
 	kept := out[:0]
@@ -561,12 +581,31 @@ func (s *Snapshot) Definitions(off int) []diag.Range {
 	}
 	raw := s.tokenAt(off)
 	path := s.path(raw)
-	pp, ok := innermost[*syntax.ProbePoint](path)
-	if !ok {
+	if len(path) == 0 {
 		return nil
 	}
+	var points []syntax.Point
+	switch n := path[len(path)-1].(type) {
+	case *syntax.TargetVar: // of the function that is probed
+		if d, ok := declOf(path).(*syntax.ProbeDecl); ok {
+			points = d.Points
+		} else if a, ok := declOf(path).(*syntax.AliasDecl); ok {
+			points = a.Points
+		}
+	case *syntax.Accessor:
+		if r, ok := s.memberSource(path, n); ok {
+			return []diag.Range{r}
+		}
+		return nil
+	default:
+		pp, ok := innermost[*syntax.ProbePoint](path)
+		if !ok {
+			return nil
+		}
+		points = []syntax.Point{pp}
+	}
 	var out []diag.Range
-	for i, p := range s.Env.resolve(s.File, []syntax.Point{pp}) {
+	for i, p := range s.Env.resolve(s.File, points) {
 		if i == sampled {
 			break
 		}
@@ -609,9 +648,8 @@ func lineOf(name string, line int) (diag.Range, bool) {
 	return diag.Range{Start: p, End: p}, true
 }
 
-// kernelSource looks the definition of a kernel function up in the source tree, if
-// one is configured. Its line comes from the text, since BTF has none: a line that
-// begins a declaration of the name, followed by a body.
+// kernelSource finds the definition of a kernel function in the source tree, if one is
+// configured: where debug information says, or else by the text, since BTF has no lines.
 func (s *Snapshot) kernelSource(p *sema.Probe) (diag.Range, bool) {
 	if s.Env.SourceTree == "" || p.Func == "" {
 		return diag.Range{}, false
@@ -621,31 +659,77 @@ func (s *Snapshot) kernelSource(p *sema.Probe) (diag.Range, bool) {
 	default:
 		return diag.Range{}, false
 	}
-	files := s.Env.cached("source\x00"+p.Func, func() []string {
-		def := regexp.MustCompile(`(?m)^[A-Za-z_][^;{}()=#]*[ \t\n*]` + regexp.QuoteMeta(p.Func) + `\s*\([^;{}]*\)[^;{}]*\{`)
+	if d, err := s.Env.bins.KernelDWARF(s.Env.Target, p.Module); err == nil {
+		for _, i := range d.Lookup(p.Func) {
+			if r, ok := lineOf(filepath.Join(s.Env.SourceTree, i.Decl.File), i.Decl.Line); ok {
+				return r, true
+			}
+		}
+	}
+	// A line that begins a declaration of the name, followed by a body.
+	def := `(?m)^[A-Za-z_][^;{}()=#]*[ \t\n*](` + regexp.QuoteMeta(p.Func) + `)\s*\([^;{}]*\)[^;{}]*\{`
+	return s.Env.inSourceTree(p.Func, def, ".c", "")
+}
+
+// memberSource finds a member of a kernel's struct in the source tree.
+func (s *Snapshot) memberSource(path []syntax.Node, a *syntax.Accessor) (diag.Range, bool) {
+	x, k := accessAt(path)
+	if x == nil || a.Member == "" || s.Env.SourceTree == "" {
+		return diag.Range{}, false
+	}
+	st := s.steps(x, k, path)
+	if st == nil || st.in == nil {
+		return diag.Range{}, false
+	}
+	in, ok := ctype.AsStruct(st.in)
+	if !ok || in.Name == "" || in.Origin.Object == "" { // not of BTF
+		return diag.Range{}, false
+	}
+	def := `(?m)^` + in.Kind.String() + `\s+` + regexp.QuoteMeta(in.Name) + `\s*\{(?:[^}]|\n[ \t]+\})*?` + declares(a.Member)
+	return s.Env.inSourceTree(in.Name, def, ".h", "include")
+}
+
+// declares matches the declarator of a struct's member; its group is the name.
+func declares(member string) string {
+	return `[ \t*(,](` + regexp.QuoteMeta(member) + `)\s*[\[):;,]`
+}
+
+// inSourceTree looks in the files of the source tree that end in ext for what the first
+// group of a pattern matches; word is a part of all that match. The folder first is gone
+// through before the others.
+func (e *Env) inSourceTree(word, pattern, ext, first string) (diag.Range, bool) {
+	found := e.cached("source\x00"+pattern, func() []string {
+		defer e.read("kernel's source")() // answers do not wait for long
+		def := regexp.MustCompile(pattern)
 		var found []string
-		err := filepath.WalkDir(s.Env.SourceTree, func(path string, d os.DirEntry, err error) error {
-			if err != nil || d.IsDir() || filepath.Ext(path) != ".c" {
-				return nil // what cannot be read is not there
-			}
-			text, err := os.ReadFile(path)
-			if err != nil || !strings.Contains(string(text), p.Func) {
+		look := func(dir string) {
+			err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+				if err != nil || d.IsDir() || filepath.Ext(path) != ext {
+					return nil // what cannot be read is not there
+				}
+				text, err := os.ReadFile(path)
+				if err != nil || !bytes.Contains(text, []byte(word)) {
+					return nil
+				}
+				if loc := def.FindSubmatchIndex(text); loc != nil {
+					found = append(found, path+":"+itoa(1+bytes.Count(text[:loc[2]], []byte{'\n'})))
+					return filepath.SkipAll
+				}
 				return nil
+			})
+			if err != nil {
+				found = nil
 			}
-			if loc := def.FindIndex(text); loc != nil {
-				at := loc[0] + strings.Index(string(text[loc[0]:loc[1]]), p.Func)
-				line := 1 + strings.Count(string(text[:at]), "\n")
-				found = append(found, path+":"+itoa(line))
-				return filepath.SkipAll
-			}
-			return nil
-		})
-		if err != nil {
-			return nil
+		}
+		if first != "" {
+			look(filepath.Join(e.SourceTree, first))
+		}
+		if len(found) == 0 {
+			look(e.SourceTree)
 		}
 		return found
 	})
-	for _, f := range files {
+	for _, f := range found {
 		i := strings.LastIndexByte(f, ':')
 		line := 0
 		if _, err := fmt.Sscanf(f[i+1:], "%d", &line); err == nil {
@@ -689,17 +773,7 @@ func (s *Snapshot) TypeDefinition(off int) (*TypeText, bool) {
 				t = st.typ
 			}
 		}
-		for t != nil {
-			if p, ok := ctype.AsPointer(t); ok {
-				t = p.Elem
-				continue
-			}
-			if a, ok := ctype.Strip(t).(*ctype.Array); ok {
-				t = a.Elem
-				continue
-			}
-			break
-		}
+		t = targetType(t)
 		if t == nil {
 			return nil, false
 		}
@@ -737,6 +811,12 @@ func (s *Snapshot) CheckRename(y *Symbol, to string) error {
 		return fmt.Errorf("%s is set by an alias of stapkit's own library", y.Name)
 	case y.Embedded:
 		return fmt.Errorf("%s belongs to stapkit's own library", y.Name)
+	case y.Kind == TargetSymbol:
+		return fmt.Errorf("%s belongs to what is probed", y.Name)
+	case y.Kind == MemberSymbol && y.owner != "":
+		return fmt.Errorf("%s belongs to %s", y.Name, y.owner)
+	case y.Kind == MemberSymbol:
+		return fmt.Errorf("%s belongs to what is probed", y.Name)
 	case y.Kind == LocalSymbol && y.Shared:
 		return fmt.Errorf("%s is set by an alias in %s; rename it there", y.Name, y.Decls[0].Start.File)
 	case to == "" || to == y.Name:

@@ -110,6 +110,9 @@ func (s *Snapshot) outlineOf(d syntax.Decl) (Outline, bool) {
 		}
 		o.Detail = strings.TrimPrefix(f.Signature(), "function "+f.Name)
 	case *syntax.MacroDef:
+		if d.Name == "" {
+			return o, false
+		}
 		o.Kind, o.Name = MacroSymbol, "@"+d.Name
 		if d.NameTok > 0 {
 			name(d.NameTok, d.NameTok)

@@ -28,6 +28,8 @@ type Snapshot struct {
 	mu   sync.Mutex
 	prog *sema.Program
 	run  *elaboration // under way, nil before and after
+	// width is the inference of widths, nil before somebody has asked.
+	width *widthWork
 	// Panic is what elaboration panicked with, and where, once Program has returned; ""
 	// if all went well.
 	Panic string
@@ -164,7 +166,10 @@ func (s *Snapshot) tokenAt(off int) int {
 			return lo
 		}
 	}
-	if lo > 0 && int(raw[lo-1].End) == off && raw[lo-1].Kind != syntax.EOF {
+	if lo > 0 && raw[lo-1].Kind == syntax.EOF {
+		lo-- // the word that ends there ends the text
+	}
+	if lo > 0 && int(raw[lo-1].End) == off {
 		return lo - 1
 	}
 	return -1

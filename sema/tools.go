@@ -2,6 +2,7 @@ package sema
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 
 	"stapkit/syntax"
@@ -362,6 +363,52 @@ func (b *Binaries) Marks(path string) ([]elf.Mark, error) {
 		return nil, f.err
 	}
 	return f.elf.Marks()
+}
+
+// PLT lists the functions of libraries that a program calls.
+func (b *Binaries) PLT(path string) ([]string, error) {
+	f := b.file(path)
+	if f.err != nil {
+		return nil, f.err
+	}
+	list, err := f.elf.PLT()
+	var out []string
+	for _, e := range list {
+		out = append(out, e.Name)
+	}
+	return out, err
+}
+
+// Libraries lists the shared libraries that a program loads at its start.
+func (b *Binaries) Libraries(path string) ([]string, error) {
+	f := b.file(path)
+	if f.err != nil {
+		return nil, f.err
+	}
+	paths, _, err := b.Search.Needed(f.elf)
+	return paths, err
+}
+
+// ProgramFiles finds the files that process(name) means: those of a path or a pattern, a
+// program of $PATH, a library, or for "" the program of -c or -x.
+func ProgramFiles(name string, opt Options) []string {
+	if name == "" {
+		name = opt.program()
+		if name == "" && opt.PID != 0 {
+			name = "/proc/" + strconv.Itoa(opt.PID) + "/exe"
+		}
+		if name == "" {
+			return nil
+		}
+	}
+	paths, f := (&resolver{e: &elab{opt: &opt}}).paths(name)
+	if f != nil {
+		return nil // resolving the point says why
+	}
+	for i := range paths {
+		paths[i] = realPath(paths[i])
+	}
+	return paths
 }
 
 // KernelDWARF gives the debug information of a target's kernel, for "", or of a module;

@@ -53,7 +53,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case len(rest) > 0:
 		return fail(fmt.Errorf("unexpected argument %q: editors start staplsp without any (--help tells the options)", rest[0]))
 	}
-	opt := lsp.Options{Version: driver.Release, Settings: lsp.Settings{Target: target, Includes: includes, Guru: guru}}
+	opt := lsp.Options{Version: driver.Release, Widths: driver.Widths, Settings: lsp.Settings{Target: target, Includes: includes, Guru: guru}}
 	if logFile != "" {
 		f, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 		if err != nil {

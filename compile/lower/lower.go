@@ -33,6 +33,9 @@ type Options struct {
 	HZ int64
 	// Arch is the target's architecture, as GOARCH names it; "" means amd64.
 	Arch string
+	// Made, when set, is told what each body became, a function or a handler. The first
+	// of its Locals are those of the body, in order.
+	Made func(src *sema.Body, f *ir.Func, h *ir.Handler)
 }
 
 // Program lowers an elaborated program. The diagnostics are those of
@@ -218,6 +221,9 @@ func (l *lowerer) function(f *sema.Func) {
 		out.Body = b.block(f.Decl.Body.Stmts)
 	}
 	out.Locals = b.locals
+	if l.opt.Made != nil {
+		l.opt.Made(f.Body, out, nil)
+	}
 }
 
 // maxOwnEvents is how many probes of system calls ride on the calls' own events;
@@ -721,6 +727,9 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	h.Body = append(append(b.prologue(), pre...), main...)
 	l.filterSyscall(p, h, ctx, p.Return)
 	h.Locals = b.locals
+	if l.opt.Made != nil {
+		l.opt.Made(p.Body, nil, h)
+	}
 	l.out.Handlers = append(l.out.Handlers, h)
 	return len(l.out.Handlers) - 1
 }

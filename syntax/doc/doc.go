@@ -247,6 +247,9 @@ func New(f *syntax.File) *File {
 	return d
 }
 
+// Syntax is the file that is documented.
+func (d *File) Syntax() *syntax.File { return d.f }
+
 // Function gives the structured comment for a function's name, wherever it stands in
 // the file; nil if there is none.
 func (d *File) Function(name string) *Comment { return d.byName["function "+name] }

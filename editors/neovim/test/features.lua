@@ -250,7 +250,26 @@ status = stapkit.execute('stapkit.chooseTarget', vim.env.VMLINUX)
 check('choose target again', status and contains(status.target, 'vmlinux'), status)
 check('wrong target', stapkit.execute('stapkit.chooseTarget', '/no/such/file') == nil)
 check('matches', #(stapkit.execute('stapkit.matches', uri, 'kernel.function("vfs_*")') or {}) == 4)
+check('probe at a line', stapkit.execute('stapkit.probeAt', uri, 9) == 'kernel.function("vfs_read")', stapkit.execute('stapkit.probeAt', uri, 9))
+vim.api.nvim_win_set_cursor(0, { 10, 2 })
+vim.cmd('StapMatches')
+check('matches at the cursor', #vim.fn.getqflist() == 1 and contains(vim.fn.getqflist()[1].text, 'vfs_read'), vim.fn.getqflist())
+vim.cmd('cclose')
 check('status', contains(stapkit.status(), 'vmlinux'), stapkit.status())
+
+-- Newer versions of Neovim have configurations by name.
+do
+  local given = {}
+  local config, enable = vim.lsp.config, vim.lsp.enable
+  vim.lsp.config, vim.lsp.enable = function(name, c)
+    given.name, given.config = name, c
+  end, function() end
+  stapkit.setup({})
+  vim.lsp.config, vim.lsp.enable = config, enable
+  check('configuration by name', given.name == 'stapkit' and given.config.filetypes[1] == 'systemtap' and given.config.cmd[1] == vim.env.STAPLSP, given)
+  local file = dofile(vim.env.PLUGIN .. '/lsp/stapkit.lua')
+  check('lsp/stapkit.lua', file.cmd[1] == vim.env.STAPLSP and file.root_dir == nil and file.root_markers[1] == 'stapkit.toml', file)
+end
 
 -- Health.
 vim.cmd('checkhealth stapkit')

@@ -74,12 +74,14 @@ export function registerCommands(client: () => LanguageClient | undefined, statu
       if (!editor) {
         return;
       }
-      const lenses = await vscode.commands.executeCommand<vscode.CodeLens[]>('vscode.executeCodeLensProvider', editor.document.uri, 1000);
-      const probes = lenses.filter((l) => l.command?.command === 'stapkit.showMatches');
-      const before = probes.filter((l) => l.range.start.line <= editor.selection.active.line);
-      const here = before[before.length - 1] ?? probes[0];
-      if (here?.command?.arguments) {
-        await matches(here.command.arguments[0] as string, here.command.arguments[1] as string);
+      const c = running();
+      if (!c) {
+        return;
+      }
+      const document = editor.document.uri.toString();
+      const points = await execute<string>(c, 'stapkit.probeAt', document, editor.selection.active.line);
+      if (points) {
+        await matches(document, points);
       } else {
         void vscode.window.showInformationMessage('There is no probe here.');
       }

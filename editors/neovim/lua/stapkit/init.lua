@@ -227,8 +227,15 @@ function M.build(buf, args)
   end
 end
 
---- List what probe points match.
+--- List what probe points match, without any those of the probe at the cursor.
 function M.matches(buf, points)
+  if not points or points == '' then
+    points = M.execute('stapkit.probeAt', vim.uri_from_bufnr(buf), vim.api.nvim_win_get_cursor(0)[1] - 1)
+    if not points or points == '' then
+      vim.notify('stapkit: there is no probe here', vim.log.levels.WARN)
+      return
+    end
+  end
   local list, err = M.execute('stapkit.matches', vim.uri_from_bufnr(buf), points)
   if not list then
     vim.notify('stapkit: ' .. tostring(err), vim.log.levels.WARN)
@@ -292,7 +299,7 @@ function M.commands(buf)
   end, { nargs = '?', complete = 'file', desc = 'choose the kernel whose types are shown' })
   add('StapMatches', function(a)
     M.matches(buf, a.args)
-  end, { nargs = 1, desc = 'list what a probe point matches' })
+  end, { nargs = '?', desc = 'list what a probe point matches' })
   add('StapStatus', function()
     print(vim.inspect(M.execute('stapkit.status')))
   end, { desc = 'show the target in use' })
