@@ -15,6 +15,7 @@ import (
 	"stapkit/cli"
 	"stapkit/config"
 	loader "stapkit/runtime"
+	"stapkit/syntax"
 )
 
 // StapOptions are the options of the stap command.
@@ -265,6 +266,9 @@ func ParseStap(args []string) (*StapOptions, error) {
 	}
 	if strings.Trim(o.Compatible, "0123456789.") != "" {
 		return nil, usagef("--compatible=%s: give a version such as 4.8", o.Compatible)
+	}
+	if syntax.CompareVersions(o.Compatible, Version) > 0 {
+		return nil, usagef("systemtap version %s cannot be compatible with future version %s", Version, o.Compatible)
 	}
 	if o.SignKey != "" && o.LastPass != 4 && o.ModuleName == "" && len(o.Remotes) == 0 {
 		return nil, usagef("--sign-module signs a bundle that is kept: give -p4, -m NAME or --remote as well")

@@ -11,16 +11,24 @@ import (
 // removed; nothing is told to what is no terminal.
 func TestProgress(t *testing.T) {
 	var b bytes.Buffer
-	tellTime(&b, "reading", time.Hour)()
+	var d detail
+	text := func() string { return d.add("Pass 2") }
+	tellTime(&b, text, time.Hour)()
 	if b.Len() > 0 {
 		t.Errorf("told of what took no time: %q", b.String())
 	}
 	told := make(chan string, 100)
-	done := tellTime(writerFunc(func(p []byte) (int, error) { told <- string(p); return len(p), nil }), "reading", 0)
-	if got := <-told; !strings.HasPrefix(got, "\rreading … ") {
+	kernel, program := d.reading("the kernel"), d.reading("ls")
+	program()
+	done := tellTime(writerFunc(func(p []byte) (int, error) { told <- string(p); return len(p), nil }), text, 0)
+	if got := <-told; !strings.HasPrefix(got, "\rPass 2: reading debug information of the kernel … ") {
 		t.Errorf("told %q", got)
 	}
 	done()
+	kernel()
+	if got := text(); got != "Pass 2" {
+		t.Errorf("nothing is read any more, and told is %q", got)
+	}
 	last := ""
 	for len(told) > 0 {
 		last = <-told

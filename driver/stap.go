@@ -60,6 +60,8 @@ type stap struct {
 	shown []diag.Diagnostic
 	// seen is told what the compilation looks at, if it is to be kept.
 	seen *witness
+	// detail is what takes its time now.
+	detail detail
 }
 
 // fail prints an error that has no place in a script.
@@ -159,7 +161,7 @@ func (s *stap) run(ctx context.Context) int {
 	}
 	s.pass(1, start, "parsed user script and %d library scripts", f.LibraryFiles)
 	start = s.begin()
-	done := s.progress("Pass 2: looking for probe points and types")
+	done := s.progress("Pass 2: probe points and types")
 	p := f.Elaborate()
 	done()
 	if Failed(f.Diags, o.Strict) {
@@ -172,7 +174,9 @@ func (s *stap) run(ctx context.Context) int {
 		return s.failed(sema.DumpP2(s.stdout, p, o.levels[2] > 0))
 	}
 	start = s.begin()
+	done = s.progress("Pass 3: translating " + count(len(p.Probes), "probe"))
 	c, spec, err := f.Translate()
+	done()
 	if err != nil {
 		return s.failPass(3, err)
 	}
@@ -318,7 +322,7 @@ func (s *stap) scripts() error {
 		o.Scripts = []Script{sc}
 	case o.ListOn, o.DumpAlias, o.DumpFuncs:
 	case len(o.Extra) == 0:
-		return errors.New("a script must be specified.\nTry '--help' for more information")
+		return errors.New("a script must be specified.\nTry '--help' for more information.")
 	}
 	for i, e := range o.Extra {
 		name := InputName
@@ -345,6 +349,7 @@ func (s *stap) target() error {
 			o.Binaries.Search.LibraryPath = append([]string{}, filepath.SplitList(value)...)
 		}
 	}
+	o.Binaries.Reading = s.detail.reading
 	if s.seen != nil {
 		o.Binaries.Search.Seen = s.seen.see
 	}
