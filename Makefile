@@ -27,7 +27,7 @@ VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual completions release packages test-packages lint clean
+.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual pictures completions release packages test-packages lint clean
 all: build
 
 build:
@@ -151,6 +151,11 @@ generate:
 man:
 	$(GO) run ./internal/gen/tapsetdocs -man build/man/man3
 	$(GO) run ./internal/gen/commands -man build/man -version "$(VERSION)"
+
+# Pictures of the live view in the manual, from its tests: look at them.
+pictures: debs
+	@mkdir -p docs/images
+	STAPKIT_PICTURES=$(CURDIR)/docs/images $(GO) test -count=1 ./cmd/stapmon -run 'TestTop|TestMonitor'
 
 # The manual in HTML, with search: build/manual/index.html.
 manual:

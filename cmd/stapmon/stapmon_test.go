@@ -32,6 +32,7 @@ import (
 	"stapkit/bundle"
 	"stapkit/bundle/trust"
 	"stapkit/driver"
+	tty "stapkit/internal/terminal"
 )
 
 // stapVar makes the test binary behave as stap, monVar as stapmon.
@@ -321,6 +322,21 @@ func (m *terminal) see(what string, ok func(string) bool) {
 	}
 }
 
+// picturesEnv names a folder for pictures of the terminal, which make pictures puts into
+// the manual.
+const picturesEnv = "STAPKIT_PICTURES"
+
+// keep keeps the picture that there is now.
+func (m *terminal) keep(name string) {
+	m.t.Helper()
+	m.t.Logf("\n%s", m.picture)
+	if dir := os.Getenv(picturesEnv); dir != "" {
+		if err := os.WriteFile(filepath.Join(dir, name+".svg"), tty.SVG(m.tmux("capture-pane", "-e", "-p"), 110), 0o644); err != nil {
+			m.t.Fatal(err)
+		}
+	}
+}
+
 // ended waits until the command has ended.
 func (m *terminal) ended() {
 	m.t.Helper()
@@ -355,7 +371,7 @@ func TestTop(t *testing.T) {
 	t.Logf("\n%s", m.picture)
 	m.tmux("send-keys", "Tab")
 	m.see("globals", has("value▼", "calls", "a;b", "sizes", "█", `x"y`))
-	t.Logf("\n%s", m.picture)
+	m.keep("top")
 	m.tmux("send-keys", "s", "s")
 	m.see("sorted by name", func(p string) bool {
 		return has("global▼")(p) && strings.Index(p, "byname") < strings.Index(p, "names") && strings.Index(p, "names") < strings.Index(p, "word")
@@ -408,7 +424,8 @@ func TestMonitor(t *testing.T) {
 	m.see("probes", has("hits▼", "timer.ms(20)", "Probes"))
 	m.tmux("send-keys", "Tab")
 	m.tmux("send-keys", "Tab")
-	m.see("what the script prints", has("printed 1"))
+	m.see("what the script prints", has("printed 31"))
+	m.keep("monitor")
 	m.tmux("send-keys", "q")
 	m.ended()
 	if b, err := os.ReadFile(status); err != nil || string(b) != "0\n" {

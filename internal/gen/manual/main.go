@@ -101,6 +101,11 @@ func pictures(out string) error {
 	if err != nil {
 		return err
 	}
+	drawn, err := filepath.Glob("docs/images/*.svg")
+	if err != nil {
+		return err
+	}
+	found = append(found, drawn...)
 	for _, f := range found {
 		b, err := os.ReadFile(f)
 		if err != nil {
