@@ -27,7 +27,7 @@ VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual pictures completions release packages test-packages lint clean
+.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual pictures walk completions release packages test-packages lint clean
 all: build
 
 build:
@@ -151,6 +151,12 @@ generate:
 man:
 	$(GO) run ./internal/gen/tapsetdocs -man build/man/man3
 	$(GO) run ./internal/gen/commands -man build/man -version "$(VERSION)"
+
+# The README on a fresh machine, recorded: docs/walk.md and docs/walk.cast. Needs root
+# and debootstrap; WRAP is put before commands that run scripts.
+walk:
+	@$(MAKE) --no-print-directory debs DEBS="debootstrap"
+	$(GO) run ./internal/walk -wrap "$(WRAP)"
 
 # Pictures of the live view in the manual, from its tests: look at them.
 pictures: debs
