@@ -88,8 +88,7 @@ func (d *dryRun) probe(p *ir.Probe, ret string) ProbeState {
 		st.Carrier, st.State = ret, StateOK // the return probe has the arguments itself
 		return st
 	}
-	for i := range p.Attach {
-		a := &p.Attach[i]
+	for i, a := range attachments(d.p, p, d.spec) {
 		if ret != "" && (a.Carrier == "fentry") != (ret == "fexit") {
 			continue
 		}

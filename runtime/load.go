@@ -83,6 +83,7 @@ func (s *session) load(object []byte) error {
 	}
 	s.spec = spec
 	s.cache = btf.NewCache()
+	s.opt.Stopwatch.Lap("carriers chosen")
 	needed := map[string]bool{}
 	copies := map[string]bool{}
 	for _, p := range s.plans {
@@ -124,7 +125,10 @@ func (s *session) load(object []byte) error {
 			})
 		}
 	}
-	if s.coll, err = ebpf.NewCollectionWithOptions(first, ebpf.CollectionOptions{Cache: s.cache}); err != nil {
+	s.kernelBTF = s.kernelTypes(first)
+	s.opt.Stopwatch.Lap("types read")
+	s.coll, err = ebpf.NewCollectionWithOptions(first, ebpf.CollectionOptions{Cache: s.cache, Programs: ebpf.ProgramOptions{KernelTypes: s.kernelBTF}})
+	if err != nil {
 		return s.explain(first, err)
 	}
 	openTrace(spec)
@@ -316,8 +320,7 @@ func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 			continue
 		}
 		pl := plan{probe: i}
-		for j := range p.Attach {
-			a := &p.Attach[j]
+		for _, a := range attachments(s.p, p, spec) {
 			c := carriers[a.Carrier]
 			if c == nil {
 				pl.why = append(pl.why, fmt.Sprintf("%s: this loader does not know the carrier", a.Carrier))
@@ -452,7 +455,9 @@ func (s *session) program(r *row) (*ebpf.Program, error) {
 	one := &ebpf.CollectionSpec{
 		Maps: s.spec.Copy().Maps, Programs: map[string]*ebpf.ProgramSpec{name: ps}, Types: s.spec.Types, ByteOrder: s.spec.ByteOrder,
 	}
-	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{MapReplacements: s.coll.Maps, Cache: s.cache})
+	coll, err := ebpf.NewCollectionWithOptions(one, ebpf.CollectionOptions{
+		MapReplacements: s.coll.Maps, Cache: s.cache, Programs: ebpf.ProgramOptions{KernelTypes: s.kernelBTF},
+	})
 	if err != nil {
 		return nil, s.explain(one, err)
 	}

@@ -123,6 +123,9 @@ type Options struct {
 	Remote    bool
 	RemoteID  int
 	RemoteURI string
+	// Stopwatch, if not nil, measures the start; the result is told when the probes
+	// are active.
+	Stopwatch *Stopwatch
 	// Target is a description of this host, in which structure members are
 	// looked up by loader handlers and pretty-printed values get their names.
 	// Nil: the kernel's own BTF, read when needed.

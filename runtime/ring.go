@@ -12,16 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ring reads a BPF ring buffer without copying. Only one goroutine may read at a
+// ring reads a BPF ring buffer, without copying but what wraps. Only one goroutine may read at a
 // time. Format of kernel/bpf/ringbuf.c: a page with the consumer's position, a
-// page with the producer's, and the data, mapped twice in a row so that no record
-// wraps. A record is a header of 8 bytes {u32 length with two flag bits, u32
-// page offset} and its data, rounded up to 8.
+// page with the producer's, and the data. The kernel would map these twice in a row, so
+// that no record wraps, but the second time costs as much resident memory as the first.
+// A record is a header of 8 bytes {u32 length with two flag bits, u32 page offset} and
+// its data, rounded up to 8.
 type ring struct {
 	fd       int
 	consumer []byte // read-write page
-	producer []byte // read-only: page and twice the data
+	producer []byte // read-only: page and data
 	data     []byte
+	wrapped  []byte // the last record that wrapped
 	mask     uint64
 	pos      uint64 // consumer position
 	epoll    int
@@ -46,7 +48,7 @@ func openRing(fd int, size int) (*ring, error) {
 	if r.consumer, err = unix.Mmap(fd, 0, page, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("mapping the ring buffer's consumer page: %w", err)
 	}
-	if r.producer, err = unix.Mmap(fd, int64(page), page+2*size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
+	if r.producer, err = unix.Mmap(fd, int64(page), page+size, unix.PROT_READ, unix.MAP_SHARED); err != nil {
 		return nil, fmt.Errorf("mapping the ring buffer: %w", err)
 	}
 	r.data = r.producer[page:]
@@ -106,7 +108,12 @@ func (r *ring) next() (data []byte, end uint64, busy, ok bool) {
 	if size > r.mask || n&ringDiscard != 0 {
 		return nil, end, false, true
 	}
-	return r.data[at+ringHeader : at+ringHeader+size], end, false, true
+	at = (at + ringHeader) & r.mask
+	if rest := uint64(len(r.data)) - at; size > rest {
+		r.wrapped = append(append(r.wrapped[:0], r.data[at:]...), r.data[:size-rest]...)
+		return r.wrapped, end, false, true
+	}
+	return r.data[at : at+size], end, false, true
 }
 
 // release gives everything before end back to the kernel.

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,28 +48,30 @@ type session struct {
 	peek     peek
 
 	// The kernel part, nil if there is none.
-	spec     *ebpf.CollectionSpec
-	cache    *btf.Cache
-	coll     *ebpf.Collection
-	programs map[string]*ebpf.Program
-	plans    []plan
-	stats    io.Closer // keeps the kernel's timing of programs on
-	cgroup   *ebpf.Map // of --cgroup
-	kernel   *kernelGlobals
-	unwind   *unwinder
-	gens     map[int]*generations
-	regions  []*ebpf.Program
-	writes   []map[int]bool     // by handler: generation arrays that it writes
-	bodies   map[int]*ir.Region // what regions were cut out of
-	attached []attached
-	missed   struct{ calls, returns, shown uint64 } // of links that are closed; returns of all
-	files    files                                  // of procfs probes
-	counters closers                                // events that handlers read
-	spots    spots                                  // until all is attached
-	ringMu   sync.Mutex
-	ring     *ring
-	join     joiner
-	damaged  int // records that could not be read
+	spec  *ebpf.CollectionSpec
+	cache *btf.Cache
+	// kernelBTF is what relocations ask if they need not ask modules.
+	kernelBTF *btf.Spec
+	coll      *ebpf.Collection
+	programs  map[string]*ebpf.Program
+	plans     []plan
+	stats     io.Closer // keeps the kernel's timing of programs on
+	cgroup    *ebpf.Map // of --cgroup
+	kernel    *kernelGlobals
+	unwind    *unwinder
+	gens      map[int]*generations
+	regions   []*ebpf.Program
+	writes    []map[int]bool     // by handler: generation arrays that it writes
+	bodies    map[int]*ir.Region // what regions were cut out of
+	attached  []attached
+	missed    struct{ calls, returns, shown uint64 } // of links that are closed; returns of all
+	files     files                                  // of procfs probes
+	counters  closers                                // events that handlers read
+	spots     spots                                  // until all is attached
+	ringMu    sync.Mutex
+	ring      *ring
+	join      joiner
+	damaged   int // records that could not be read
 
 	began      time.Time
 	fromKernel printed    // what the record at hand prints
@@ -138,6 +141,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if err != nil {
 		return StatusError, err
 	}
+	opt.Stopwatch.Lap("broker started")
 	defer func() {
 		r.ended(status, err)
 		r.close()
@@ -196,9 +200,13 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	if err := s.open(ctx, img.ELF); err != nil {
 		return StatusError, err
 	}
+	opt.Stopwatch.Lap("attached")
+	// What was needed to load and attach.
+	s.cache, s.kernelBTF, s.spec, img.ELF = nil, nil, nil, nil
 	if err := s.giveUp(); err != nil {
 		return StatusError, err
 	}
+	opt.Stopwatch.Lap("privileges given up")
 	status, err = s.run(ctx)
 	if s.tape != nil {
 		err = errors.Join(err, s.tape.close())
@@ -354,6 +362,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		if err != nil {
 			return err
 		}
+		s.opt.Stopwatch.Lap("loaded")
 	} else {
 		s.blk = newBlock(s.p.SessionSize())
 	}
@@ -730,6 +739,12 @@ func (s *session) running() error {
 	if s.opt.Started != nil {
 		s.opt.Started()
 	}
+	if s.opt.Stopwatch != nil {
+		s.opt.Stopwatch.Lap("begun")
+		s.out.message("the probes are active after " + s.opt.Stopwatch.String() + "\n")
+	}
+	// The start has left garbage, and a script may sit there for weeks.
+	go debug.FreeOSMemory()
 	if s.opt.Stopping != nil {
 		defer s.opt.Stopping()
 	}

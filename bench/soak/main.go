@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -76,6 +77,10 @@ type soak struct {
 	events int
 	maxRSS [2]int64 // of the loader and of its broker
 	maxFDs [2]int
+
+	objects objects // of the round's loaders
+	seen    [3]int  // how many of them there were, in all
+	slowest time.Duration
 }
 
 const getpgid = `$id == ` + "%d" + ` && execname() == "soakwork"`
@@ -124,20 +129,94 @@ func (s *soak) fail(round, format string, args ...any) {
 	s.wrong = append(s.wrong, text)
 }
 
-// objects counts what is in the kernel.
-func objects() (programs, maps, links int) {
-	for id, err := ebpf.ProgramGetNextID(0); err == nil; id, err = ebpf.ProgramGetNextID(id) {
-		programs++
+// objects are programs, maps and links in the kernel, by their numbers, which are not
+// given twice.
+type objects [3]map[uint32]bool
+
+var objectKinds = [3]string{"prog_id:", "map_id:", "link_id:"}
+
+// note adds what a process has open. Others use the kernel at the same time, so that only
+// what was seen in one of our loaders is ours.
+func (o *objects) note(pid int) {
+	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return // it has ended
 	}
-	for id, err := ebpf.MapGetNextID(0); err == nil; id, err = ebpf.MapGetNextID(id) {
-		maps++
+	for _, e := range list {
+		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		if err != nil {
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			for i, kind := range objectKinds {
+				text, ok := strings.CutPrefix(line, kind)
+				if !ok {
+					continue
+				}
+				if n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 32); err == nil {
+					if o[i] == nil {
+						o[i] = map[uint32]bool{}
+					}
+					o[i][uint32(n)] = true
+				}
+			}
+		}
 	}
-	it := new(link.Iterator)
-	for it.Next() {
-		links++
+}
+
+// drop forgets what the kernel has no longer.
+func (o *objects) drop() {
+	for id := range o[0] {
+		if next, err := ebpf.ProgramGetNextID(ebpf.ProgramID(id - 1)); err != nil || next != ebpf.ProgramID(id) {
+			delete(o[0], id)
+		}
 	}
-	it.Close()
-	return programs, maps, links
+	for id := range o[1] {
+		if next, err := ebpf.MapGetNextID(ebpf.MapID(id - 1)); err != nil || next != ebpf.MapID(id) {
+			delete(o[1], id)
+		}
+	}
+	for id := range o[2] {
+		l, err := link.NewFromID(link.ID(id))
+		if err != nil {
+			delete(o[2], id)
+			continue
+		}
+		l.Close()
+	}
+}
+
+func (o *objects) empty() bool { return len(o[0])+len(o[1])+len(o[2]) == 0 }
+
+// String tells what is left, programs and maps by name.
+func (o *objects) String() string {
+	var list []string
+	for id := range o[0] {
+		name := "?"
+		if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id)); err == nil {
+			if info, err := p.Info(); err == nil {
+				name = fmt.Sprintf("%s (%s)", info.Name, info.Type)
+			}
+			p.Close()
+		}
+		list = append(list, fmt.Sprintf("program %d %s", id, name))
+	}
+	for id := range o[1] {
+		name := "?"
+		if m, err := ebpf.NewMapFromID(ebpf.MapID(id)); err == nil {
+			if info, err := m.Info(); err == nil {
+				name = fmt.Sprintf("%s (%s)", info.Name, info.Type)
+			}
+			m.Close()
+		}
+		list = append(list, fmt.Sprintf("map %d %s", id, name))
+	}
+	for id := range o[2] {
+		list = append(list, fmt.Sprintf("link %d", id))
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
 }
 
 // leftFiles counts what runs have written down of themselves, mounted and pinned.
@@ -155,7 +234,6 @@ func leftFiles() int {
 
 func (s *soak) run(length time.Duration) error {
 	defer os.RemoveAll(s.dir)
-	p0, m0, l0 := objects()
 	f0 := leftFiles()
 	end := time.Now().Add(length)
 	list := []struct {
@@ -169,24 +247,29 @@ func (s *soak) run(length time.Duration) error {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 		s.rounds[r.name]++
-		// The kernel frees what is closed a little later, and others may load programs, too.
-		var p, m, l int
+		// The kernel frees what is closed a little later.
+		seen, closed := [3]int{len(s.objects[0]), len(s.objects[1]), len(s.objects[2])}, time.Now()
+		for i := range seen {
+			s.seen[i] += seen[i]
+		}
 		for range 600 {
-			if p, m, l = objects(); p <= p0 && m <= m0 && l <= l0 {
+			if s.objects.drop(); s.objects.empty() {
 				break
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
-		if p > p0 || m > m0 || l > l0 {
-			s.fail(r.name, "left in the kernel: %d programs, %d maps, %d links", p-p0, m-m0, l-l0)
+		s.slowest = max(s.slowest, time.Since(closed))
+		if !s.objects.empty() {
+			s.fail(r.name, "left in the kernel: %s", s.objects.String())
+			s.objects = objects{}
 		}
 		if f := leftFiles(); f > f0 {
 			s.fail(r.name, "left behind: %d files of runs or pins", f-f0)
 		}
 		fmt.Printf("%-12s %6.1f s  %d events so far, loader %s\n", r.name, time.Since(from).Seconds(), s.events, s.size())
 	}
-	fmt.Printf("\n%v on %d CPUs: rounds %v, %d events, loader %s, %d wrong\n",
-		length, runtime.NumCPU(), s.rounds, s.events, s.size(), len(s.wrong))
+	fmt.Printf("\n%v on %d CPUs: rounds %v, %d events, loader %s\n%d programs, %d maps and %d links, gone within %v; %d wrong\n",
+		length, runtime.NumCPU(), s.rounds, s.events, s.size(), s.seen[0], s.seen[1], s.seen[2], s.slowest.Round(time.Millisecond), len(s.wrong))
 	if len(s.wrong) > 0 {
 		return errors.New(strings.Join(s.wrong, "\n"))
 	}
@@ -212,6 +295,7 @@ func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, e
 	file := fmt.Sprintf("/run/stapkit/%d.json", l.Process.Pid)
 	for range 200 {
 		if _, err := os.Stat(file); err == nil {
+			s.look(l)
 			return l, nil
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -224,6 +308,7 @@ func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, e
 // look notes memory and descriptors of the loader's two processes.
 func (s *soak) look(l *loader) {
 	for i, pid := range []int{l.Process.Pid, brokerOf(l.Process.Pid)} {
+		s.objects.note(pid)
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
 			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {

@@ -29,6 +29,9 @@ const (
 	exitUsage  = 2
 )
 
+// begun is when this process began to do something of its own.
+var begun = time.Now()
+
 type options struct {
 	loader.Options
 	verify, inspect, json, dryRun bool
@@ -206,6 +209,11 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			o.Remove = append(o.Remove, o.pidFile)
 		}
 	}
+	var watch *loader.Stopwatch
+	if o.Verbose > 1 {
+		watch = loader.NewStopwatch(begun)
+		watch.Lap("options read")
+	}
 	service, err := loader.OpenService()
 	if err != nil {
 		fmt.Fprintf(stderr, "WARNING: %v\n", err)
@@ -236,6 +244,7 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	v := verify(data)
+	watch.Lap("verified")
 	if o.verify {
 		return showVerdict(o, v, stdout, stderr)
 	}
@@ -307,6 +316,8 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		back.Ready()
 	}
 	o.Stopping = func() { service.Tell("STOPPING=1") }
+	o.Stopwatch = watch
+	watch.Lap("permitted")
 	o.Separate = loader.CanSeparate()
 	o.Record = logOf
 	if o.RecordData, err = json.Marshal(log); err != nil {

@@ -33,46 +33,66 @@ func Parse(name string, raw []byte) (*Spec, error) { return parse(name, raw, nil
 // ParseModule reads the BTF of a module, which continues that of its kernel.
 func ParseModule(name string, raw []byte, base *Spec) (*Spec, error) { return parse(name, raw, base) }
 
-func parse(name string, raw []byte, base *Spec) (*Spec, error) {
-	s := &Spec{name: name, raw: raw, base: base, first: 1, cache: map[ID]ctype.Type{}}
-	bad := func(off int, format string, args ...any) error {
-		return &FormatError{name, off, fmt.Sprintf(format, args...)}
+// parts are the two sections of a blob.
+type parts struct {
+	bo             binary.ByteOrder
+	types, strings []byte
+	typesAt        int // where the types begin
+	stringsAt      int
+}
+
+// sections takes a blob apart.
+func sections(name string, raw []byte) (p parts, err error) {
+	bad := func(off int, format string, args ...any) (parts, error) {
+		return parts{}, &FormatError{name, off, fmt.Sprintf(format, args...)}
 	}
 	if len(raw) < headerSize {
-		return nil, bad(-1, "%d bytes are too few for a header", len(raw))
+		return bad(-1, "%d bytes are too few for a header", len(raw))
 	}
 	if len(raw) > maxSize {
-		return nil, bad(-1, "%d bytes exceed the limit of %d", len(raw), maxSize)
+		return bad(-1, "%d bytes exceed the limit of %d", len(raw), maxSize)
 	}
 	switch {
 	case binary.LittleEndian.Uint16(raw) == magic:
-		s.bo = binary.LittleEndian
+		p.bo = binary.LittleEndian
 	case binary.BigEndian.Uint16(raw) == magic:
-		s.bo = binary.BigEndian
+		p.bo = binary.BigEndian
 	default:
-		return nil, bad(0, "wrong magic number %#x", binary.LittleEndian.Uint16(raw))
+		return bad(0, "wrong magic number %#x", binary.LittleEndian.Uint16(raw))
 	}
 	if raw[2] != 1 {
-		return nil, bad(2, "version %d is not known (this reader knows 1)", raw[2])
+		return bad(2, "version %d is not known (this reader knows 1)", raw[2])
 	}
-	hdrLen := uint64(s.bo.Uint32(raw[4:]))
-	typeOff, typeLen := uint64(s.bo.Uint32(raw[8:])), uint64(s.bo.Uint32(raw[12:]))
-	strOff, strLen := uint64(s.bo.Uint32(raw[16:])), uint64(s.bo.Uint32(raw[20:]))
+	hdrLen := uint64(p.bo.Uint32(raw[4:]))
+	typeOff, typeLen := uint64(p.bo.Uint32(raw[8:])), uint64(p.bo.Uint32(raw[12:]))
+	strOff, strLen := uint64(p.bo.Uint32(raw[16:])), uint64(p.bo.Uint32(raw[20:]))
 	if hdrLen < headerSize || hdrLen > uint64(len(raw)) {
-		return nil, bad(4, "header length %d", hdrLen)
+		return bad(4, "header length %d", hdrLen)
 	}
 	body := raw[hdrLen:]
 	if typeOff+typeLen > uint64(len(body)) {
-		return nil, bad(8, "type section of %d bytes at %d exceeds the blob", typeLen, typeOff)
+		return bad(8, "type section of %d bytes at %d exceeds the blob", typeLen, typeOff)
 	}
 	if strOff+strLen > uint64(len(body)) {
-		return nil, bad(16, "string section of %d bytes at %d exceeds the blob", strLen, strOff)
+		return bad(16, "string section of %d bytes at %d exceeds the blob", strLen, strOff)
 	}
-	s.types = body[typeOff : typeOff+typeLen]
+	p.types, p.strings = body[typeOff:typeOff+typeLen], body[strOff:strOff+strLen]
+	p.typesAt, p.stringsAt = int(hdrLen+typeOff), int(hdrLen+strOff)
+	if n := len(p.strings); n == 0 || p.strings[n-1] != 0 {
+		return bad(p.stringsAt, "string section does not end in a zero byte")
+	}
+	return p, nil
+}
+
+func parse(name string, raw []byte, base *Spec) (*Spec, error) {
+	p, err := sections(name, raw)
+	if err != nil {
+		return nil, err
+	}
 	// One copy as a string lets every name be a substring of it.
-	s.strs = string(body[strOff : strOff+strLen])
-	if s.strs == "" || s.strs[len(s.strs)-1] != 0 {
-		return nil, bad(int(hdrLen+strOff), "string section does not end in a zero byte")
+	s := &Spec{name: name, raw: raw, base: base, first: 1, cache: map[ID]ctype.Type{}, bo: p.bo, types: p.types, strs: string(p.strings)}
+	bad := func(off int, format string, args ...any) error {
+		return &FormatError{name, off, fmt.Sprintf(format, args...)}
 	}
 	if base != nil {
 		s.first = ID(base.Types())
@@ -82,11 +102,10 @@ func parse(name string, raw []byte, base *Spec) (*Spec, error) {
 			return nil, bad(0, "byte order differs from that of %s", base.name)
 		}
 	} else if s.strs[0] != 0 {
-		return nil, bad(int(hdrLen+strOff), "string section does not start with the empty name")
+		return nil, bad(p.stringsAt, "string section does not start with the empty name")
 	}
-	typesAt := int(hdrLen + typeOff)
 	if err := s.index(func(off int, format string, args ...any) error {
-		return bad(typesAt+off, format, args...)
+		return bad(p.typesAt+off, format, args...)
 	}); err != nil {
 		return nil, err
 	}
