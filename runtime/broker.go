@@ -184,7 +184,9 @@ func (b *broker) do(q *request, files []*os.File) (reply, []*os.File) {
 		}
 		err = b.local.setUp(*q.SetUp)
 	case opSeal:
-		err = b.local.seal()
+		if err = b.local.seal(); err == nil {
+			err = shrink(b.local.may.Keep, b.local.may.System)
+		}
 	case opMappings:
 		f, r.Text, err = b.local.mappings(q.N)
 	case opExecutable:

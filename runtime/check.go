@@ -28,6 +28,9 @@ func Check(img Image, tgt *target.Target) ([]ProbeState, error) {
 			return nil // relocate has said so
 		}
 		trial := *d.spec.Programs[d.p.Handlers[a.Handler].Name]
+		if err := permitted(a, &trial); err != nil {
+			return err
+		}
 		return c.check(s, a, &trial)
 	}
 	return d.all(), nil

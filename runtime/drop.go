@@ -5,6 +5,7 @@ package loader
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"runtime"
@@ -53,18 +54,74 @@ func dropPrivileges(warn func(string)) error {
 	if err != nil {
 		return failed("the list of system calls", err)
 	}
+	if err = restrict(filters); errors.Is(err, unix.ENOSYS) {
+		warn("this kernel has no seccomp: the system calls of the process that prints are not restricted")
+		return nil
+	}
+	if err != nil {
+		return failed("system calls", err)
+	}
+	return nil
+}
+
+// restrict has the kernel judge all system calls of all threads from now on.
+func restrict(filters []seccomp.Policy) error {
 	for i, policy := range filters {
 		// On all threads, or not at all. no_new_privs comes with the first, before
 		// prctl(2) is forbidden.
 		const orError = 1 << 4 // SECCOMP_FILTER_FLAG_TSYNC_ESRCH
-		err = seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: i == 0, Flag: seccomp.FilterFlagTSync | orError, Policy: policy})
-		if errors.Is(err, unix.ENOSYS) {
-			warn("this kernel has no seccomp: the system calls of the process that prints are not restricted")
-			return nil
-		}
+		err := seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: i == 0, Flag: seccomp.FilterFlagTSync | orError, Policy: policy})
 		if err != nil {
-			return failed("system calls", err)
+			return err
 		}
+	}
+	return nil
+}
+
+// shrink leaves the broker no more than it needs for the rest of the run: the capabilities
+// of keep, and, if it need start no commands, no way to execute anything, to mount, to load
+// modules, or to attach programs.
+func shrink(keep uint64, commands bool) error {
+	if commands {
+		return nil // they are to have what the user had who began the run
+	}
+	for _, b := range capabilityNumbers(^keep) {
+		// Who may not do it, or knows no such capability, has no way to get it back either,
+		// as it is not to execute anything.
+		_, _, _ = syscall.AllThreadsSyscall(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(b), 0)
+	}
+	if err := limitCapabilities(keep); err != nil {
+		return fmt.Errorf("capabilities: %w", err)
+	}
+	filters, err := brokerCalls()
+	if err == nil {
+		err = restrict(filters)
+	}
+	if err != nil && !errors.Is(err, unix.ENOSYS) {
+		return fmt.Errorf("system calls: %w", err)
+	}
+	return nil
+}
+
+// limitCapabilities takes all capabilities but those of keep from all threads. A program
+// built with cgo, as only development has, keeps them.
+func limitCapabilities(keep uint64) error {
+	head := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var set [2]unix.CapUserData
+	if err := unix.Capget(&head, &set[0]); err != nil {
+		return os.NewSyscallError("capget", err)
+	}
+	for i := range set {
+		m := uint32(keep >> (32 * i))
+		set[i].Effective, set[i].Permitted, set[i].Inheritable = set[i].Effective&m, set[i].Permitted&m, 0
+	}
+	var pin runtime.Pinner
+	defer pin.Unpin()
+	pin.Pin(&head)
+	pin.Pin(&set)
+	_, _, errno := syscall.AllThreadsSyscall(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&head)), uintptr(unsafe.Pointer(&set)), 0)
+	if errno != 0 && errno != unix.ENOTSUP {
+		return os.NewSyscallError("capset", errno)
 	}
 	return nil
 }
@@ -218,15 +275,7 @@ func systemCalls() ([]seccomp.Policy, error) {
 			Action: seccomp.ActionKillProcess, NamesWithCondtions: []seccomp.NameWithConditions{{Name: name, Conditions: conditions[name]}},
 		}}})
 	}
-	// Not every machine has each of them.
-	known := func(names []string) (out []string) {
-		for _, n := range names {
-			if _, ok := machine.SyscallNames[n]; ok {
-				out = append(out, n)
-			}
-		}
-		return out
-	}
+	known := func(names []string) []string { return knownCalls(machine, names) }
 	return append(filters, seccomp.Policy{DefaultAction: seccomp.ActionErrno, Syscalls: []seccomp.SyscallGroup{
 		{Action: seccomp.ActionAllow, Names: known(allow)},
 		{Action: seccomp.ActionKillProcess, Names: known(forbidden)},
@@ -234,4 +283,45 @@ func systemCalls() ([]seccomp.Policy, error) {
 		// built with cgo have, makes threads with clone where there is no clone3.
 		{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: known([]string{"clone3"})},
 	}}), nil
+}
+
+// knownCalls are those of the names that this machine has.
+func knownCalls(machine *arch.Info, names []string) (out []string) {
+	for _, n := range names {
+		if _, ok := machine.SyscallNames[n]; ok {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// brokerForbidden are system calls by which the broker would do what it is not there for.
+var brokerForbidden = []string{
+	"execve", "execveat", "fork", "vfork", "process_vm_readv", "process_vm_writev", "perf_event_open", "userfaultfd",
+	"io_uring_setup", "io_uring_enter", "io_uring_register", "memfd_create", "open_by_handle_at", "mknod", "mknodat",
+	"mount", "pivot_root", "chroot", "unshare", "setns", "fsopen", "fsconfig", "fsmount", "fspick", "move_mount", "open_tree", "mount_setattr",
+	"init_module", "finit_module", "delete_module", "kexec_load", "kexec_file_load", "reboot", "swapon", "swapoff", "syslog", "acct", "quotactl",
+	"keyctl", "add_key", "request_key", "setuid", "setreuid", "setresuid",
+	"settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "iopl", "ioperm", "personality",
+}
+
+// brokerCalls are the filters of the broker.
+func brokerCalls() ([]seccomp.Policy, error) {
+	machine, err := arch.GetInfo("")
+	if err != nil {
+		return nil, err
+	}
+	deny := func(group seccomp.SyscallGroup) seccomp.Policy {
+		group.Action = seccomp.ActionKillProcess
+		return seccomp.Policy{DefaultAction: seccomp.ActionAllow, Syscalls: []seccomp.SyscallGroup{group}}
+	}
+	filters := []seccomp.Policy{deny(seccomp.SyscallGroup{Names: knownCalls(machine, brokerForbidden)})}
+	// Of bpf(2), what makes maps, loads the program that reads memory, and switches the
+	// timing: nothing is attached, pinned, or opened by its number.
+	for _, cmd := range []uint64{cmdObjPin, cmdObjGet, cmdProgAttach, cmdProgByID, cmdMapByID, cmdRawTPOpen, cmdLinkCreate, cmdLinkUpdate, cmdLinkByID, cmdIterCreate} {
+		filters = append(filters, deny(seccomp.SyscallGroup{NamesWithCondtions: []seccomp.NameWithConditions{{
+			Name: "bpf", Conditions: seccomp.ArgumentConditions{{Argument: 0, Operation: seccomp.Equal, Value: cmd}},
+		}}}))
+	}
+	return filters, nil
 }

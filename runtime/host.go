@@ -45,13 +45,6 @@ func (h *host) once(name string, f func() error) error {
 	return err
 }
 
-// Capabilities, numbered as in include/uapi/linux/capability.h.
-const (
-	capSysAdmin = 21
-	capPerfmon  = 38
-	capBPF      = 39
-)
-
 // effective reads the process's effective capabilities.
 func effective() (uint64, error) {
 	b, err := os.ReadFile("/proc/self/status")

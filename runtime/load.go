@@ -111,6 +111,13 @@ func (s *session) load(object []byte) error {
 	if spec.Programs[ir.ProgUnwindKey] != nil {
 		needed[ir.ProgUnwindKey] = true
 	}
+	links := 0
+	for _, p := range s.plans {
+		links += min(len(p.rows), 1)
+	}
+	if err := raiseFiles(len(needed) + len(copies) + len(spec.Maps) + links + spareFiles); err != nil {
+		return err
+	}
 	first := spec.Copy()
 	for name := range first.Programs {
 		if !needed[name] {
@@ -235,6 +242,10 @@ func (s *session) adopt(cpus int, inner map[int]*ebpf.MapSpec) (err error) {
 // until the machine was rebooted. A process that is killed releases all of its
 // programs at once, so there must never be as many.
 const (
+	// spareFiles is how many files are open beside programs, maps and links: the ends of
+	// the broker's socket, output, symbols.
+	spareFiles = 64
+
 	maxPrograms  = 900
 	releaseBatch = 100
 )
@@ -331,7 +342,11 @@ func (s *session) choose(spec *ebpf.CollectionSpec) ([]plan, error) {
 				return nil, errorf(codeCompiled, nil, "the object has no program %s for probe %s", s.p.Handlers[a.Handler].Name, p.Point)
 			}
 			trial := *ps
-			if err := c.check(s, a, &trial); err != nil {
+			err := permitted(a, ps)
+			if err == nil {
+				err = c.check(s, a, &trial)
+			}
+			if err != nil {
 				err = carrierCapability[a.Carrier].explainRights(err, effective)
 				pl.why = append(pl.why, fmt.Sprintf("%s: %v", a.Carrier, err))
 				continue

@@ -25,6 +25,13 @@ const (
 	cmdMapLookupBatch = 24
 	cmdLinkCreate     = 28
 
+	cmdProgAttach = 8
+	cmdProgByID   = 13
+	cmdMapByID    = 14
+	cmdLinkUpdate = 29
+	cmdLinkByID   = 30
+	cmdIterCreate = 33
+
 	cmdMapLookupAndDelete      = 21
 	cmdMapLookupAndDeleteBatch = 25
 	cmdMapUpdateBatch          = 26

@@ -32,8 +32,8 @@ func (e *env) who() task {
 	return e.session.self
 }
 
-// residents lists for each handler that wants them the tasks that are there already.
-func (s *session) residents() map[int][]task {
+// residentsOf are the handlers that want to be told of tasks that are there already.
+func (s *session) residentsOf() map[int]*ir.Attach {
 	wanted := map[int]*ir.Attach{}
 	for i := range s.p.Probes {
 		p := &s.p.Probes[i]
@@ -41,6 +41,12 @@ func (s *session) residents() map[int][]task {
 			wanted[p.Attach[0].Handler] = &p.Attach[0]
 		}
 	}
+	return wanted
+}
+
+// residents lists for each handler that wants them the tasks that are there already.
+func (s *session) residents() map[int][]task {
+	wanted := s.residentsOf()
 	if len(wanted) == 0 {
 		return nil
 	}

@@ -91,6 +91,7 @@ type setUp struct {
 	Mount      string             `json:"mount,omitempty"`      // a file system, to be unmounted at the end
 	Remove     []string           `json:"remove,omitempty"`     // paths to be removed at the end
 	Own        []string           `json:"own,omitempty"`        // directories that may be removed
+	Keep       uint64             `json:"keep,omitempty"`       // capabilities that a broker keeps
 }
 
 // arrayShape is a map without its content.
@@ -151,6 +152,7 @@ func (l *local) setUp(u setUp) error {
 		l.may.Arrays[g] = a
 	}
 	l.may.Own = append(l.may.Own, u.Own...)
+	l.may.Keep |= u.Keep
 	if u.Output != "" {
 		l.may.Output, l.may.Numbered = u.Output, u.Numbered
 	}
@@ -170,6 +172,9 @@ func (l *local) seal() error {
 func (l *local) mappings(pid int) (*os.File, string, error) {
 	started := startTime(pid)
 	if started == "" {
+		if err := unix.Kill(pid, 0); pid > 0 && !errors.Is(err, unix.ESRCH) {
+			return nil, "", fmt.Errorf("/proc hides process %d (hidepid): %w", pid, unix.EACCES)
+		}
 		return nil, "", unix.ESRCH
 	}
 	f, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))

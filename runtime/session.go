@@ -44,6 +44,7 @@ type session struct {
 	machine  *interp.Machine
 	env      *env
 	texts    *texts
+	kinds    textKinds // that texts has to make
 	types    *typeFinder
 	peek     peek
 
@@ -217,6 +218,9 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 // giveUp ends the part of a run that needs privileges, once the probes are attached. What
 // is left is done with rights.
 func (s *session) giveUp() error {
+	if err := s.rights.setUp(setUp{Keep: s.keeps()}); err != nil {
+		return err
+	}
 	if err := s.rights.seal(); err != nil {
 		return err
 	}
@@ -307,7 +311,11 @@ func processName() string {
 func (s *session) open(ctx context.Context, object []byte) error {
 	var err error
 	s.hits = make([]hit, len(s.p.Probes))
+	s.kinds = textsOf(s.p)
 	s.texts = newTexts(s.p, s.rights, s.out.warn)
+	if have, err := effective(); err == nil {
+		s.texts.have, s.texts.users.have = have, have
+	}
 	s.texts.users.lines = s.opt.Lines
 	s.texts.pure = s.tell
 	s.peek.rights = s.rights
@@ -348,7 +356,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 			defer null.Close()
 			files[0] = null
 		}
-		s.child, err = s.rights.command(s.opt.Command, files, usesUserText(s.p), s.texts.note)
+		s.child, err = s.rights.command(s.opt.Command, files, s.kinds.user, s.texts.note)
 		if err != nil {
 			return err
 		}
@@ -386,30 +394,6 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		}
 	}
 	return errors.Join(s.openFiles(), s.openSocket())
-}
-
-// usesUserText reports whether symbols or stacks of user programs may have to be
-// named after their processes have ended.
-func usesUserText(p *ir.Program) bool {
-	user := func(t ir.Type) bool {
-		switch t.Text {
-		case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull,
-			ir.TextUStackBrief, ir.TextUStackLine, ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUBuildID, ir.TextFormat:
-			return t.Kind == ir.Deferred
-		}
-		return false
-	}
-	for i := range p.Formats {
-		if slices.ContainsFunc(p.Formats[i].Args, user) {
-			return true
-		}
-	}
-	for i := range p.Globals {
-		if g := &p.Globals[i]; user(g.Value) || slices.ContainsFunc(g.Keys, user) {
-			return true
-		}
-	}
-	return false
 }
 
 // fileOf returns the file behind a writer, for a child.
@@ -802,7 +786,7 @@ func (s *session) running() error {
 // housekeep does what is due a few times a second.
 func (s *session) housekeep() {
 	s.blk.word(ir.SessOffRealtime).Store(uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)))
-	if s.opt.PID != 0 && usesUserText(s.p) {
+	if s.opt.PID != 0 && s.kinds.user {
 		s.texts.note(s.opt.PID)
 	}
 	s.loadAverages()

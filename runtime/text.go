@@ -21,6 +21,8 @@ type texts struct {
 	rights rights
 	warn   func(string)
 
+	have uint64 // the capabilities with which the run began
+
 	mu     sync.Mutex
 	ksyms  *sym.Table
 	kdone  bool
@@ -39,7 +41,12 @@ type texts struct {
 }
 
 func newTexts(p *ir.Program, r rights, warn func(string)) *texts {
-	return &texts{p: p, rights: r, warn: warn, users: newUserSymbols(r), layout: make([]ctype.Type, len(p.Layouts)), canon: map[canonKey]string{}}
+	t := &texts{
+		p: p, rights: r, warn: warn, have: ^uint64(0), users: newUserSymbols(r),
+		layout: make([]ctype.Type, len(p.Layouts)), canon: map[canonKey]string{},
+	}
+	t.users.warn = warn
+	return t
 }
 
 // text returns what v stands for.
@@ -182,7 +189,11 @@ func (t *texts) symbols() bool {
 		if t.ksyms, err = kallsyms(t.rights); err != nil {
 			t.warn(fmt.Sprintf("no kernel symbols: %v", err))
 		} else if t.ksyms.Hidden() {
-			t.warn("no kernel symbols: the kernel hides its addresses (kernel.kptr_restrict)")
+			text := "no kernel symbols: the kernel hides its addresses (kernel.kptr_restrict)"
+			if !capSymbols.in(t.have) {
+				text += "; " + lacking(capSymbols).Error()
+			}
+			t.warn(text)
 		}
 	}
 	return t.ksyms != nil && !t.ksyms.Hidden()

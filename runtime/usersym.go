@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"stapkit/ir"
 	"stapkit/target/elf"
 )
@@ -34,6 +36,10 @@ type userSymbols struct {
 	seen func(tgid int, addr uint64) (mapping, bool)
 	// away: the processes are another machine's.
 	away bool
+	// warn, if not nil, is told once of each capability of which there is need beside have.
+	warn   func(string)
+	have   uint64
+	lacked [2]bool
 	// observe hears of each mapping that an address leads to.
 	observe func(tgid int, m *mapping)
 }
@@ -63,7 +69,7 @@ type userFile struct {
 }
 
 func newUserSymbols(r rights) *userSymbols {
-	return &userSymbols{rights: r, procs: map[int]*userProcess{}, files: map[string]*userFile{}, jits: map[int]*jit{}}
+	return &userSymbols{rights: r, have: ^uint64(0), procs: map[int]*userProcess{}, files: map[string]*userFile{}, jits: map[int]*jit{}}
 }
 
 // note reads the mappings of a process, if it is still there.
@@ -72,7 +78,11 @@ func (u *userSymbols) note(tgid int) {
 		return
 	}
 	maps, started, err := readMaps(u.rights, tgid)
-	if err != nil || len(maps) == 0 {
+	if err != nil {
+		u.denied(0, capMaps, fmt.Sprintf("addresses of process %d have no names", tgid), err)
+		return
+	}
+	if len(maps) == 0 {
 		return
 	}
 	p := u.procs[tgid]
@@ -311,20 +321,33 @@ func (u *userSymbols) openFile(pid int, m *mapping) *userFile {
 		}
 		return vdsoSymbols(f)
 	}
+	var refusal error
 	for _, path := range []string{
 		mappedFile(pid, m),
 		fmt.Sprintf("/proc/%d/root%s", pid, m.path),
 		m.path,
 	} {
-		if r, err := u.rights.binary(path); err == nil {
+		r, err := u.rights.binary(path)
+		if err == nil {
 			f, err := readUserFile(u.rights, r, m.path)
 			if err != nil {
 				return nil // whatever name it is opened by
 			}
 			return f
 		}
+		refusal = err
 	}
+	u.denied(1, capPrograms, "addresses in "+m.path+" have no names", refusal)
 	return nil
+}
+
+// denied tells that something was refused for want of a capability, once for each.
+func (u *userSymbols) denied(which int, c capability, what string, err error) {
+	if u.warn == nil || u.lacked[which] || c.in(u.have) || !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+		return
+	}
+	u.lacked[which] = true
+	u.warn(fmt.Sprintf("%s: %v; %v", what, err, lacking(c)))
 }
 
 // readUserFile reads an ELF file, of which nothing is trusted, and closes it. path names

@@ -21,15 +21,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
-	"github.com/cilium/ebpf"
-	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
+
+	"stapkit/internal/host"
 )
 
 // workVar makes this program a target: it calls getpgid so often, 0: until killed.
@@ -78,8 +77,10 @@ type soak struct {
 	maxRSS [2]int64 // of the loader and of its broker
 	maxFDs [2]int
 
-	objects objects // of the round's loaders
-	seen    [3]int  // how many of them there were, in all
+	pids    map[int]bool // of loaders
+	pinned  string       // the name under which a script is left attached
+	objects host.Objects // of the round's loaders
+	seen    [3]int       // how many of them there were, in all
 	slowest time.Duration
 }
 
@@ -105,7 +106,7 @@ func newSoak() (*soak, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &soak{dir: dir, rounds: map[string]int{}}
+	s := &soak{dir: dir, rounds: map[string]int{}, pids: map[int]bool{}, pinned: fmt.Sprintf("soak%d", os.Getpid())}
 	if s.exe, err = os.Executable(); err != nil {
 		return nil, err
 	}
@@ -129,117 +130,32 @@ func (s *soak) fail(round, format string, args ...any) {
 	s.wrong = append(s.wrong, text)
 }
 
-// objects are programs, maps and links in the kernel, by their numbers, which are not
-// given twice.
-type objects [3]map[uint32]bool
-
-var objectKinds = [3]string{"prog_id:", "map_id:", "link_id:"}
-
-// note adds what a process has open. Others use the kernel at the same time, so that only
-// what was seen in one of our loaders is ours.
-func (o *objects) note(pid int) {
-	dir := fmt.Sprintf("/proc/%d/fdinfo", pid)
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return // it has ended
-	}
-	for _, e := range list {
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
-		if err != nil {
-			continue
-		}
-		for line := range strings.Lines(string(b)) {
-			for i, kind := range objectKinds {
-				text, ok := strings.CutPrefix(line, kind)
-				if !ok {
-					continue
-				}
-				if n, err := strconv.ParseUint(strings.TrimSpace(text), 10, 32); err == nil {
-					if o[i] == nil {
-						o[i] = map[uint32]bool{}
-					}
-					o[i][uint32(n)] = true
-				}
-			}
-		}
-	}
-}
-
-// drop forgets what the kernel has no longer.
-func (o *objects) drop() {
-	for id := range o[0] {
-		if next, err := ebpf.ProgramGetNextID(ebpf.ProgramID(id - 1)); err != nil || next != ebpf.ProgramID(id) {
-			delete(o[0], id)
-		}
-	}
-	for id := range o[1] {
-		if next, err := ebpf.MapGetNextID(ebpf.MapID(id - 1)); err != nil || next != ebpf.MapID(id) {
-			delete(o[1], id)
-		}
-	}
-	for id := range o[2] {
-		l, err := link.NewFromID(link.ID(id))
-		if err != nil {
-			delete(o[2], id)
-			continue
-		}
-		l.Close()
-	}
-}
-
-func (o *objects) empty() bool { return len(o[0])+len(o[1])+len(o[2]) == 0 }
-
-// String tells what is left, programs and maps by name.
-func (o *objects) String() string {
-	var list []string
-	for id := range o[0] {
-		name := "?"
-		if p, err := ebpf.NewProgramFromID(ebpf.ProgramID(id)); err == nil {
-			if info, err := p.Info(); err == nil {
-				name = fmt.Sprintf("%s (%s)", info.Name, info.Type)
-			}
-			p.Close()
-		}
-		list = append(list, fmt.Sprintf("program %d %s", id, name))
-	}
-	for id := range o[1] {
-		name := "?"
-		if m, err := ebpf.NewMapFromID(ebpf.MapID(id)); err == nil {
-			if info, err := m.Info(); err == nil {
-				name = fmt.Sprintf("%s (%s)", info.Name, info.Type)
-			}
-			m.Close()
-		}
-		list = append(list, fmt.Sprintf("map %d %s", id, name))
-	}
-	for id := range o[2] {
-		list = append(list, fmt.Sprintf("link %d", id))
-	}
-	slices.Sort(list)
-	return strings.Join(list, ", ")
-}
-
-// leftFiles counts what runs have written down of themselves, mounted and pinned.
-func leftFiles() int {
-	n := 0
-	for _, dir := range []string{"/run/stapkit", "/run/stapkit/left", "/sys/fs/bpf", "/sys/fs/bpf/stapkit"} {
+// leftFiles lists what our runs have written down of themselves and pinned: files named after
+// one of the processes or after the script that is left attached.
+func (s *soak) leftFiles() []string {
+	var out []string
+	for _, dir := range []string{"/run/stapkit", "/run/stapkit/left", "/sys/fs/bpf/stapkit"} {
 		list, err := os.ReadDir(dir)
 		if err != nil {
 			continue // there is none
 		}
-		n += len(list)
+		for _, e := range list {
+			number, _, _ := strings.Cut(e.Name(), ".")
+			if pid, err := strconv.Atoi(number); err == nil && s.pids[pid] || e.Name() == s.pinned {
+				out = append(out, filepath.Join(dir, e.Name()))
+			}
+		}
 	}
-	return n
+	return out
 }
 
 func (s *soak) run(length time.Duration) error {
 	defer os.RemoveAll(s.dir)
-	f0 := leftFiles()
 	end := time.Now().Add(length)
 	list := []struct {
 		name string
 		do   func(string) error
-	}{{"count", s.count}, {"full", s.full}, {"stalled", s.stalled}, {"killed", s.killed}, {"broker dies", s.brokerDies}, {"targets die", s.dying}}
+	}{{"count", s.count}, {"full", s.full}, {"stalled", s.stalled}, {"killed", s.killed}, {"pinned", s.pinnedOver}, {"broker dies", s.brokerDies}, {"targets die", s.dying}}
 	for i := 0; time.Now().Before(end); i++ {
 		r := list[i%len(list)]
 		from := time.Now()
@@ -248,23 +164,23 @@ func (s *soak) run(length time.Duration) error {
 		}
 		s.rounds[r.name]++
 		// The kernel frees what is closed a little later.
-		seen, closed := [3]int{len(s.objects[0]), len(s.objects[1]), len(s.objects[2])}, time.Now()
+		seen, closed := s.objects.Count(), time.Now()
 		for i := range seen {
 			s.seen[i] += seen[i]
 		}
 		for range 600 {
-			if s.objects.drop(); s.objects.empty() {
+			if s.objects.Drop(); s.objects.Empty() {
 				break
 			}
 			time.Sleep(100 * time.Millisecond)
 		}
 		s.slowest = max(s.slowest, time.Since(closed))
-		if !s.objects.empty() {
+		if !s.objects.Empty() {
 			s.fail(r.name, "left in the kernel: %s", s.objects.String())
-			s.objects = objects{}
+			s.objects = host.Objects{}
 		}
-		if f := leftFiles(); f > f0 {
-			s.fail(r.name, "left behind: %d files of runs or pins", f-f0)
+		if f := s.leftFiles(); len(f) > 0 {
+			s.fail(r.name, "left behind: %s", strings.Join(f, ", "))
 		}
 		fmt.Printf("%-12s %6.1f s  %d events so far, loader %s\n", r.name, time.Since(from).Seconds(), s.events, s.size())
 	}
@@ -283,7 +199,11 @@ type loader struct {
 }
 
 func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, error) {
-	l := &loader{Cmd: exec.Command(filepath.Join(s.dir, "staprun"), append(append([]string{"--allow-unsigned", "--limit", "cpu=100"}, args...), filepath.Join(s.dir, bundle+".o"))...)}
+	args = append([]string{"--allow-unsigned", "--limit", "cpu=100"}, args...)
+	if bundle != "" {
+		args = append(args, filepath.Join(s.dir, bundle+".o"))
+	}
+	l := &loader{Cmd: exec.Command(filepath.Join(s.dir, "staprun"), args...)}
 	l.Stdout, l.Stderr = &l.out, &l.errOut
 	if stdout != nil {
 		l.Stdout = stdout
@@ -291,6 +211,7 @@ func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, e
 	if err := l.Start(); err != nil {
 		return nil, err
 	}
+	s.pids[l.Process.Pid] = true
 	// It is listed once its probes are active.
 	file := fmt.Sprintf("/run/stapkit/%d.json", l.Process.Pid)
 	for range 200 {
@@ -308,7 +229,7 @@ func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, e
 // look notes memory and descriptors of the loader's two processes.
 func (s *soak) look(l *loader) {
 	for i, pid := range []int{l.Process.Pid, brokerOf(l.Process.Pid)} {
-		s.objects.note(pid)
+		s.objects.Note(pid)
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
 			if n, err := strconv.ParseInt(f[1], 10, 64); err == nil {
@@ -448,14 +369,7 @@ func (s *soak) count(round string) error {
 	if err := s.end(l); err != nil {
 		return err
 	}
-	var got, hist int
-	if _, err := fmt.Sscanf(l.out.String(), "n=%d h=%d", &got, &hist); err != nil {
-		return fmt.Errorf("%q: %w", l.out.String(), err)
-	}
-	if lost := reported(l.errOut.String()); got > n*calls || got+lost < n*calls || hist > n*calls || hist+lost < n*calls {
-		s.fail(round, "%d calls, counted %d and %d, %d reported as skipped", n*calls, got, hist, lost)
-	}
-	return nil
+	return s.counted(round, l, n*calls)
 }
 
 // full: an array stays full, which is an error that the script catches.
@@ -540,6 +454,49 @@ func (s *soak) killed(string) error {
 		return err
 	}
 	_ = w.Wait()
+	return nil
+}
+
+// pinnedOver: the loader is killed under load, the script stays attached and goes on counting
+// until another loader has taken it over and ends it.
+func (s *soak) pinnedOver(round string) error {
+	l, err := s.start("count", nil, "--pin", s.pinned)
+	if err != nil {
+		return err
+	}
+	const calls = 500000
+	w, err := s.worker(calls)
+	if err != nil {
+		return err
+	}
+	time.Sleep(time.Duration(rand.IntN(200)) * time.Millisecond)
+	s.look(l)
+	if err := l.Process.Kill(); err != nil {
+		return err
+	}
+	_ = l.Wait() // it was killed, which is no news
+	if l, err = s.start("", nil, "-A", s.pinned); err != nil {
+		return err
+	}
+	if err := w.Wait(); err != nil {
+		return err
+	}
+	s.events += calls
+	if err := s.end(l); err != nil {
+		return err
+	}
+	return s.counted(round, l, calls)
+}
+
+// counted compares what the script count has printed with the calls that were made.
+func (s *soak) counted(round string, l *loader, calls int) error {
+	var got, hist int
+	if _, err := fmt.Sscanf(l.out.String(), "n=%d h=%d", &got, &hist); err != nil {
+		return fmt.Errorf("%q: %w", l.out.String(), err)
+	}
+	if lost := reported(l.errOut.String()); got > calls || got+lost < calls || hist > calls || hist+lost < calls {
+		s.fail(round, "%d calls, counted %d and %d, %d reported as skipped", calls, got, hist, lost)
+	}
 	return nil
 }
 

@@ -115,8 +115,28 @@ func TestSeparated(t *testing.T) {
 			t.Errorf("%s: user %s, group %s", name, f["Uid"], f["Gid"])
 		}
 	}
-	if f := fieldsOf(content(fmt.Sprintf("/proc/%d/status", r.broker))); f["Name"] != "staprun-broker" {
+	f := fieldsOf(content(fmt.Sprintf("/proc/%d/status", r.broker)))
+	if f["Name"] != "staprun-broker" {
 		t.Errorf("the broker is process %d, %q", r.broker, f["Name"])
+	}
+	tasks, err = filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", r.broker))
+	if err != nil || len(tasks) == 0 {
+		t.Fatal(err)
+	}
+	for _, name := range tasks {
+		f := fieldsOf(content(name))
+		for _, set := range []string{"CapEff", "CapPrm", "CapInh", "CapBnd"} {
+			caps, err := strconv.ParseUint(f[set], 16, 64)
+			// To mount and to time handlers, to make maps; not, say, to load modules, to trace, or
+			// to be another user.
+			const more = 1<<16 | 1<<17 | 1<<19 | 1<<7 | 1<<6
+			if err != nil || caps&more != 0 || set != "CapInh" && caps&(1<<21) == 0 {
+				t.Errorf("the broker, %s: %s is %s", name, set, f[set])
+			}
+		}
+		if f["NoNewPrivs"] != "1" || f["Seccomp"] != "2" {
+			t.Errorf("the broker, %s: NoNewPrivs %s, Seccomp %s", name, f["NoNewPrivs"], f["Seccomp"])
+		}
 	}
 	if got := content(r.files + "/v"); !strings.HasPrefix(got, "in file") {
 		t.Errorf("the file of the script has %q", got)
