@@ -130,7 +130,7 @@ func (c *client) read() {
 // do not answer, and a run must not hang on them.
 const answerTime = 20 * time.Second
 
-var errNoBroker = errors.New("the process that keeps the privileges of this run has ended")
+var errNoBroker = errorf(codeBroker, nil, "the process that keeps the privileges of this run has ended")
 
 // ask asks the broker, and waits for its answer.
 func (c *client) ask(q request, files []*os.File) (answer, error) {

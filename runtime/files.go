@@ -221,3 +221,19 @@ func mountPoint(base, name string) (string, error) {
 	}
 	return "", fmt.Errorf("all names like %s are taken", filepath.Join(base, name))
 }
+
+// sweep unmounts what runs have left mounted whose broker was killed: their file systems are
+// broken.
+func sweep(base string) {
+	list, err := os.ReadDir(base)
+	if err != nil {
+		return // there has been no run
+	}
+	for _, e := range list {
+		dir := filepath.Join(base, e.Name())
+		var st unix.Stat_t
+		if unix.Lstat(dir, &st) == unix.ENOTCONN && unix.Unmount(dir, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW) == nil {
+			_ = os.Remove(dir) // somebody else may have done so
+		}
+	}
+}

@@ -166,6 +166,7 @@ func (l *local) seal() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sealed = true
+	sweep(FilesDir)
 	return nil
 }
 

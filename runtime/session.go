@@ -763,7 +763,7 @@ func (s *session) running() error {
 		case <-tm.tick:
 		case <-s.exit:
 		case <-s.rights.lost():
-			return errorf(codeBroker, nil, "the process that keeps the privileges of this run has ended")
+			return errNoBroker
 		case st := <-childDone:
 			s.child = nil
 			if text := describeChild(st); text != "" {

@@ -107,6 +107,7 @@ func (r *record) started() {
 	if err != nil {
 		return
 	}
+	removeStale()
 	file := filepath.Join(runDir, strconv.Itoa(r.PID)+".json")
 	if os.WriteFile(file, append(b, '\n'), 0o644) == nil {
 		r.file = file
@@ -114,6 +115,7 @@ func (r *record) started() {
 }
 
 func (r *record) ended(status int, err error) {
+	removeStale()
 	if r.file != "" {
 		// What is left behind shows as not running.
 		_ = os.Remove(r.file)
@@ -188,6 +190,20 @@ func send(socket string, data []byte) error {
 	}
 	_, err = conn.Write(data)
 	return err
+}
+
+// removeStale clears away what runs have left in runDir whose broker was killed.
+func removeStale() {
+	files, err := filepath.Glob(filepath.Join(runDir, "*.json"))
+	if err != nil {
+		return // the pattern is ours
+	}
+	for _, file := range files {
+		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(file), ".json"))
+		if err == nil && startTicks(pid) == "" {
+			_ = os.Remove(file) // another run may have done so
+		}
+	}
 }
 
 // running reads what runDir tells, and leaves out what has ended.

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -165,9 +166,21 @@ func TestKillHalf(t *testing.T) {
 		if err := r.cmd.Wait(); r.cmd.ProcessState.ExitCode() != 1 || !strings.Contains(r.text.String(), "R403") {
 			t.Errorf("%v: %s", err, &r.text)
 		}
-		// What it mounted cannot be unmounted by who has no right to; the next run does.
-		_ = unix.Unmount(r.files, unix.MNT_DETACH)
-		_ = os.Remove(r.files)
+		// What it mounted and wrote down cannot be taken away by who has no right to; the next
+		// run does, whatever its script.
+		left := fmt.Sprintf("/run/stapkit/%d.json", r.cmd.Process.Pid)
+		if _, err := os.Stat(left); err != nil {
+			t.Error(err)
+		}
+		next := plain(t, nil, save(t, hello(t)))
+		if out, err := next.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+		for _, path := range []string{r.files, left} {
+			if _, err := os.Lstat(path); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("%s is left behind: %v", path, err)
+			}
+		}
 	})
 	t.Run("printer", func(t *testing.T) {
 		r := startSeparated(t)
