@@ -23,6 +23,12 @@ import (
 // testObject is a small object with every kind of section.
 func testObject(t testing.TB) []byte {
 	t.Helper()
+	return makeObject(t, []object.Section{{Name: ".stap.info", Data: []byte("probe rows")}})
+}
+
+// makeObject is testObject with other sections of ours.
+func makeObject(t testing.TB, sections []object.Section) []byte {
+	t.Helper()
 	obj, err := object.Write(&object.Spec{
 		Programs: []object.Program{{Name: "p", Section: "raw_tp/sys_enter", Insns: asm.Instructions{
 			asm.LoadMapPtr(asm.R1, 0).WithReference("m").WithSource(object.Line{File: "t.stp", Text: "probe x {}", Line: 1, Col: 1}),
@@ -33,7 +39,7 @@ func testObject(t testing.TB) []byte {
 		Functions: []object.Function{{Name: "f", Insns: asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()}}},
 		Maps:      []object.Map{{Name: "m", Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: 1}},
 		Data:      []object.Data{{Name: ".bss", Size: 16}, {Name: ".rodata.x", Bytes: []byte{1, 2, 3}}},
-		Sections:  []object.Section{{Name: ".stap.info", Data: []byte("probe rows")}},
+		Sections:  sections,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -38,12 +38,22 @@ func VariantSection(n int) string { return variantSection + strconv.Itoa(n) }
 func (b *Bundle) Variants() ([]Variant, error) {
 	list := []Variant{{ELF: b.ELF, Sections: b.Sections}}
 	text, ok := b.Sections[VariantsSection]
-	if !ok {
-		return list, nil
+	names := []string{""}
+	if ok {
+		lines, ended := strings.CutSuffix(string(text), "\n")
+		names = strings.Split(lines, "\n")
+		switch {
+		case len(names) < 2 || len(names) > maxVariants:
+			return nil, damaged("%d variants", len(names))
+		case !ended || slices.Contains(names, ""):
+			return nil, damaged("the list of variants is %.40q", text)
+		}
 	}
-	names := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
-	if len(names) < 2 || len(names) > maxVariants {
-		return nil, damaged("%d variants", len(names))
+	for name := range b.Sections {
+		number, ok := strings.CutPrefix(name, variantSection)
+		if n, err := strconv.Atoi(number); ok && (err != nil || n < 1 || n >= len(names) || name != VariantSection(n)) {
+			return nil, damaged("section %s is not in the list of variants", name)
+		}
 	}
 	list[0].Target = names[0]
 	for i, name := range names[1:] {
@@ -58,6 +68,9 @@ func (b *Bundle) Variants() ([]Variant, error) {
 		v := Variant{Target: name, ELF: elf, Sections: map[string][]byte{}}
 		for _, s := range sections {
 			v.Sections[s.name] = s.data(elf)
+			if strings.HasPrefix(s.name, VariantsSection) || strings.HasPrefix(s.name, variantSection) {
+				return nil, damaged("variant %d has variants of its own", i+1)
+			}
 		}
 		list = append(list, v)
 	}

@@ -31,6 +31,16 @@ type Compiled struct {
 	Encoded []byte
 	Report  *ebpf.Report
 	Diags   []diag.Diagnostic
+
+	img loader.Image // see image
+}
+
+// image is what the loader makes of the finished object; it is read once.
+func (c *Compiled) image() loader.Image {
+	if c.img.Program != c.Program || len(c.img.ELF) != len(c.ELF) {
+		c.img = loader.NewImage(c.Program, c.ELF)
+	}
+	return c.img
 }
 
 // limitNames are the limits that -D can set, with where they go.
@@ -211,7 +221,11 @@ func (f *Frontend) Bundle(c *Compiled, all []*Compiled) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	oldest, err := loader.OldestKernel(loader.Image{Program: c.Program, ELF: c.ELF})
+	var images []loader.Image
+	for _, v := range all {
+		images = append(images, v.image())
+	}
+	oldest, err := loader.OldestOf(images)
 	if err != nil {
 		return nil, fmt.Errorf("internal error: %w", err)
 	}

@@ -94,7 +94,7 @@ func meaning(p *ir.Program) (sum [32]byte, err error) {
 func usesOf(list []*Compiled) (bundle.Uses, error) {
 	var all bundle.Uses
 	for i, c := range list {
-		u, err := loader.Uses(loader.Image{Program: c.Program, ELF: c.ELF})
+		u, err := loader.Uses(c.image())
 		if err != nil {
 			return all, fmt.Errorf("internal error: %w", err)
 		}

@@ -162,6 +162,7 @@ func (c *checker) global(g *Global) {
 	case g.Stat.VarShift < 0 || g.Stat.VarShift > 62:
 		c.fail("variance shift %d", g.Stat.VarShift)
 	}
+	c.site(g.Site)
 	if g.Stat.Hist == HistLinear {
 		if _, err := format.Linear(g.Stat.Low, g.Stat.High, g.Stat.Step); err != nil {
 			c.fail("%v", err)

@@ -15,7 +15,7 @@ import (
 // records) in such a way that a reader may leave it out.
 const (
 	EncodingMajor = 2
-	EncodingMinor = 0
+	EncodingMinor = 1
 )
 
 var magic = [4]byte{'S', 'I', 'R', 0}
@@ -331,7 +331,7 @@ func Decode(b []byte) (*Program, error) {
 	if major != EncodingMajor {
 		return nil, &VersionError{major, minor}
 	}
-	d := decoder{b: b[headerSize:], newer: minor > EncodingMinor}
+	d := decoder{b: b[headerSize:], newer: minor > EncodingMinor, older: minor < EncodingMinor}
 	d.strings()
 	p := new(Program)
 	d.value(reflect.ValueOf(p).Elem(), 0)
@@ -368,6 +368,7 @@ type decoder struct {
 	shared [][]byte // strings wanted as bytes, by their place
 	used   int      // strings used so far: they stand in the order of their first use
 	newer  bool     // written by a newer minor version: records may be longer
+	older  bool     // by an older one: they may lack fields at the end
 	err    error
 }
 
@@ -559,7 +560,12 @@ func (d *decoder) record(v reflect.Value, depth int) {
 	}
 	rest := d.b[n:]
 	d.b = d.b[:n:n]
-	d.fields(v, depth)
+	for i := range v.NumField() {
+		if len(d.b) == 0 && d.older {
+			break
+		}
+		d.value(v.Field(i), depth+1)
+	}
 	if len(d.b) > 0 && !d.newer {
 		d.fail("%d bytes too many in a %s", len(d.b), v.Type().Name())
 	}

@@ -199,6 +199,49 @@ func TestVersions(t *testing.T) {
 	}
 }
 
+// TestOlderMinor: a record of an older minor version lacks the fields that came later.
+func TestOlderMinor(t *testing.T) {
+	encode := func(site int) []byte {
+		b, err := ir.EncodeAll(&ir.Program{
+			Limits: ir.DefaultLimits(), Sites: make([]ir.Site, 2),
+			Globals: []ir.Global{{Name: "g", Value: ir.TInt, Lock: -1, Settable: true, Site: site}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	b, other := encode(0), encode(1)
+	at := 0 // of the last field of a global
+	for i := range b {
+		if b[i] != other[i] {
+			at = i
+		}
+	}
+	size := at - 1 // of its record
+	for size > 0 && int(b[size]) != at-size {
+		size--
+	}
+	whole := 9 + int(b[8]) // of the program's, behind the strings
+	for _, n := range b[9:whole] {
+		whole += int(n)
+	}
+	if at == 0 || size == 0 || int(b[whole]) != len(b)-whole-1 {
+		t.Fatalf("unexpected encoding % x", b)
+	}
+	b[size]--
+	b[whole]--
+	b = slices.Delete(b, at, at+1)
+	if _, err := ir.Decode(b); err == nil {
+		t.Error("a shorter record of this version is accepted")
+	}
+	binary.LittleEndian.PutUint16(b[6:], ir.EncodingMinor-1)
+	p, err := ir.Decode(b)
+	if err != nil || len(p.Globals) != 1 || !p.Globals[0].Settable {
+		t.Errorf("a record of an older version: %+v, %v", p, err)
+	}
+}
+
 // TestHostile: nothing but what the encoder makes is accepted: every byte
 // changed, every prefix, and something behind.
 func TestHostile(t *testing.T) {

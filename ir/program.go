@@ -78,6 +78,7 @@ type Global struct {
 	Settable bool
 	Library  bool // belongs to the tapset
 	Slot     int  // 8-byte slot in the session map for scalar Int; index of its kind otherwise
+	Site     int  // where it is declared
 }
 
 // IsArray reports whether g has keys.

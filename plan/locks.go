@@ -1,6 +1,8 @@
 package plan
 
 import (
+	"maps"
+	"slices"
 	"sort"
 
 	"stapkit/ir"
@@ -157,6 +159,29 @@ func LockReasons(p *ir.Program) []string {
 		_, out[g] = pl.needsLock(g, total[g], inKernel[g])
 	}
 	return out
+}
+
+// Touched says which globals each handler and each region of a planned program touches,
+// functions that it calls included; of a region that is none there is nothing.
+func Touched(p *ir.Program) (handlers, regions [][]int) {
+	pl := &planner{p: p}
+	pl.summarise()
+	globals := func(s summary, cond ir.Expr) []int {
+		c := pl.summary(nil, cond)
+		s.merge(&c)
+		return slices.Sorted(maps.Keys(s.globals))
+	}
+	for i, h := range p.Handlers {
+		handlers = append(handlers, globals(pl.handlers[i], h.Cond))
+	}
+	for _, r := range p.Regions {
+		if r == nil {
+			regions = append(regions, nil)
+			continue
+		}
+		regions = append(regions, globals(pl.summary(r.Body, r.Result), nil))
+	}
+	return handlers, regions
 }
 
 // placeLock puts Lock before the first and Unlock behind the last statement that

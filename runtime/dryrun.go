@@ -52,8 +52,8 @@ func newDryRun(img Image, tgt *target.Target) (*dryRun, error) {
 	d := &dryRun{p: img.Program, tgt: tgt, done: map[int]error{}}
 	if len(img.ELF) > 0 {
 		var err error
-		if d.spec, err = ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF)); err != nil {
-			return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+		if d.spec, err = img.object(); err != nil {
+			return nil, err
 		}
 	}
 	return d, nil

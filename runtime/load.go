@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,16 +56,16 @@ func (p *plan) withReturn(carrier string) (needed bool) {
 
 // load reads the object, chooses carriers, and loads what is needed into the
 // kernel.
-func (s *session) load(object []byte) error {
+func (s *session) load(img Image) error {
 	if err := theHost.checkBPF(); err != nil {
 		return err
 	}
-	if len(object) == 0 {
+	if len(img.ELF) == 0 {
 		return errorf(codeCompiled, nil, "the program has kernel handlers, but there is no object with them")
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(object))
+	spec, err := img.takeObject()
 	if err != nil {
-		return errorf(codeCompiled, err, "the object cannot be read: %v", err)
+		return err
 	}
 	if s.plans, err = s.choose(spec); err != nil {
 		return err
@@ -498,9 +497,15 @@ func openTrace(spec *ebpf.CollectionSpec) {
 
 // explain turns a refusal of the kernel into the script's terms.
 func (s *session) explain(spec *ebpf.CollectionSpec, err error) error {
+	if e := s.explainMap(err); e != nil {
+		return e
+	}
 	var ve *ebpf.VerifierError
 	if !errors.As(err, &ve) {
-		return errorf(codeKernel, err, "loading into the kernel: %v", err)
+		if !refusedUnseen(err) {
+			return errorf(codeKernel, err, "loading into the kernel: %v", err)
+		}
+		ve = &ebpf.VerifierError{Cause: err}
 	}
 	probe, name := -1, ""
 	for _, list := range [][]*ir.Handler{s.p.Handlers, s.p.Regions} {
@@ -511,12 +516,16 @@ func (s *session) explain(spec *ebpf.CollectionSpec, err error) error {
 			}
 		}
 	}
-	where := ""
+	where, line := "", scriptLine(ve.Log)
 	if probe >= 0 && probe < len(s.p.Probes) {
-		where = " of probe " + s.p.Probes[probe].Point
+		p := &s.p.Probes[probe]
+		where = " of probe " + p.Point
+		if at := s.place(p.Site); at != "" && line == "" {
+			line = at + ": the probe" // the log does not tell, or there is none
+		}
 	}
 	e := errorf(codeRefusedProgram, err, "the kernel refuses the handler%s; this is a defect of stapkit, please report it with the output of -vv", where)
-	if line := scriptLine(ve.Log); line != "" {
+	if line != "" {
 		e.Lines = append(e.Lines, "  it stopped at: "+line)
 	}
 	e.Lines = append(e.Lines, "  its reason: "+reason(ve))
@@ -524,6 +533,49 @@ func (s *session) explain(spec *ebpf.CollectionSpec, err error) error {
 		e.Lines = append(e.Lines, ve.Log...)
 	}
 	return e
+}
+
+// refusedUnseen reports whether a program was refused by the verifier without a log:
+// cilium/ebpf keeps it back where the kernel names its own defect (EFAULT) or wants ever
+// more room for it, and there is none of a program that is too long to be looked at.
+func refusedUnseen(err error) bool {
+	return strings.Contains(err.Error(), "load program: ") &&
+		(errors.Is(err, unix.EFAULT) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.E2BIG) || errors.Is(err, unix.EINVAL))
+}
+
+// explainMap tells of an array that the kernel does not make; nil for other errors.
+func (s *session) explainMap(err error) error {
+	if !errors.Is(err, unix.ENOMEM) && !errors.Is(err, unix.E2BIG) {
+		return nil
+	}
+	for i := range s.p.Globals {
+		g := &s.p.Globals[i]
+		if !g.IsArray() || !strings.Contains(err.Error(), "map "+ir.MapArray(i)+":") {
+			continue
+		}
+		_, key := ir.KeyLayout(g.Keys)
+		_, value := g.ValueLayout()
+		at := s.place(g.Site)
+		if at != "" {
+			at = " (" + at + ")"
+		}
+		per, size := "", int64(g.MaxEntries)*int64(key+value+hashElement)
+		if g.Value.Kind == ir.Stat {
+			per = " and more for each CPU"
+		}
+		return errorf(codeKernel, err, "the kernel has no memory for the array '%s'%s of %d elements, about %d MiB%s: "+
+			"declare it smaller, as %s[1000], or compile with a lower -D MAXMAPENTRIES", g.Name, at, g.MaxEntries, size>>20, per, g.Name)
+	}
+	return nil
+}
+
+// place is a site as file:line:col, "" for none.
+func (s *session) place(site int) string {
+	if site <= 0 || site >= len(s.p.Sites) {
+		return ""
+	}
+	at := &s.p.Sites[site]
+	return fmt.Sprintf("%s:%d:%d", at.File, at.Line, at.Col)
 }
 
 // scriptLine finds the last line of the script in a verifier's log. The log shows

@@ -1,7 +1,6 @@
 package loader
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -38,6 +37,30 @@ type Oldest struct {
 	Why     string `json:"why,omitempty"`
 	// Build is set if a probe binds to one build of the kernel: its build-id.
 	Build string `json:"build,omitempty"`
+
+	version int // Version as a number, 0 for ""
+}
+
+// OldestOf is the oldest kernel for the images of one bundle, of which each host runs one.
+func OldestOf(list []Image) (Oldest, error) {
+	var best Oldest
+	var builds []string
+	for i := range list {
+		o, err := OldestKernel(list[i])
+		if err != nil {
+			return best, err
+		}
+		if o.Build != "" && !slices.Contains(builds, o.Build) {
+			builds = append(builds, o.Build)
+		}
+		if i == 0 || o.Build == "" && best.Build != "" || (o.Build == "") == (best.Build == "") && o.version < best.version {
+			best = o
+		}
+	}
+	if best.Build != "" {
+		best.Build = strings.Join(builds, " or ")
+	}
+	return best, nil
 }
 
 // OldestKernel derives the oldest kernel from the image's instructions, maps and probes.
@@ -46,9 +69,9 @@ func OldestKernel(img Image) (Oldest, error) {
 	if len(img.ELF) == 0 || !slices.ContainsFunc(img.Program.Handlers, func(h *ir.Handler) bool { return h.Kernel }) {
 		return o, nil
 	}
-	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF))
+	spec, err := img.object()
 	if err != nil {
-		return o, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+		return o, err
 	}
 	best := 5<<8 | 5
 	o.Why = "memory-mapped maps"
@@ -100,7 +123,7 @@ func OldestKernel(img Image) (Oldest, error) {
 			o.Build = p.Attach[0].BuildID
 		}
 	}
-	o.Version = fmt.Sprintf("%d.%d", best>>8, best&255)
+	o.version, o.Version = best, fmt.Sprintf("%d.%d", best>>8, best&255)
 	return o, nil
 }
 

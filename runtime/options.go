@@ -1,8 +1,12 @@
 package loader
 
 import (
+	"bytes"
 	"io"
+	"sync"
 	"time"
+
+	"github.com/cilium/ebpf"
 
 	"stapkit/ir"
 	"stapkit/target"
@@ -16,6 +20,53 @@ type Image struct {
 	// ELF is the object of the kernel handlers, nil if there are none. The
 	// caller has verified it.
 	ELF []byte
+
+	read *readObject // nil: whoever asks for the object reads it anew
+}
+
+// NewImage is an Image whose object is read once for all who ask for it before it is run.
+func NewImage(p *ir.Program, elf []byte) Image {
+	return Image{Program: p, ELF: elf, read: new(readObject)}
+}
+
+// readObject is the object as it was read last.
+type readObject struct {
+	mu   sync.Mutex
+	spec *ebpf.CollectionSpec
+}
+
+// object reads the object. It is shared, so nobody may change it.
+func (img Image) object() (*ebpf.CollectionSpec, error) {
+	if img.read == nil {
+		return parseObject(img.ELF)
+	}
+	img.read.mu.Lock()
+	defer img.read.mu.Unlock()
+	var err error
+	if img.read.spec == nil {
+		img.read.spec, err = parseObject(img.ELF)
+	}
+	return img.read.spec, err
+}
+
+// takeObject is object for one who changes it and after whom nobody asks: what is to be
+// loaded is not kept twice.
+func (img Image) takeObject() (*ebpf.CollectionSpec, error) {
+	spec, err := img.object()
+	if img.read != nil {
+		img.read.mu.Lock()
+		defer img.read.mu.Unlock()
+		img.read.spec = nil
+	}
+	return spec, err
+}
+
+func parseObject(elf []byte) (*ebpf.CollectionSpec, error) {
+	spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(elf))
+	if err != nil {
+		return nil, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+	}
+	return spec, nil
 }
 
 // Options are the settings of one run. The zero value runs the script on the

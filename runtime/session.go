@@ -198,7 +198,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 	}
 	s.self.name = s.name
 	defer s.close()
-	if err := s.open(ctx, img.ELF); err != nil {
+	if err := s.open(ctx, img); err != nil {
 		return StatusError, err
 	}
 	opt.Stopwatch.Lap("attached")
@@ -308,7 +308,7 @@ func processName() string {
 
 // open does everything up to the state in which programs are attached and begin
 // probes may run.
-func (s *session) open(ctx context.Context, object []byte) error {
+func (s *session) open(ctx context.Context, img Image) error {
 	var err error
 	s.hits = make([]hit, len(s.p.Probes))
 	s.kinds = textsOf(s.p)
@@ -365,7 +365,7 @@ func (s *session) open(ctx context.Context, object []byte) error {
 		if s.opt.Attach != "" {
 			err = s.rejoin()
 		} else {
-			err = s.load(object)
+			err = s.load(img)
 		}
 		if err != nil {
 			return err

@@ -1,7 +1,7 @@
 package loader
 
 import (
-	"bytes"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -36,9 +36,9 @@ func Uses(img Image) (bundle.Uses, error) {
 		ir.Walk(f.Body, func(ir.Stmt) {}, intrinsics)
 	}
 	if len(img.ELF) > 0 {
-		spec, err := ebpf.LoadCollectionSpecFromReader(bytes.NewReader(img.ELF))
+		spec, err := img.object()
 		if err != nil {
-			return u, errorf(codeCompiled, err, "the object cannot be read: %v", err)
+			return u, err
 		}
 		for _, prog := range spec.Programs {
 			u.Programs++
@@ -84,6 +84,39 @@ func helperName(fn asm.BuiltinFunc) string {
 // What an element of a hash costs beside key and value (struct htab_elem and its
 // bucket), bytes.
 const hashElement = 64
+
+// Memory is what a map takes: bytes, and bytes for each CPU.
+type Memory struct{ Bytes, PerCPU int64 }
+
+// String is as "12 KiB and 3 KiB for each CPU".
+func (m Memory) String() string {
+	kib := func(n int64) string { return fmt.Sprintf("%d KiB", (n+1023)>>10) }
+	switch {
+	case m.PerCPU == 0:
+		return kib(m.Bytes)
+	case m.Bytes == 0:
+		return kib(m.PerCPU) + " for each CPU"
+	}
+	return kib(m.Bytes) + " and " + kib(m.PerCPU) + " for each CPU"
+}
+
+// MapMemory estimates what each map of the image takes, by name.
+func MapMemory(img Image) (map[string]Memory, error) {
+	out := map[string]Memory{}
+	if len(img.ELF) == 0 {
+		return out, nil
+	}
+	spec, err := img.object()
+	if err != nil {
+		return nil, err
+	}
+	for name, m := range spec.Maps {
+		var u bundle.Uses
+		addMap(&u, m)
+		out[name] = Memory{u.MapBytes, u.MapBytesPerCPU}
+	}
+	return out, nil
+}
 
 // addMap adds the memory of a map.
 func addMap(u *bundle.Uses, m *ebpf.MapSpec) {

@@ -24,7 +24,7 @@ func ImageOf(v *bundle.Variant) (Image, error) {
 	if err := ir.Check(p); err != nil {
 		return Image{}, fmt.Errorf("the program in it is not well-formed: %w", err)
 	}
-	return Image{Program: p, ELF: v.ELF}, nil
+	return NewImage(p, v.ELF), nil
 }
 
 // Fit is what Pick found out about a variant.

@@ -21,6 +21,8 @@ type context struct {
 	space  Space
 	module string // kernel module
 	binary string // user program
+	// here is the code around the probed instruction, if handlers see its address.
+	here *code
 	// globals finds file-level variables of the program; nil if there are none.
 	globals func(name string) *ctxVar
 }

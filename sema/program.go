@@ -394,16 +394,20 @@ type Symbol struct {
 // A Location is where a value lies in a probed program.
 type Location struct {
 	// Kind is "reg" (the value is register Reg), "sum" (the value is Reg plus Offset),
-	// "mem" (at the address Reg plus Offset), "const" (the value is Offset) or "addr"
-	// (at the virtual address Offset of the program).
-	Kind   string
-	Reg    int // DWARF number
+	// "mem" (at the address Reg plus Offset) or "const" (the value is Offset).
+	Kind string
+	// Reg is the DWARF number. Of "sum" and "mem" -1 stands for 0, or for the number
+	// that Under leads to from the current task.
+	Reg    int
+	Under  *ctype.Path
 	Index  int // second register that is added, scaled by Scale; -1 for none
 	Scale  int
 	Offset int64
 	Shift  int // the value lies this many bits above bit 0 of Reg
-	// Offsets: of "sum", "mem" and "addr", for each the pointer at the address so far
-	// is loaded and the offset added.
+	// Static: an address of one build of the program.
+	Static bool
+	// Offsets: of "sum" and "mem", for each the pointer at the address so far is loaded
+	// and the offset added.
 	Offsets []int64
 	Size    int // of the value: 1, 2, 4, 8
 	// Signed tells how a USDT argument widens.

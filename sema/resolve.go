@@ -91,12 +91,13 @@ func (e *elab) resolveProbe(p *Probe) {
 // bindBuild ties a probe of a program to the build that its handler's accesses were
 // resolved for, when these depend on more than the calling convention.
 func (b *bodyState) bindBuild() {
-	if b.probe.Binary == "" || b.probe.Family == FamMark {
+	if b.probe.Binary == "" {
 		return
 	}
+	mark := b.probe.Family == FamMark // whose arguments are found again in the host's copy
 	depends := func(body *Body) bool {
 		for _, a := range body.Targets {
-			if a.buildBound() {
+			if a.buildBound() && (!mark || a.Location == nil || a.Location.Static) {
 				return true
 			}
 		}
@@ -815,32 +816,6 @@ func (e *elab) needsGuru(f *Func) bool {
 		return !found
 	})
 	return found
-}
-
-// embeddedHelp names what stapkit has in place of embedded C.
-func embeddedHelp(name, text string) string {
-	if r, ok := tapsets.Refused(name); ok {
-		return fmt.Sprintf("%s; there is %s", r.Why, r.Instead)
-	}
-	for _, h := range []struct{ word, use string }{
-		{"kread(", "@cast(address, \"type\")->member"},
-		{"deref", "@kderef(size, address)"},
-		{"current", "task_current() and @cast(task, \"task_struct\")->member"},
-		{"strncpy_from_user", "user_string(address)"},
-		{"user", "user_string(address), user_long(address) and their like"},
-		{"printk", "log(text) or printf"},
-		{"jiffies", "jiffies()"},
-		{"snprintf", "sprintf"},
-		{"strlcpy", "plain assignment of strings"},
-		{"strlcat", "the '.' operator"},
-		{"STAP_RETVALUE = STAP_ARG_", "a script function with return"},
-		{"THIS->__retvalue", "a script function with return"},
-	} {
-		if strings.Contains(text, h.word) {
-			return "nearest: " + h.use
-		}
-	}
-	return "write it as a script function; @cast, kernel_string() and @kderef() read kernel memory"
 }
 
 // decide evaluates an expression whose value follows from @defined and literals,

@@ -2,6 +2,7 @@ package sema
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -61,6 +62,11 @@ func modules(b *bodyState, module string) []string {
 		}
 		if m == "kernel" || m == "vmlinux" {
 			m = ""
+		}
+		if strings.Contains(m, "/") { // a program, as process("./program") names it
+			if abs, err := filepath.Abs(m); err == nil {
+				m = abs
+			}
 		}
 		out = append(out, m)
 	}

@@ -669,7 +669,7 @@ func (r *resolver) mark(in *request, w *where, file *userFile, m *elf.Mark) (*Pr
 		c := &context{what: "mark " + m.Name, space: UserSpace, binary: file.path,
 			consts: map[string]string{"$$name": m.Name, "$$provider": m.Provider}}
 		for i := range m.Args {
-			c.vars = append(c.vars, markArg(i, &m.Args[i], file.path))
+			c.vars = append(c.vars, r.markArg(i, &m.Args[i], &code{elf: file.elf, space: UserSpace, binary: file.path, probed: true, at: m.Addr}))
 		}
 		return c
 	}
@@ -677,9 +677,9 @@ func (r *resolver) mark(in *request, w *where, file *userFile, m *elf.Mark) (*Pr
 }
 
 // markArg makes the variable of an argument of a mark.
-func markArg(i int, a *elf.Arg, path string) ctxVar {
+func (r *resolver) markArg(i int, a *elf.Arg, code *code) ctxVar {
 	v := ctxVar{name: fmt.Sprintf("arg%d", i+1), acc: Access{
-		Base: BaseLocation, N: i, Size: a.Bytes, Signed: a.Signed, Space: UserSpace, Binary: path}}
+		Base: BaseLocation, N: i, Size: a.Bytes, Signed: a.Signed, Space: UserSpace, Binary: code.binary}}
 	l := &Location{Reg: a.Reg, Index: a.Index, Scale: a.Scale, Offset: a.Disp, Shift: a.Shift, Size: a.Bytes, Signed: a.Signed}
 	switch a.Kind {
 	case elf.ArgConst:
@@ -689,7 +689,16 @@ func markArg(i int, a *elf.Arg, path string) ctxVar {
 	case elf.ArgMem:
 		l.Kind = "mem"
 	case elf.ArgAddr:
-		l.Kind = "addr"
+		at, err := r.static(code, dwarf.Location{Base: dwarf.Static, Offs: []int64{a.Disp}})
+		switch {
+		case err != nil:
+			v.why = fmt.Sprintf("'$arg%d' cannot be read: %v", i+1, err)
+		case a.Reg >= 0 || a.Index >= 0:
+			v.why = fmt.Sprintf("the place of '$arg%d' (%q) is not understood", i+1, a.Text)
+		default:
+			at.Size, at.Signed = l.Size, l.Signed
+			l = at
+		}
 	default:
 		v.why = fmt.Sprintf("the place of '$arg%d' (%q) is not understood", i+1, a.Text)
 	}

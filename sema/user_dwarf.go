@@ -35,6 +35,9 @@ type code struct {
 	space  Space
 	binary string // path of the program
 	module string // kernel module
+	// probed: the handler's program counter is at this address of the program.
+	probed bool
+	at     uint64
 	// function and statement are the families of its probes.
 	function, statement Family
 	// whole makes the probe of the entry or return of a function with code of its own,
@@ -450,6 +453,12 @@ func nearest(spec *funcSpec, lines []lineOf) funcSpec {
 // it is the function's first instruction.
 func (r *resolver) instanceContext(p *Probe, code *code, i *dwarf.Instance, addr uint64, entry bool) *context {
 	c := &context{what: i.Name, space: code.space, binary: code.binary, module: code.module}
+	here := *code
+	here.probed, here.at = true, addr
+	code = &here
+	if !p.Return {
+		c.here = code
+	}
 	abi := abiOf(code.elf)
 	places := abi.Parameters(i.Type())
 	for n, v := range i.Params() {
@@ -536,10 +545,14 @@ func (r *resolver) debugVar(code *code, v *dwarf.Variable, loc dwarf.Location, e
 			return out
 		}
 		out.acc = Access{Base: BaseSymbol, BaseAddr: true, BaseType: v.Type, Space: KernelSpace, Module: code.module,
-			Symbol: &Symbol{Name: s.Name, Module: code.module}}
+			Symbol: &Symbol{Name: s.Name, Module: code.module, PerCPU: code.module == "" && code.elf.InSection(s.Addr, ".data..percpu")}}
 		return out
 	}
-	if err == nil {
+	switch {
+	case err == nil && code.space == UserSpace && len(loc.Pieces) == 0 && len(loc.Offs) > 0 && (loc.Base == dwarf.Static || loc.Base == dwarf.ThreadLocal):
+		out.acc.Location, err = r.static(code, loc)
+		out.acc.BaseAddr = !loc.Value
+	case err == nil:
 		out.acc.Location, out.acc.BaseAddr, err = location(loc)
 	}
 	switch {
@@ -575,21 +588,91 @@ func location(l dwarf.Location) (out *Location, addr bool, err error) {
 		if !l.Value {
 			return nil, false, dwarf.ErrComplex
 		}
-	case dwarf.Static:
-		out.Kind = "addr"
 	case dwarf.Register:
-		out.Kind = "mem"
-		if l.Value && len(l.Offs) == 1 {
-			if out.Kind = "sum"; out.Offset == 0 {
-				out.Kind = "reg"
-			}
+		out.Kind = kindOf(l)
+		if out.Kind == "sum" && out.Offset == 0 {
+			out.Kind = "reg"
 		}
 	case dwarf.EntryRegister:
 		return nil, false, errors.New("it is told by what a register held at the function's entry")
-	case dwarf.ThreadLocal:
-		return nil, false, errors.New("it is a thread-local variable")
+	default:
+		return nil, false, dwarf.ErrComplex
 	}
 	return out, !l.Value, nil
+}
+
+// kindOf is what a sum of a base and offsets is: the value, or where it lies.
+func kindOf(l dwarf.Location) string {
+	if l.Value && len(l.Offs) == 1 {
+		return "sum"
+	}
+	return "mem"
+}
+
+// programCounter is its DWARF number.
+func programCounter(file *elf.File) int {
+	if file.Machine == delf.EM_AARCH64 {
+		return 32
+	}
+	return 16
+}
+
+// static gives a variable that has one place in a program a base that a handler knows:
+// unless it is bound to fixed addresses, a program lies elsewhere in each process. In a
+// probe of the program itself the program counter tells; of what a process was started
+// from the kernel does.
+func (r *resolver) static(code *code, loc dwarf.Location) (*Location, error) {
+	f := code.elf
+	out := &Location{Kind: kindOf(loc), Reg: -1, Index: -1, Offset: loc.Offs[0], Offsets: loc.Offs[1:], Static: true}
+	var err error
+	switch {
+	case f.Class != delf.ELFCLASS64:
+		return nil, errors.New("it is a variable of a 32-bit program that has one place in it")
+	case loc.Base == dwarf.ThreadLocal:
+		off, ok := f.ThreadOffset(out.Offset)
+		if !f.IsProgram() || !ok {
+			return nil, errors.New("it is a thread-local variable of a library, whose place differs between processes")
+		}
+		out.Offset = off
+		field := []string{"thread", "fsbase"}
+		if f.Machine == delf.EM_AARCH64 {
+			field = []string{"thread", "uw", "tp_value"}
+		}
+		out.Under, err = r.taskField(field...)
+	case f.Type == delf.ET_EXEC:
+	case code.probed:
+		out.Reg, out.Offset = programCounter(f), out.Offset-int64(code.at)
+	case f.IsProgram():
+		start, ok := f.CodeStart()
+		if !ok {
+			return nil, errors.New("the program has no code")
+		}
+		out.Offset -= int64(start)
+		out.Under, err = r.taskField("mm", "start_code")
+	default:
+		return nil, errors.New("it is a variable of a library, whose place only a probe of that library knows (in a return probe @entry does)")
+	}
+	return out, err
+}
+
+// taskField leads from the current task to a number in the kernel.
+func (r *resolver) taskField(names ...string) (*ctype.Path, error) {
+	if r.e.opt.Target == nil {
+		return nil, errors.New("where the program lies has to be asked of the kernel, whose types are not known")
+	}
+	t, ok := r.e.opt.Target.Type("", "struct task_struct")
+	if !ok {
+		return nil, errors.New("where the program lies has to be asked of the kernel, whose types do not have struct task_struct")
+	}
+	var steps []ctype.Step
+	for _, n := range names {
+		steps = append(steps, ctype.M(n))
+	}
+	path, err := ctype.Resolve(&ctype.Pointer{Elem: t, Bytes: 8}, steps)
+	if err != nil {
+		return nil, fmt.Errorf("where the program lies has to be asked of the kernel: %w", err)
+	}
+	return path, nil
 }
 
 // debugGlobal finds a file-level variable of a program.
@@ -637,7 +720,15 @@ func (b *bodyState) userSymbol(x *syntax.AtOp, path, name string, addr bool) (*A
 	if d == nil {
 		return nil, nil
 	}
-	v := b.e.res.debugGlobal(&code{data: d, elf: f.elf, space: UserSpace, binary: f.path}, name)
+	in := &code{data: d, elf: f.elf, space: UserSpace, binary: f.path}
+	c := b.context()
+	if c != nil && c.here != nil && c.here.binary == f.path {
+		in = c.here
+	}
+	if c == nil || c.binary != f.path {
+		return nil, failf(codeTargetSymbol, x, "the variables of a program can be read in its own probes only")
+	}
+	v := b.e.res.debugGlobal(in, name)
 	if v == nil {
 		return nil, nil
 	}

@@ -1,12 +1,13 @@
 // Compile tells how long the compiler takes, from source to bundle, and how much
 // memory, for each of our examples and each of SystemTap's that compiles.
 //
-//	go run ./bench/compile [-kernel 6.12] [-slow N] [-json]
+//	go run ./bench/compile [-kernel 6.12] [-only REGEXP] [-slow N] [-json] [-profile FOLDER]
 //
 // Each example is compiled in a process of its own: once, which reads what the
 // target's types say of it, then a few times more. The times are processor time of
 // the quickest of these, so that other work on the machine does not count; the memory
-// is the most that was resident.
+// is the most that was resident. With -profile, profiles of each are written, which
+// go tool pprof reads: NAME.cpu of the later rounds, NAME.allocs of all.
 package main
 
 import (
@@ -19,6 +20,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -34,13 +38,15 @@ func main() {
 	kernel := flag.String("kernel", "", "compile for this guest's kernel, 6.1 or 6.12; else for the running one")
 	slow := flag.Int("slow", 5, "how many of the slowest, and of the largest, are shown")
 	asJSON := flag.Bool("json", false, "print one JSON object per line")
+	only := flag.String("only", "", "only examples whose name matches `REGEXP`")
+	profile := flag.String("profile", "", "write profiles into `FOLDER`")
 	one := flag.String("one", "", "compile what this call says (used by the command itself)")
 	flag.Parse()
 	var err error
 	if *one != "" {
-		err = single(os.Stdout, *one, *kernel)
+		err = single(os.Stdout, *one, *kernel, *profile)
 	} else {
-		err = all(os.Stdout, *kernel, *slow, *asJSON)
+		err = all(os.Stdout, *kernel, *only, *profile, *slow, *asJSON)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compile:", err)
@@ -72,8 +78,9 @@ func spec(kernel string) (string, error) {
 	return guest.Describe(ctx, k, examples.Modules)
 }
 
-// single compiles one example and prints its Result.
-func single(w io.Writer, call, spec string) error {
+// single compiles one example and prints its Result. Profiles go to files whose names
+// begin with profile, if that is not empty.
+func single(w io.Writer, call, spec, profile string) error {
 	var c examples.Call
 	if err := json.Unmarshal([]byte(call), &c); err != nil {
 		return err
@@ -92,6 +99,17 @@ func single(w io.Writer, call, spec string) error {
 	const rounds = 4
 	r := Result{}
 	for i := range rounds {
+		if profile != "" && i == 1 {
+			f, err := os.Create(profile + ".cpu")
+			if err != nil {
+				return err
+			}
+			defer f.Close()
+			runtime.SetCPUProfileRate(1000)
+			if err := pprof.StartCPUProfile(f); err != nil {
+				return err
+			}
+		}
 		start, cpu := time.Now(), processorTime()
 		got := c.Compile(t)
 		wall, used := ms(time.Since(start)), ms(processorTime()-cpu)
@@ -103,6 +121,16 @@ func single(w io.Writer, call, spec string) error {
 			r.First, r.KB = used, (len(got.Bundle)+1023)/1024
 		case i == 1 || used < r.Warm:
 			r.Warm, r.Wall = used, wall
+		}
+	}
+	if profile != "" {
+		pprof.StopCPUProfile()
+		f, err := os.Create(profile + ".allocs")
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close()); err != nil {
+			return err
 		}
 	}
 	var u unix.Rusage
@@ -162,7 +190,16 @@ func ours() (map[string]*examples.Call, error) {
 	return calls, nil
 }
 
-func all(w io.Writer, kernel string, slow int, asJSON bool) error {
+func all(w io.Writer, kernel, only, profile string, slow int, asJSON bool) error {
+	wanted, err := regexp.Compile(only)
+	if err != nil {
+		return err
+	}
+	if profile != "" {
+		if err := os.MkdirAll(profile, 0o755); err != nil {
+			return err
+		}
+	}
 	sp, err := spec(kernel)
 	if err != nil {
 		return err
@@ -188,6 +225,9 @@ func all(w io.Writer, kernel string, slow int, asJSON bool) error {
 	}
 	names := make([]string, 0, len(calls))
 	for name := range calls {
+		if !wanted.MatchString(name) {
+			continue
+		}
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -199,6 +239,9 @@ func all(w io.Writer, kernel string, slow int, asJSON bool) error {
 			return err
 		}
 		cmd := exec.Command(self, "-one", string(call), "-kernel", sp)
+		if profile != "" {
+			cmd.Args = append(cmd.Args, "-profile", filepath.Join(profile, strings.ReplaceAll(name, "/", "_")))
+		}
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
 		if err != nil {

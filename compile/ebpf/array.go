@@ -34,7 +34,7 @@ func (p *prog) key(g int, keys []ir.Expr, later ...ir.Expr) text {
 	gl := &p.g.p.Globals[g]
 	offs, size := ir.KeyLayout(gl.Keys)
 	if size > maxKey {
-		p.g.errorf(p.site, eKeyWidth, "the keys of array '%s' take %d bytes, the most is %d", gl.Name, size, maxKey)
+		p.g.errorf(gl.Site, eKeyWidth, "the keys of array '%s' take %d bytes, the most is %d", gl.Name, size, maxKey)
 		return text{}
 	}
 	if b, ok := constKey(gl, keys, offs, size); ok {

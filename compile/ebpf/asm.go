@@ -1,8 +1,6 @@
 package ebpf
 
 import (
-	"strconv"
-
 	"github.com/cilium/ebpf/asm"
 
 	"stapkit/compile/object"
@@ -33,6 +31,23 @@ func newStream(name string) *stream {
 	return &stream{name: name, places: []int{-1}, site: -1}
 }
 
+// stream makes a stream in the memory of one that is done with.
+func (g *generator) stream(name string) *stream {
+	s := newStream(name)
+	if n := len(g.spare); n > 0 {
+		s.insns, g.spare = g.spare[n-1], g.spare[:n-1]
+	}
+	return s
+}
+
+// done takes back the memory of a stream that is not used any more.
+func (g *generator) done(s *stream) {
+	if s != nil && cap(s.insns) > 0 {
+		g.spare = append(g.spare, s.insns[:0])
+		s.insns = nil
+	}
+}
+
 func (s *stream) label() label {
 	s.places = append(s.places, -1)
 	return label(len(s.places) - 1)
@@ -55,11 +70,17 @@ func (s *stream) kill(i int) { s.insns[i].dead = true }
 
 // Instructions without a label; the target is filled in by finish.
 
-func jumpAlways() asm.Instruction { return asm.Ja.Label("?") }
+func jumpAlways() asm.Instruction {
+	return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(asm.Ja)}
+}
 
-func jumpImm(op asm.JumpOp, r asm.Register, v int32) asm.Instruction { return op.Imm(r, v, "?") }
+func jumpImm(op asm.JumpOp, r asm.Register, v int32) asm.Instruction {
+	return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(op).SetSource(asm.ImmSource), Dst: r, Constant: int64(v)}
+}
 
-func jumpReg(op asm.JumpOp, a, b asm.Register) asm.Instruction { return op.Reg(a, b, "?") }
+func jumpReg(op asm.JumpOp, a, b asm.Register) asm.Instruction {
+	return asm.Instruction{OpCode: asm.OpCode(asm.JumpClass).SetJumpOp(op).SetSource(asm.RegSource), Dst: a, Src: b}
+}
 
 func (s *stream) ja(to label) { s.jump(jumpAlways(), to) }
 
@@ -286,33 +307,26 @@ func (s *stream) compact(keep []bool) {
 // jump came with Linux 6.6.
 const maxJump = 1<<15 - 1
 
-// finish returns the instructions with their labels, and whether all jumps
-// reach their targets.
-func (s *stream) finish(line func(site int) (object.Line, bool)) (asm.Instructions, bool) {
+// finish returns the instructions, whose jumps count instructions, and whether all of
+// these reach their targets.
+func (s *stream) finish(line func(site int) (*object.Line, bool)) (asm.Instructions, bool) {
 	s.optimize()
-	used := make(map[int]bool)
 	raw := make([]int, len(s.insns)+1)
 	for i := range s.insns {
 		raw[i+1] = raw[i] + int(s.insns[i].Width())
-		if s.insns[i].isJump() {
-			used[s.places[s.insns[i].to]] = true
-		}
 	}
-	name := func(at int) string { return "L" + strconv.Itoa(at) }
 	near := true
 	out := make(asm.Instructions, 0, len(s.insns))
 	last := -2
-	for i, in := range s.insns {
+	for i := range s.insns {
+		in := &s.insns[i]
 		ins := in.Instruction
 		if in.isJump() {
-			at := s.places[in.to]
-			if d := raw[at] - raw[i+1]; d > maxJump || d < -maxJump {
+			d := raw[s.places[in.to]] - raw[i+1]
+			if d > maxJump || d < -maxJump {
 				near = false
 			}
-			ins = ins.WithReference(name(at))
-		}
-		if used[i] {
-			ins = ins.WithSymbol(name(i))
+			ins.Offset, ins.Metadata = int16(d), asm.Metadata{}
 		}
 		if in.site != last {
 			if l, ok := line(in.site); ok {

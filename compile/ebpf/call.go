@@ -434,7 +434,8 @@ func (p *prog) placeFrames() {
 	base, depth := p.max, p.g.p.Limits.MaxNesting
 	p.max += p.frameMax * depth
 	if p.max > maxSlot {
-		p.need(tooMuch)
+		p.g.errorf(p.g.siteOf(p.h), eTooWide, "recursive functions need %d bytes for each of %d calls, and %d bytes are the most for all: use fewer or shorter strings in them, or lower -D MAXNESTING",
+			p.frameMax, depth, maxSlot)
 	}
 	for _, i := range p.stackBases {
 		p.insns[i].Constant = int64(base)

@@ -29,6 +29,10 @@ var (
 		Code: "E2105", Severity: diag.Error, Title: "one print is too long",
 		Doc: "The arguments of a single print statement take more room than an output buffer has. Print them with several statements.",
 	})
+	eTooMany = diag.Register(diag.Info{
+		Code: "E2215", Severity: diag.Error, Title: "more than the kernel takes",
+		Doc: "The kernel bounds how many elements a map has (134217728), and how many maps (64) and subprograms (256) a program uses. Declare the array smaller, keep several arrays in one with a further key, or split the handler into several probes at the same point.",
+	})
 	eContext = diag.Register(diag.Info{
 		Code: "E2106", Severity: diag.Error, Title: "the probe has no such context",
 		Doc: "The expression needs registers or arguments that this kind of probe does not have.",

@@ -38,9 +38,8 @@ func (g *generator) finderOf(re, groups, site int) *finder {
 		return f
 	}
 	g.finders[key] = nil
-	r, err := regex.Compile(g.p.Regexps[re].Pattern)
-	if err != nil {
-		g.errorf(site, eInternal, "regular expression %q: %v", g.p.Regexps[re].Pattern, err)
+	r := g.regexp(re, site)
+	if r == nil {
 		return nil
 	}
 	t, err := r.Tagged(groups, maxStates)

@@ -73,8 +73,9 @@ type Report struct {
 type HandlerReport struct {
 	Name         string
 	Region       bool
-	Instructions int   // callbacks included
-	Stack        int   // bytes of all its frames
+	Instructions int   // of its own
+	All          int   // with the subprograms that it shares with others
+	Stack        int   // bytes of all frames, as the verifier counts them
 	Slot         int   // bytes of scratch slot used, 0: none
 	Loops        bool  // runs as a state machine
 	Locks        []int // lock words it takes
@@ -90,6 +91,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 		p: p, opt: opt,
 		maps: map[string]bool{}, subs: map[string]bool{}, reported: map[string]bool{},
 		spec: &object.Spec{}, report: &Report{}, types: map[int]cbtf.Type{}, automata: map[int]*automaton{}, finders: map[finderKey]*finder{},
+		lines: map[int]*object.Line{},
 	}
 	if arches[opt.Arch] == nil {
 		g.errorf(0, eUnsupported, "no code generator for the architecture %s", opt.Arch)
@@ -113,6 +115,7 @@ func Generate(p *ir.Program, opt Options) (*object.Spec, *Report, []diag.Diagnos
 	g.dispatchers()
 	g.unwindKey()
 	g.dropUnused()
+	g.checkLimits()
 	g.findMaps()
 	g.mention(ir.MapSession, g.p.SessionSize())
 	g.mention(ir.MapStrings, g.strSize)
@@ -152,6 +155,8 @@ type generator struct {
 	finders   map[finderKey]*finder
 	types     map[int]cbtf.Type // by index into Program.Types
 	deleted   map[int]bool      // see deletes
+	lines     map[int]*object.Line
+	spare     [][]insn // memory of streams that are done
 }
 
 func (g *generator) kernelHandlers() []*ir.Handler {
@@ -189,18 +194,22 @@ func (g *generator) errorf(site int, code diag.Code, format string, args ...any)
 
 const helpUnsupported = "keep what is needed in globals and do this in a timer or end probe, which the loader runs"
 
-// line returns the line information of a site.
-func (g *generator) line(site int) (object.Line, bool) {
+// line returns the line information of a site, always the same value.
+func (g *generator) line(site int) (*object.Line, bool) {
 	if site <= 0 || site >= len(g.p.Sites) {
-		return object.Line{}, false
+		return nil, false
 	}
 	s := g.p.Sites[site]
 	if s.Line <= 0 {
-		return object.Line{}, false
+		return nil, false
 	}
-	l := object.Line{File: s.File, Line: s.Line, Col: s.Col}
-	if g.opt.Line != nil {
-		l.Text = g.opt.Line(s.File, s.Line)
+	l := g.lines[site]
+	if l == nil {
+		l = &object.Line{File: s.File, Line: s.Line, Col: s.Col}
+		if g.opt.Line != nil {
+			l.Text = g.opt.Line(s.File, s.Line)
+		}
+		g.lines[site] = l
 	}
 	return l, true
 }
@@ -258,6 +267,7 @@ func (g *generator) addMaps() {
 		g.spec.Data = append(g.spec.Data, object.Data{Name: ir.MapStrings, Size: uint32(g.strSize)})
 	}
 	if g.statSize > 0 {
+		g.checkStats()
 		add(object.Map{Name: ir.MapStats, Type: cebpf.PerCPUArray, KeySize: 4, ValueSize: uint32(g.statSize), MaxEntries: 1})
 	}
 	g.addUnwind()
@@ -290,14 +300,40 @@ const defaultRing = 1 << 20
 // but keys and values together must stay below what kmalloc gives (kernel/bpf/hashtab.c).
 const (
 	maxKey    = 1 << 14
-	maxPerCPU = 32 << 10
+	maxPerCPU = 32 << 10 // PCPU_MIN_UNIT_SIZE
 )
+
+// maxElements is the most of a hash map: its buckets are a power of two, of 16 bytes
+// each, in less than 4 GiB (kernel/bpf/hashtab.c).
+const maxElements = 1 << 27
+
+// checkStats names the scalar aggregate that is one too many: all share one element.
+func (g *generator) checkStats() {
+	if g.statSize <= maxPerCPU {
+		return
+	}
+	for i := range g.p.Globals {
+		gl := &g.p.Globals[i]
+		if gl.IsArray() || gl.Value.Kind != ir.Stat || gl.Share == ir.LoaderOnly {
+			continue
+		}
+		if _, size := gl.ValueLayout(); g.statOffs[i]+size > maxPerCPU {
+			g.errorf(gl.Site, eTooWide, "the aggregates up to '%s' take %d bytes for each CPU, the most is %d: keep the others as elements of an array",
+				gl.Name, g.statOffs[i]+size, maxPerCPU)
+			return
+		}
+	}
+}
 
 func (g *generator) addArray(i int, gl *ir.Global) {
 	_, key := ir.KeyLayout(gl.Keys)
 	_, value := gl.ValueLayout()
 	if key > maxKey {
-		g.errorf(0, eKeyWidth, "the keys of array '%s' take %d bytes, the most is %d", gl.Name, key, maxKey)
+		g.errorf(gl.Site, eKeyWidth, "the keys of array '%s' take %d bytes, the most is %d", gl.Name, key, maxKey)
+		return
+	}
+	if gl.MaxEntries > maxElements {
+		g.errorf(gl.Site, eTooMany, "array '%s' has %d elements, the most is %d", gl.Name, gl.MaxEntries, maxElements)
 		return
 	}
 	m := object.Map{
@@ -307,7 +343,7 @@ func (g *generator) addArray(i int, gl *ir.Global) {
 	if gl.Value.Kind == ir.Stat {
 		m.Type = cebpf.PerCPUHash
 		if value > maxPerCPU {
-			g.errorf(0, eKeyWidth, "an aggregate of '%s' takes %d bytes, the most is %d", gl.Name, value, maxPerCPU)
+			g.errorf(gl.Site, eKeyWidth, "an aggregate of '%s' takes %d bytes, the most is %d", gl.Name, value, maxPerCPU)
 			return
 		}
 	}
@@ -390,9 +426,14 @@ func (g *generator) mention(name string, size int) {
 	last := len(p.Insns) - 2 // r0 = 0; exit
 	load := asm.LoadMapValue(asm.R0, 0, 0).WithReference(name)
 	g.maps[name] = true
-	if sym := p.Insns[last].Symbol(); sym != "" {
-		load = load.WithSymbol(sym)
-		p.Insns[last] = p.Insns[last].WithSymbol("")
+	// Jumps to the place go to the load, those behind it become longer.
+	at, end := 0, p.Insns[:last].Size()/asm.InstructionSize
+	for i := range p.Insns[:last] {
+		in := &p.Insns[i]
+		at += int(in.Width())
+		if op := in.OpCode; op.Class().IsJump() && op.JumpOp() != asm.Call && op.JumpOp() != asm.Exit && at+int(in.Offset) > int(end) {
+			in.Offset += int16(load.Width())
+		}
 	}
 	p.Insns = slices.Insert(p.Insns, last, load)
 }
@@ -474,7 +515,7 @@ func (g *generator) program(h *ir.Handler, index int, insns asm.Instructions) {
 func (g *generator) sub(name string, build func(s *stream)) string {
 	if !g.subs[name] {
 		g.subs[name] = true
-		s := newStream(name)
+		s := g.stream(name)
 		build(s)
 		g.function(s)
 	}
@@ -484,6 +525,7 @@ func (g *generator) sub(name string, build func(s *stream)) string {
 // function adds a finished subprogram to the object and returns its length.
 func (g *generator) function(s *stream) int {
 	insns, near := s.finish(g.line)
+	g.done(s)
 	if !near {
 		g.errorf(0, eTooLarge, "function %s is too large", s.name)
 	}

@@ -30,19 +30,13 @@ func (g *generator) automatonOf(re, site int) *automaton {
 		return a
 	}
 	g.automata[re] = nil
-	if re < 0 || re >= len(g.p.Regexps) {
-		g.errorf(site, eInternal, "no regular expression %d", re)
-		return nil
-	}
-	pattern := g.p.Regexps[re].Pattern
-	r, err := regex.Compile(pattern)
-	if err != nil {
-		g.errorf(site, eInternal, "regular expression %q: %v", pattern, err)
+	r := g.regexp(re, site)
+	if r == nil {
 		return nil
 	}
 	d, err := r.DFA(maxStates)
 	if err != nil {
-		g.errorf(site, eUnsupported, "regular expression %q is too complex for the kernel: %v", pattern, err)
+		g.errorf(site, eUnsupported, "regular expression %q is too complex for the kernel: %v", g.p.Regexps[re].Pattern, err)
 		return nil
 	}
 	a := &automaton{classes: d.Classes, states: len(d.Next), atStart: d.Found[0], groups: r.Groups()}
@@ -64,6 +58,20 @@ func (g *generator) automatonOf(re, site int) *automaton {
 	a.end = g.consts.add(end)
 	g.automata[re] = a
 	return a
+}
+
+// regexp parses a regular expression; nil if it is none.
+func (g *generator) regexp(re, site int) *regex.Regexp {
+	if re < 0 || re >= len(g.p.Regexps) {
+		g.errorf(site, eInternal, "no regular expression %d", re)
+		return nil
+	}
+	r, err := regex.Compile(g.p.Regexps[re].Pattern)
+	if err != nil {
+		g.errorf(site, eInternal, "regular expression %q: %v", g.p.Regexps[re].Pattern, err)
+		return nil
+	}
+	return r
 }
 
 // match goes to the label if whether the string matches is what is wanted.

@@ -149,10 +149,12 @@ func (g *generator) handler(h *ir.Handler, index, id int) {
 			return
 		}
 		p := &prog{
-			stream: newStream(h.Name), g: g, h: h, a: a, mode: mode, want: mode,
+			stream: g.stream(h.Name), g: g, h: h, a: a, mode: mode, want: mode,
 			region: id >= 0, lock: -1, locks: map[int]bool{}, outl: map[int]*outlined{},
 		}
 		insns, rep := p.make()
+		g.done(p.stream)
+		g.done(p.code)
 		if p.want > mode {
 			mode = p.want
 			continue
@@ -256,6 +258,9 @@ func (p *prog) later(f func()) {
 }
 
 func (p *prog) flushCold() {
+	if p.want != p.mode {
+		return // all will be made again
+	}
 	for len(p.cold)+len(p.lastCold) > 0 {
 		list := p.cold
 		p.cold = nil
@@ -321,7 +326,7 @@ func (p *prog) make() (asm.Instructions, HandlerReport) {
 	p.cond, p.list = p.h.Cond, p.h.Body
 	main := p.stream
 	if p.mode == asLoop {
-		p.stream = newStream(p.h.Name + "_loop")
+		p.stream = p.g.stream(p.h.Name + "_loop")
 		p.layout()
 		p.loopBody()
 		p.code, p.stream = p.stream, main
@@ -344,11 +349,7 @@ func (p *prog) make() (asm.Instructions, HandlerReport) {
 	if !near {
 		p.g.errorf(p.g.siteOf(p.h), eTooLarge, "the handler is too large: %d instructions", len(insns))
 	}
-	switch p.mode {
-	case onStack:
-		rep.Stack = p.max
-	default:
-		rep.Stack = 32
+	if p.mode != onStack {
 		rep.Slot = p.max
 		p.g.slotSize = max(p.g.slotSize, p.max)
 		p.g.slack = max(p.g.slack, ir.MaxStrWidth)

@@ -10,7 +10,7 @@ import (
 )
 
 func (p *prog) stmts(list []ir.Stmt) {
-	for i := 0; i < len(list); i++ {
+	for i := 0; i < len(list) && p.want == p.mode; i++ { // else all will be made again
 		if p.take(list[i:]) {
 			i += 2
 			continue

@@ -701,6 +701,31 @@ func TestLimits(t *testing.T) {
 	}
 	long.Handlers[0].Body = []ir.Stmt{&ir.If{C: intrinsic(ir.ICpu), Then: long.Handlers[0].Body}}
 
+	large := program([]ir.Global{array(ir.TInt, ir.TInt)}, nil, update(global(0, ir.TInt, num(1)), ir.OpAdd, num(1)))
+	large.Globals[0].MaxEntries = 1<<27 + 1
+	var arrays, stats []ir.Global
+	var counts, adds []ir.Stmt
+	for i := range 65 {
+		arrays = append(arrays, array(ir.TInt, ir.TInt))
+		counts = append(counts, update(global(i, ir.TInt, num(1)), ir.OpAdd, num(1)))
+		stats = append(stats, ir.Global{Name: "s", Value: ir.TStat, Stat: ir.StatShape{Hist: ir.HistLog}, Slot: i})
+		adds = append(adds, eval(&ir.StatAdd{L: global(i, ir.TStat), V: num(1), Site: 1}))
+	}
+	maps, aggregates := program(arrays, nil, counts...), program(stats, nil, adds...)
+	loops := program([]ir.Global{array(ir.TInt, ir.TInt)}, []ir.Type{ir.TInt})
+	for range 256 {
+		loops.Handlers[0].Body = append(loops.Handlers[0].Body, &ir.Foreach{G: 0, Keys: []int{0}, Value: -1, Site: 1})
+	}
+	deep := program(nil, []ir.Type{ir.TStr(500)}, eval(&ir.Call{Chain: []int{0}, Args: []ir.Expr{local(0, ir.TStr(500))}, T: ir.TVoid, Site: 1}))
+	deep.Limits.MaxNesting = 5000
+	deep.Funcs = []*ir.Func{{Name: "f", Params: 1, Locals: []ir.Type{ir.TStr(500)}, Result: ir.TVoid, Recursive: true,
+		Body: []ir.Stmt{eval(&ir.Call{Chain: []int{0}, Args: []ir.Expr{local(0, ir.TStr(500))}, T: ir.TVoid, Site: 1})}}}
+	for _, p := range []*ir.Program{keys, large, aggregates} {
+		for i := range p.Globals {
+			p.Globals[i].Site = 1
+		}
+	}
+
 	groups := program(nil, nil, eval(&ir.Match{X: intrinsic(ir.IExecname), Re: 0, Site: 1}))
 	groups.Regexps = []ir.Regexp{{Pattern: "a.{14}b"}} // remembers which of 14 bytes were an a
 	bad := program(nil, nil, eval(&ir.CtxField{Off: 0, Size: 8}))
@@ -714,6 +739,11 @@ func TestLimits(t *testing.T) {
 		{"too much memory", many, eTooWide},
 		{"keys too wide", keys, eKeyWidth},
 		{"too large", long, eTooLarge},
+		{"array too large", large, eTooMany},
+		{"too many arrays", maps, eTooMany},
+		{"too many aggregates", aggregates, eTooWide},
+		{"too many loops", loops, eTooMany},
+		{"too deep", deep, eTooWide},
 		{"expression too complex", groups, eUnsupported},
 		{"region in a handler", bad, eInternal},
 	} {
@@ -722,7 +752,7 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%s: %v", tt.name, diags)
 			continue
 		}
-		if tt.code != eInternal && tt.code != eKeyWidth && diags[0].Range.Start.Line != 1 {
+		if tt.code != eInternal && diags[0].Range.Start.Line != 1 {
 			t.Errorf("%s: no place in %v", tt.name, diags[0])
 		}
 	}

@@ -34,7 +34,7 @@ var archRegs = map[string]*regs{
 	},
 	"arm64": {
 		dwarf: []int{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160,
-			168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248},
+			168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248, 256},
 		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
 		call: []int{272, 8, 16, 24, 32, 40}, // orig_x0 outlives the call
 		nr:   280, ret: 0, sp: 248,
@@ -281,9 +281,15 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 		}
 		return &ir.CtxField{Off: r.dwarf[loc.Reg], Size: size, Signed: signed}, true
 	case "mem", "sum":
-		v, ok := reg(loc.Reg)
-		if !ok {
-			return nil, false
+		var v ir.Expr = &ir.IntConst{}
+		switch {
+		case loc.Under != nil:
+			v = b.path(x, &sema.Access{Path: loc.Under, Result: sema.ResultInt, Size: 8}, b.intrinsic(ir.ITask, ir.TInt, site))
+		case loc.Reg >= 0:
+			var ok bool
+			if v, ok = reg(loc.Reg); !ok {
+				return nil, false
+			}
 		}
 		if loc.Index >= 0 && loc.Scale != 0 {
 			idx, ok := reg(loc.Index)

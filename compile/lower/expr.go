@@ -105,6 +105,9 @@ func (b *body) expr(x syntax.Expr) ir.Expr {
 		if x.Op == syntax.Dec {
 			op = ir.OpSub
 		}
+		if acc := b.src.Targets[x.X]; acc != nil {
+			return b.assignTarget(x, x.X, acc, op, func() ir.Expr { return &ir.IntConst{V: 1} }, !x.Prefix)
+		}
 		return &ir.Update{L: b.lvalue(x.X), Op: op, R: &ir.IntConst{V: 1}, Old: !x.Prefix, Site: b.lvalueSite(x.X, x)}
 	case *syntax.Binary:
 		op, ok := binaryOps[x.Op]
@@ -227,15 +230,12 @@ func (b *body) lvalueSite(lv syntax.Expr, op syntax.Node) int {
 
 func (b *body) assign(x *syntax.AssignExpr) ir.Expr {
 	if acc := b.src.Targets[x.L]; acc != nil {
-		if set, ok := assignable[acc.Base]; ok {
-			return b.assignContext(x, acc, set)
+		op, ok := assignOps[x.Op]
+		if !ok {
+			b.errorf(x, "E2011", "this is not something that can be assigned to")
+			return &ir.IntConst{}
 		}
-		help := "eBPF programs read the kernel's registers and memory and change neither; of programs on this kind of place nothing can be set"
-		if acc.Base == sema.BaseReturn {
-			help = "the kernel takes results from programs on its security hooks only: lsm.HOOK, such as lsm.file_open, with $return = -1 refuses what is asked for"
-		}
-		b.report(x, "E2010", help, "writing to "+acc.Name+" is not possible in eBPF on this target")
-		return &ir.IntConst{}
+		return b.assignTarget(x, x.L, acc, op, func() ir.Expr { return b.expr(x.R) }, false)
 	}
 	lv := b.lvalue(x.L)
 	r := b.expr(x.R)
@@ -254,15 +254,94 @@ func (b *body) assign(x *syntax.AssignExpr) ir.Expr {
 // sets them.
 var assignable = map[sema.BaseKind]ir.IntrinsicID{sema.BaseValue: ir.ISetValue, sema.BaseResult: ir.ISetResult}
 
-// assignContext lowers an assignment to such a variable. The value of the
-// expression is what was assigned.
-func (b *body) assignContext(x *syntax.AssignExpr, acc *sema.Access, set ir.IntrinsicID) ir.Expr {
-	r := b.expr(x.R)
-	op, ok := assignOps[x.Op]
-	if !ok {
-		b.errorf(x, "E2011", "this is not something that can be assigned to")
-		return r
+// assignTarget lowers an assignment to a target variable. The value of the expression is
+// what was assigned, or with old what was there before.
+func (b *body) assignTarget(x, l syntax.Expr, acc *sema.Access, op ir.Op, r func() ir.Expr, old bool) ir.Expr {
+	if set, ok := assignable[acc.Base]; ok {
+		return b.assignContext(x, l, acc, set, op, r(), old)
 	}
+	help := ""
+	switch {
+	case acc.Base == sema.BaseReturn && acc.Space != sema.UserSpace:
+		help = "the kernel takes results from programs on its security hooks only: lsm.HOOK, such as lsm.file_open, with $return = -1 refuses what is asked for"
+	case acc.Space != sema.UserSpace:
+		help = "eBPF programs read the kernel's registers and memory and change neither"
+	case acc.Path == nil || len(acc.Path.Hops) == 0:
+		help = "it is held in a register here, and eBPF programs change no registers; what lies in the program's memory can be set"
+	case !b.kernel:
+		help = "this handler runs in the loader; only probes in the program itself can change its memory"
+	default:
+		return b.assignMemory(x, acc, op, r, old)
+	}
+	b.report(x, "E2010", help, "writing to "+acc.Name+" is not possible in eBPF on this target")
+	return &ir.IntConst{}
+}
+
+// assignMemory lowers an assignment to a number in the memory of the probed program.
+func (b *body) assignMemory(x syntax.Expr, acc *sema.Access, op ir.Op, r func() ir.Expr, old bool) ir.Expr {
+	site := b.site(x)
+	base, ok := b.base(x, acc)
+	if !ok {
+		return &ir.IntConst{}
+	}
+	place := *acc
+	place.Result = sema.ResultAddr
+	local := func(id int) ir.Expr { return &ir.Local{ID: id, T: ir.TInt} }
+	binary := func(op ir.Op, x, y ir.Expr) ir.Expr { return &ir.Binary{Op: op, X: x, Y: y, T: ir.TInt, Site: site} }
+	num := func(n int64) ir.Expr { return &ir.IntConst{V: n} }
+	var body []ir.Stmt
+	set := func(v ir.Expr) int {
+		id := b.temp(ir.TInt)
+		body = append(body, &ir.Eval{X: &ir.Update{L: ir.LValue{ID: id, T: ir.TInt}, Op: ir.OpSet, R: v, Site: site}})
+		return id
+	}
+	addr := set(b.path(x, &place, base))
+	size, signed, bits := acc.Size, acc.Signed, acc.Path.Bits
+	if bits != nil {
+		size, signed = int(bits.Storage), bits.Signed
+	}
+	word := func(signed bool) ir.Expr {
+		return &ir.Load{Addr: local(addr), Size: size, Signed: signed, Space: ir.UserSpace, Site: site}
+	}
+	before := -1
+	if op != ir.OpSet || old {
+		v := word(signed && bits == nil)
+		if bits != nil {
+			v = binary(ir.OpShl, v, num(64-bits.Bit-bits.Bits))
+			v = binary(ir.OpShr, v, num(64-bits.Bits))
+			if !signed && bits.Bits < 64 {
+				v = binary(ir.OpAnd, v, num(1<<bits.Bits-1)) // shifts keep the sign
+			}
+		}
+		before = set(v)
+	}
+	v := r()
+	if op != ir.OpSet {
+		v = binary(op, local(before), v)
+	}
+	after := set(v)
+	v = local(after)
+	if bits != nil {
+		mask := int64(1)<<bits.Bits - 1
+		if bits.Bits == 64 {
+			mask = -1
+		}
+		v = binary(ir.OpOr, binary(ir.OpAnd, word(false), num(^(mask<<bits.Bit))),
+			binary(ir.OpShl, binary(ir.OpAnd, v, num(mask)), num(bits.Bit)))
+	}
+	body = append(body, &ir.If{
+		C: b.intrinsic(ir.IUserWrite, ir.TInt, site, local(addr), num(int64(size)), v),
+		Then: []ir.Stmt{&ir.Eval{X: b.intrinsic(ir.IError, ir.TVoid, site,
+			&ir.StrConst{S: b.clip("the memory of '" + acc.Name + "' cannot be written")})}},
+	})
+	if old {
+		after = before
+	}
+	return &ir.Seq{Body: body, R: local(after)}
+}
+
+// assignContext lowers an assignment to what the probe gives back.
+func (b *body) assignContext(x, l syntax.Expr, acc *sema.Access, set ir.IntrinsicID, op ir.Op, r ir.Expr, old bool) ir.Expr {
 	if acc.Base == sema.BaseValue && op == ir.OpConcat {
 		// The text may become longer than a string can.
 		v := b.temp(r.Type())
@@ -271,24 +350,30 @@ func (b *body) assignContext(x *syntax.AssignExpr, acc *sema.Access, set ir.Intr
 				&ir.Eval{X: &ir.Update{L: ir.LValue{ID: v, T: r.Type()}, Op: ir.OpSet, R: r, Site: b.site(x)}},
 				&ir.Eval{X: b.intrinsic(ir.IAddValue, ir.TVoid, b.site(x), &ir.Local{ID: v, T: r.Type()})},
 			},
-			R: b.access(x.L, acc),
+			R: b.access(l, acc),
 		}
 	}
 	t := r.Type()
+	var body []ir.Stmt
+	assign := func(t ir.Type, r ir.Expr) int {
+		v := b.temp(t)
+		body = append(body, &ir.Eval{X: &ir.Update{L: ir.LValue{ID: v, T: t}, Op: ir.OpSet, R: r, Site: b.site(x)}})
+		return v
+	}
+	before := -1
 	if op != ir.OpSet {
 		if op == ir.OpConcat {
 			t = ir.Type{Kind: ir.Str}
 		}
-		r = &ir.Binary{Op: op, X: b.access(x.L, acc), Y: r, T: t, Site: b.site(x)}
+		before = assign(t, b.access(l, acc))
+		r = &ir.Binary{Op: op, X: &ir.Local{ID: before, T: t}, Y: r, T: t, Site: b.site(x)}
 	}
-	v := b.temp(t)
-	return &ir.Seq{
-		Body: []ir.Stmt{
-			&ir.Eval{X: &ir.Update{L: ir.LValue{ID: v, T: t}, Op: ir.OpSet, R: r, Site: b.site(x)}},
-			&ir.Eval{X: b.intrinsic(set, ir.TVoid, b.site(x), &ir.Local{ID: v, T: t})},
-		},
-		R: &ir.Local{ID: v, T: t},
+	v := assign(t, r)
+	body = append(body, &ir.Eval{X: b.intrinsic(set, ir.TVoid, b.site(x), &ir.Local{ID: v, T: t})})
+	if old && before >= 0 {
+		v = before
 	}
+	return &ir.Seq{Body: body, R: &ir.Local{ID: v, T: t}}
 }
 
 func (b *body) lvalue(x syntax.Expr) ir.LValue {

@@ -2,7 +2,6 @@ package lower
 
 import (
 	"fmt"
-	"strings"
 
 	"stapkit/ir"
 )
@@ -114,7 +113,7 @@ func (s *literals) call(c *ir.Call) {
 		copied.Locals = append([]ir.Type(nil), f.Locals...)
 		copied.Body = ir.CloneStmts(f.Body)
 		substitute(copied.Body, known)
-		copied.Body = foldStmts(copied.Body)
+		ir.Folder{Limit: s.p.Limits.MaxStringLen}.Stmts(&copied.Body)
 		to = len(s.p.Funcs)
 		s.memo[key] = to
 		s.p.Funcs = append(s.p.Funcs, &copied)
@@ -193,159 +192,4 @@ func substitute(list []ir.Stmt, known map[int]ir.Expr) {
 		ir.StmtExprs(st, expr)
 		ir.Bodies(st, func(b *[]ir.Stmt) { substitute(*b, known) })
 	}
-}
-
-// foldStmts decides what literals decide, and drops what cannot be reached.
-func foldStmts(list []ir.Stmt) []ir.Stmt {
-	var out []ir.Stmt
-	for _, st := range list {
-		ir.StmtExprs(st, fold)
-		ir.Bodies(st, func(b *[]ir.Stmt) { *b = foldStmts(*b) })
-		if i, ok := st.(*ir.If); ok {
-			if c, ok := i.C.(*ir.IntConst); ok {
-				taken := i.Else
-				if c.V != 0 {
-					taken = i.Then
-				}
-				out = append(out, taken...)
-				if ends(taken) {
-					return out
-				}
-				continue
-			}
-		}
-		out = append(out, st)
-		if ends(out) {
-			return out
-		}
-	}
-	return out
-}
-
-// ends reports whether nothing behind a list of statements is reached.
-func ends(list []ir.Stmt) bool {
-	if len(list) == 0 {
-		return false
-	}
-	switch list[len(list)-1].(type) {
-	case *ir.Return, *ir.Next, *ir.Break, *ir.Continue:
-		return true
-	}
-	return false
-}
-
-// fold replaces an expression that literals decide.
-func fold(x *ir.Expr) {
-	if *x == nil {
-		return
-	}
-	switch e := (*x).(type) {
-	case *ir.Seq:
-		e.Body = foldStmts(e.Body)
-	case *ir.Region:
-		e.Body = foldStmts(e.Body)
-	}
-	ir.Children(*x, fold)
-	number := func(e ir.Expr) (int64, bool) {
-		c, ok := e.(*ir.IntConst)
-		if !ok {
-			return 0, false
-		}
-		return c.V, true
-	}
-	truth := func(b bool) ir.Expr {
-		if b {
-			return &ir.IntConst{V: 1}
-		}
-		return &ir.IntConst{}
-	}
-	switch e := (*x).(type) {
-	case *ir.Unary:
-		if v, ok := number(e.X); ok {
-			switch e.Op {
-			case ir.OpNot:
-				*x = truth(v == 0)
-			case ir.OpNeg:
-				*x = &ir.IntConst{V: -v}
-			case ir.OpBitNot:
-				*x = &ir.IntConst{V: ^v}
-			}
-		}
-	case *ir.Logical:
-		if v, ok := number(e.X); ok {
-			switch {
-			case e.And != (v != 0):
-				*x = truth(v != 0)
-			default:
-				*x = &ir.Unary{Op: ir.OpNot, X: &ir.Unary{Op: ir.OpNot, X: e.Y}}
-				fold(x)
-			}
-		}
-	case *ir.Cond:
-		if v, ok := number(e.C); ok {
-			if v != 0 {
-				*x = e.X
-			} else {
-				*x = e.Y
-			}
-		}
-	case *ir.Binary:
-		a, ok := e.X.(*ir.StrConst)
-		b, ok2 := e.Y.(*ir.StrConst)
-		if ok && ok2 {
-			if r, ok := decide(e.Op, strings.Compare(a.S, b.S)); ok {
-				*x = truth(r)
-			}
-			return
-		}
-		v, ok := number(e.X)
-		w, ok2 := number(e.Y)
-		if !ok || !ok2 {
-			return
-		}
-		order := 0
-		switch {
-		case v < w:
-			order = -1
-		case v > w:
-			order = 1
-		}
-		if r, ok := decide(e.Op, order); ok {
-			*x = truth(r)
-			return
-		}
-		switch e.Op {
-		case ir.OpAdd:
-			*x = &ir.IntConst{V: v + w}
-		case ir.OpSub:
-			*x = &ir.IntConst{V: v - w}
-		case ir.OpMul:
-			*x = &ir.IntConst{V: v * w}
-		case ir.OpAnd:
-			*x = &ir.IntConst{V: v & w}
-		case ir.OpOr:
-			*x = &ir.IntConst{V: v | w}
-		case ir.OpXor:
-			*x = &ir.IntConst{V: v ^ w}
-		}
-	}
-}
-
-// decide says what a comparison yields, if the operator is one.
-func decide(op ir.Op, order int) (result, ok bool) {
-	switch op {
-	case ir.OpEq:
-		return order == 0, true
-	case ir.OpNe:
-		return order != 0, true
-	case ir.OpLt:
-		return order < 0, true
-	case ir.OpLe:
-		return order <= 0, true
-	case ir.OpGt:
-		return order > 0, true
-	case ir.OpGe:
-		return order >= 0, true
-	}
-	return false, false
 }

@@ -180,6 +180,7 @@ func irType(t sema.Type) ir.Type {
 func (l *lowerer) global(g *sema.Global) {
 	out := ir.Global{
 		Name: g.Name, Value: irType(g.Type), Lock: -1, Wrap: g.Wrap, Library: g.Library,
+		Site:    l.declared(g),
 		InitInt: g.InitInt, InitStr: g.InitStr,
 		AutoPrint: g.AutoPrint && !l.opt.NoGlobalDisplay,
 	}
@@ -206,6 +207,14 @@ func (l *lowerer) global(g *sema.Global) {
 	}
 	l.globals[g] = len(l.out.Globals)
 	l.out.Globals = append(l.out.Globals, out)
+}
+
+// declared is where a global is declared; the library's own may have no declaration.
+func (l *lowerer) declared(g *sema.Global) int {
+	if g.Decl == nil {
+		return 0
+	}
+	return l.site(g.Decl)
 }
 
 func (l *lowerer) function(f *sema.Func) {
@@ -519,7 +528,7 @@ func (l *lowerer) entryMaps(p *sema.Probe, probe int) *entryMaps {
 	for i, e := range p.Body.Entries {
 		g := ir.Global{
 			Name: fmt.Sprintf("__entry_%d_%d", probe, i), Keys: []ir.Type{ir.TInt, ir.TInt}, Value: irType(e.Type),
-			MaxEntries: maxEntries, Lock: -1, Library: true,
+			MaxEntries: maxEntries, Lock: -1, Library: true, Site: l.site(e.X),
 		}
 		key := entryKey{p.Decl, i, g.Value.Kind}
 		if l.crowded(p) {

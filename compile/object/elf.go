@@ -128,7 +128,11 @@ func writeELF(sections []*elfSection, locals, globals []*elfSymbol, symbol map[t
 	}
 	strtab.data = names.data
 
-	out := make([]byte, elfHeaderSize)
+	total := elfHeaderSize + sectionHeaderSize*(len(all)+1) + 16
+	for _, s := range all {
+		total += len(s.data) + int(s.align)
+	}
+	out := make([]byte, elfHeaderSize, total)
 	for _, s := range all {
 		out = pad(out, s.align)
 		s.offset = uint64(len(out))

@@ -74,10 +74,10 @@ type symbols struct {
 	kfuncs    map[string]bool
 }
 
-// encode turns f's instructions into bytes and appends its relocations to
+// encode appends f's instructions as bytes to section, and its relocations to
 // f.relocs. All offsets of all functions must be known. local gives the immediate
 // or offset that a CO-RE relocated instruction must hold.
-func (f *function) encode(syms *symbols, local func(CORE) (uint64, error)) ([]byte, error) {
+func (f *function) encode(section []byte, syms *symbols, local func(CORE) (uint64, error)) ([]byte, error) {
 	labels := make(map[string]int64)
 	raw := int64(0)
 	for i := range f.insns {
@@ -91,10 +91,10 @@ func (f *function) encode(syms *symbols, local func(CORE) (uint64, error)) ([]by
 		raw += int64(ins.Width())
 	}
 
-	out := make([]byte, 0, raw*insnSize)
+	out, start := section, len(section)
 	for i := range f.insns {
 		ins := f.insns[i] // a copy: the caller's stream stays as it is
-		if err := f.resolve(&ins, int64(len(out)/insnSize), labels, syms); err != nil {
+		if err := f.resolve(&ins, int64((len(out)-start)/insnSize), labels, syms); err != nil {
 			return nil, fmt.Errorf("%s: instruction %d (%v): %w", f.name, i, f.insns[i], err)
 		}
 		if c, ok := COREOf(&ins); ok {

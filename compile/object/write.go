@@ -344,12 +344,14 @@ func (w *writer) encodeFunctions(syms *symbols) error {
 		byName[sec.name] = sec
 	}
 	for _, f := range slices.Concat(w.functions, w.programs) {
-		code, err := f.encode(syms, w.coreValue)
-		if err != nil {
+		sec := byName[f.section]
+		if sec.data == nil {
+			sec.data = make([]byte, 0, sec.size)
+		}
+		var err error
+		if sec.data, err = f.encode(sec.data, syms, w.coreValue); err != nil {
 			return err
 		}
-		sec := byName[f.section]
-		sec.data = append(sec.data, code...)
 		sec.relocs = append(sec.relocs, f.relocs...)
 
 		fn := &btf.Func{Name: f.name, Linkage: btf.GlobalFunc, Type: progProto}

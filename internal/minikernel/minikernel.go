@@ -10,21 +10,29 @@ import (
 )
 
 // BTF is the type information, as a file /sys/kernel/btf/vmlinux has it.
-func BTF() ([]byte, error) {
-	b, err := btf.NewBuilder(types(), nil)
-	if err != nil {
-		return nil, err
-	}
-	return b.Marshal(nil, nil)
-}
+func BTF() ([]byte, error) { return encode(types(false)) }
 
 // Write writes it to a file.
-func Write(path string) error {
-	raw, err := BTF()
+func Write(path string) error { return write(path, false) }
+
+// WriteNewer writes that of a newer kernel: it has a function more, vfs_splice, and one
+// less, vfs_statx, and members of struct file lie elsewhere.
+func WriteNewer(path string) error { return write(path, true) }
+
+func write(path string, newer bool) error {
+	raw, err := encode(types(newer))
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(path, raw, 0o644)
+}
+
+func encode(list []btf.Type) ([]byte, error) {
+	b, err := btf.NewBuilder(list, nil)
+	if err != nil {
+		return nil, err
+	}
+	return b.Marshal(nil, nil)
 }
 
 func integer(name string, size uint32, enc btf.IntEncoding) *btf.Int {
@@ -62,7 +70,7 @@ func fill(s *btf.Struct, members ...btf.Member) {
 	s.Size = (off + align - 1) / align * align
 }
 
-func types() []btf.Type {
+func types(newer bool) []btf.Type {
 	char := integer("char", 1, btf.Signed)
 	i32 := integer("int", 4, btf.Signed)
 	u16 := integer("unsigned short", 2, btf.Unsigned)
@@ -88,8 +96,12 @@ func types() []btf.Type {
 	path := layout("path", btf.Member{Name: "dentry", Type: ptr(dentry)})
 	locked := btf.Member{Name: "f_locked", Type: u32, BitfieldSize: 1}
 	shared := btf.Member{Name: "f_shared", Type: u32, BitfieldSize: 3, Offset: 1}
-	fill(file, locked, shared, btf.Member{Name: "f_bits", Type: u32}, btf.Member{Name: "f_flags", Type: u32}, btf.Member{Name: "f_pos", Type: loff},
-		btf.Member{Name: "f_path", Type: path}, btf.Member{Name: "f_inode", Type: ptr(inode)}, btf.Member{Name: "f_ready", Type: boolean})
+	members := []btf.Member{locked, shared, {Name: "f_bits", Type: u32}}
+	if newer {
+		members = append(members, btf.Member{Name: "f_new", Type: array(u64, 3)})
+	}
+	fill(file, append(members, btf.Member{Name: "f_flags", Type: u32}, btf.Member{Name: "f_pos", Type: loff},
+		btf.Member{Name: "f_path", Type: path}, btf.Member{Name: "f_inode", Type: ptr(inode)}, btf.Member{Name: "f_ready", Type: boolean})...)
 	fill(task, btf.Member{Name: "pid", Type: i32}, btf.Member{Name: "tgid", Type: i32}, btf.Member{Name: "real_parent", Type: ptr(task)},
 		btf.Member{Name: "comm", Type: array(char, 16)}, btf.Member{Name: "start_time", Type: u64})
 	regs := []btf.Member{}
@@ -106,7 +118,11 @@ func types() []btf.Type {
 	fn("vfs_read", ssize, p("file", ptr(file)), p("buf", ptr(char)), p("count", size), p("pos", ptr(loff)))
 	fn("vfs_write", ssize, p("file", ptr(file)), p("buf", cptr(char)), p("count", size), p("pos", ptr(loff)))
 	fn("vfs_fsync", i32, p("file", ptr(file)), p("datasync", i32))
-	fn("vfs_statx", i32, p("dfd", i32), p("flags", i32))
+	if newer {
+		fn("vfs_splice", i32, p("file", ptr(file)), p("flags", i32))
+	} else {
+		fn("vfs_statx", i32, p("dfd", i32), p("flags", i32))
+	}
 	fn("do_exit", &btf.Void{}, p("code", i64))
 	fn("wake_up_process", i32, p("p", ptr(task)))
 	fn("migrate_pages", i32, p("mode", migrate), p("reason", i32))
