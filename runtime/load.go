@@ -524,6 +524,13 @@ func (s *session) explain(spec *ebpf.CollectionSpec, err error) error {
 			line = at + ": the probe" // the log does not tell, or there is none
 		}
 	}
+	if helper := lacksHelper(reason(ve)); helper != "" {
+		e := errorf(codeKernel, err, "this kernel does not let programs call %s, which the handler%s does%s", helper, where, helperNeeds[helper])
+		if line != "" {
+			e.Lines = append(e.Lines, "  at: "+line)
+		}
+		return e
+	}
 	e := errorf(codeRefusedProgram, err, "the kernel refuses the handler%s; this is a defect of stapkit, please report it with the output of -vv", where)
 	if line != "" {
 		e.Lines = append(e.Lines, "  it stopped at: "+line)
@@ -533,6 +540,25 @@ func (s *session) explain(spec *ebpf.CollectionSpec, err error) error {
 		e.Lines = append(e.Lines, ve.Log...)
 	}
 	return e
+}
+
+// helperNeeds tells what kernels want before they let a helper be called that others of
+// the same version have.
+var helperNeeds = map[string]string{
+	"bpf_probe_write_user": " (it writes the memory of processes): the kernel is locked down, see /sys/kernel/security/lockdown",
+	"bpf_override_return":  ": it was built without CONFIG_BPF_KPROBE_OVERRIDE",
+}
+
+// lacksHelper is the helper that a verifier's reason says the program may not call, ""
+// for another reason.
+func lacksHelper(reason string) string {
+	for _, begin := range []string{"program of this type cannot use helper ", "unknown func "} {
+		if rest, ok := strings.CutPrefix(reason, begin); ok {
+			name, _, _ := strings.Cut(rest, "#")
+			return name
+		}
+	}
+	return ""
 }
 
 // refusedUnseen reports whether a program was refused by the verifier without a log:

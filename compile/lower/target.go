@@ -290,6 +290,7 @@ func (b *body) prettyVars(x syntax.Expr, acc *sema.Access) ir.Expr {
 		}
 		value := *v.Access
 		value.Result = sema.ResultInt
+		value.Size, value.Signed = narrow(t)
 		args = append(args, &ir.MakeText{
 			Kind: ir.TextType, Args: []ir.Expr{b.access(x, &value)}, Layout: b.layout(x, t), Size: 8, Immediate: true,
 			Space: space(acc.Space), T: ir.Type{Kind: ir.Deferred, Text: ir.TextType, Width: 24}, Site: b.site(x),

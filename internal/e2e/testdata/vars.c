@@ -26,7 +26,7 @@ struct thing thing = {
 	.row = { 10, 11, 12, 13 }, .grid = { { 1, 2, 3 }, { 4, 5, 6 } }, .text = "text", .name = "name", .self = &thing, .yes = 1,
 };
 static int hidden = 77;
-static enum color level = BLUE;
+enum color level = BLUE;
 __thread long mine = 9;
 static __thread short also = -3;
 int *volatile keep;
