@@ -134,9 +134,9 @@ guests:
 	@if command -v qemu-system-x86_64 >/dev/null; then $(GO) run ./internal/guest/fetch; fi
 
 # Each runs for two seconds on the first kernel that takes it; what they print is in
-# build/examples.
+# build/examples, the table of all in docs/examples.md.
 examples: debs guests
-	$(GO) run ./internal/examples/run -out build/examples
+	$(GO) run ./internal/examples/run -out build/examples -doc docs/examples.md
 
 # The debug package of one of them (300 MB; DEBUG=all: of all), for tests of places that
 # only debugging information tells; they are skipped without it.

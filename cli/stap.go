@@ -220,7 +220,7 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 	},
 	Environment: []Entry{
 		{"SYSTEMTAP_DIR", "the directory of the file rc, instead of ~/.systemtap"},
-		{"SYSTEMTAP_TAPSET", "a further directory of library files, as with -I"},
+		{"SYSTEMTAP_TAPSET", "the directory of library files in place of stapkit's own; what is C there is taken from that"},
 		{"XDG_DATA_HOME, XDG_DATA_DIRS", "directories whose systemtap/tapset has further library files; SystemTap's own is left out"},
 		{"SYSTEMTAP_RELEASE", "the kernel to compile for, as with -r"},
 		{"SYSTEMTAP_DEBUGINFO_PATH", "directories where debug files are looked for, with colons between"},

@@ -117,7 +117,7 @@ func (s *stap) cacheKey() (key, why string) {
 		put("script", sc.Name, string(sc.Text))
 	}
 	put("arguments", o.Args...)
-	for _, dir := range slices.Concat(o.TapsetDirs, sema.UserTapsets()) {
+	for _, dir := range slices.Concat(o.TapsetDirs, sema.TapsetDirs()) {
 		if err := putFolder(put, dir); err != nil {
 			return "", err.Error()
 		}
@@ -138,7 +138,7 @@ func (s *stap) cacheKey() (key, why string) {
 	} else {
 		put("target", fmt.Sprint(o.Command != "", o.PID != 0))
 	}
-	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "SYSTEMTAP_DEBUGINFO_PATH", "DEBUGINFOD_URLS"} {
+	for _, name := range []string{"PATH", "LD_LIBRARY_PATH", "SYSTEMTAP_DEBUGINFO_PATH", "SYSTEMTAP_TAPSET", "DEBUGINFOD_URLS"} {
 		put("environment", name, os.Getenv(name))
 	}
 	dir, err := os.Getwd()
@@ -165,7 +165,7 @@ func (s *stap) cacheKey() (key, why string) {
 
 // mentions says whether a word is in a script or library directory.
 func (s *stap) mentions(word string) bool {
-	if len(s.o.TapsetDirs) > 0 || len(sema.UserTapsets()) > 0 {
+	if len(s.o.TapsetDirs) > 0 || len(sema.TapsetDirs()) > 0 {
 		return true
 	}
 	return slices.ContainsFunc(s.o.Scripts, func(sc Script) bool { return bytes.Contains(sc.Text, []byte(word)) })

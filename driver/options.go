@@ -297,9 +297,6 @@ func ParseStap(args []string) (*StapOptions, error) {
 			o.Releases = []string{r}
 		}
 	}
-	if d := os.Getenv("SYSTEMTAP_TAPSET"); d != "" {
-		o.TapsetDirs = append(o.TapsetDirs, d)
-	}
 	if o.Quiet {
 		o.NoWarnings = true
 	}

@@ -144,3 +144,33 @@ func TestListings(t *testing.T) {
 		t.Errorf("--sysroot: exit %d %s", code, stderr)
 	}
 }
+
+// TestSystemTapListing: SystemTap's own library, given with -I, is listed and elaborated;
+// what is C there is an error where a script uses it.
+func TestSystemTapListing(t *testing.T) {
+	const dir = "/usr/share/systemtap/tapset"
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("the package systemtap-common is not installed")
+	}
+	kernel := kernelFile(t)
+	for _, c := range []struct {
+		args []string
+		code int
+		want string // in the output, or in the errors if it fails
+	}{
+		{[]string{"-l", "timer.profile"}, 0, "timer.profile"},
+		{[]string{"-l", "oneshot"}, 0, "oneshot"},
+		{[]string{"-p2", "-e", `probe oneshot { println(pid(), tokenize("a b", " "), ctime(0), text_str("x")) }`}, 0, "oneshot"},
+		{[]string{"-p2", "-e", `probe begin { println(module_refcount("x")) }`}, 1, "E1"},
+		{[]string{"-p2", "-g", "-e", `probe begin { panic("x") }`}, 1, "E1401"},
+	} {
+		code, stdout, stderr := run(t, append([]string{"-r", kernel, "-I", dir}, c.args...)...)
+		out := stdout
+		if c.code != 0 {
+			out = stderr
+		}
+		if code != c.code || !strings.Contains(out, c.want) {
+			t.Errorf("%q: exit %d, wanted %d and %q\n%s%s", c.args, code, c.code, c.want, stdout, stderr)
+		}
+	}
+}

@@ -27,6 +27,12 @@ func binaries(root string, download bool, log io.Writer) (*sema.Binaries, error)
 		if !st.IsDir() {
 			return nil, fmt.Errorf("--sysroot: %s is no directory", root)
 		}
+		if root, err = filepath.Abs(root); err != nil {
+			return nil, fmt.Errorf("--sysroot: %w", err)
+		}
+		if root == "/" {
+			root = ""
+		}
 	}
 	b := &sema.Binaries{Search: elf.Search{Root: root}}
 	for _, p := range strings.Split(os.Getenv("SYSTEMTAP_DEBUGINFO_PATH"), ":") {

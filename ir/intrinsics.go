@@ -123,6 +123,9 @@ const (
 	IMarked
 	IMark
 	IUnmark
+	// the loader's time zone
+	IZoneOffset
+	IZoneName
 	numIntrinsics
 )
 
@@ -172,8 +175,8 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IPpfunc:     {Name: "ppfunc", Result: Str, Where: InKernel | InLoader, Stable: true, Doc: "Probe.Func of the running probe"},
 	IModuleName: {Name: "module_name", Result: Str, Where: InKernel | InLoader, Pure: true, Doc: "Program.Name"},
 	INgroups:    {Name: "ngroups", Result: Int, Where: InKernel | InLoader, Doc: "parenthesised parts of the last match and 1; 0 if it failed"},
-	IKFrame:     {Name: "kframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the kernel stack, from 0 for where the probe is; 0 beyond its end and above 255"},
-	IUFrame:     {Name: "uframe", Args: []Kind{Int}, Result: Int, Where: InKernel, Doc: "address n of the current task's user stack, from 0 for where it is; 0 beyond its end and above 255"},
+	IKFrame:     {Name: "kframe", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Doc: "address n of the kernel stack, from 0 for where the probe is; 0 beyond its end, above 255, and in the loader"},
+	IUFrame:     {Name: "uframe", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Doc: "address n of the current task's user stack, from 0 for where it is; 0 beyond its end, above 255, and in the loader"},
 	IKsym:       {Name: "ksym", Args: []Kind{Int}, Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "address of the kernel symbol Ksyms[n], n being literal; 0 if the kernel does not tell it. The library gives the name as a literal"},
 	IResult:     {Name: "result", Result: Int, Where: InKernel, Doc: "what the program will give to the kernel: the verdict of a netfilter hook (1 until set), the value of an LSM hook (that of the program before until set)"},
 	ISetResult:  {Name: "set_result", Args: []Kind{Int}, Result: Void, Where: InKernel, Fails: true, Doc: "sets what the program gives to the kernel; a value that the kernel does not take there raises ErrResult"},
@@ -197,6 +200,8 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	IRemoteURI:    {Name: "remote_uri", Result: Str, Where: InLoader, Pure: true, Doc: "the argument of --remote, else \"\""},
 	IModuleSize:   {Name: "module_size", Result: Str, Where: InLoader, Pure: true, Doc: "what the kernel holds of the script, as text"},
 	ISymbolLines:  {Name: "symbol_lines", Args: []Kind{Str, Int, Int}, Result: Str, Where: InLoader, Pure: true, Doc: "the addresses in hex in the string, one to a line, with symbols: of the kernel (pid 0) or of the process with that id. The last argument is the form: 0 as print_backtrace(), 1 as symdata(), 2 as sprint_backtrace(). MAXSTRINGLEN wide"},
+	IZoneOffset:   {Name: "zone_offset", Result: Int, Where: InLoader, Pure: true, Doc: "by how many seconds local time was behind UTC when the script began"},
+	IZoneName:     {Name: "zone_name", Result: Str, Width: 32, Where: InLoader, Pure: true, Doc: "name of the time zone, as it was then"},
 	ISwitchFile:   {Name: "switch_file", Result: Void, Where: InKernel | InLoader, Doc: "has the loader go on with the next output file"},
 	IPrintk:       {Name: "printk", Args: []Kind{Int, Str}, Result: Void, Where: InKernel | InLoader, Doc: "has the loader write a line of that level to the kernel's log"},
 	IDumpStack:    {Name: "dump_stack", Args: []Kind{Deferred}, Result: Void, Where: InKernel | InLoader, Doc: "has the loader write lines to the kernel's log"},

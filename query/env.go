@@ -1,7 +1,6 @@
 package query
 
 import (
-	"os"
 	"sort"
 	"strings"
 	"sync"
@@ -75,17 +74,6 @@ func Open(c Config) (*Env, error) {
 		Target: sema.Conditions{Target: c.Target, Guru: c.Guru, Privilege: c.Privilege, Compatible: c.Compatible},
 	}
 	lib, err := sema.OpenLibrary(e.opt, c.Includes)
-	if err != nil {
-		var rest []string
-		for _, d := range c.Includes {
-			if _, serr := os.ReadDir(d); serr == nil {
-				rest = append(rest, d)
-			}
-		}
-		if lib, _ = sema.OpenLibrary(e.opt, rest); lib == nil {
-			lib, _ = sema.OpenLibrary(e.opt, nil)
-		}
-	}
 	e.lib = lib
 	e.opt.Macros = lib.Macros
 	return e, err

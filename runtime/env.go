@@ -3,6 +3,7 @@
 package loader
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -274,14 +275,16 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 	case ir.ICpu:
 		return interp.IntValue(int64(currentCPU())), nil
 	case ir.ITask:
-		if e.of != nil {
-			return interp.Value{}, interp.NewError(ir.ErrNoContext, 0)
-		}
 		addr, err := e.peek.task()
+		if err == nil && e.of != nil {
+			addr, err = e.taskOf(addr, e.of.tid)
+		} else if err == nil {
+			addr = e.mainTask(addr)
+		}
 		if err != nil {
 			return interp.Value{}, interp.NewError(ir.ErrNoContext, 0)
 		}
-		return interp.IntValue(int64(e.mainTask(addr))), nil
+		return interp.IntValue(int64(addr)), nil
 	case ir.IKtimeNs:
 		return interp.IntValue(clock(unix.CLOCK_MONOTONIC)), nil
 	case ir.IRealtimeNs:
@@ -306,9 +309,9 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		return e.word(ir.SessOffLoadAvg + 8*int(args[0].I)), nil
 	case ir.IRemoteID:
 		return e.word(ir.SessOffRemoteID), nil
-	case ir.IStackPointer:
+	case ir.IStackPointer, ir.IKFrame, ir.IUFrame:
 		return interp.IntValue(0), nil
-	case ir.IRemoteURI, ir.IModuleSize:
+	case ir.IRemoteURI, ir.IModuleSize, ir.IZoneOffset, ir.IZoneName:
 		return e.session.tell(id, args)
 	case ir.ISymbolLines:
 		e.texts.mu.Lock()
@@ -431,21 +434,76 @@ func (s *session) appendFormat(dst []byte, f int, vals []interp.Value) ([]byte, 
 // handlers run on whatever thread, but are one task to the script, as pid() and
 // tid() say.
 func (e *env) mainTask(addr uint64) uint64 {
+	if main, err := e.follow(addr, "task_struct", ctype.M("group_leader")); err == nil {
+		return main
+	}
+	return addr
+}
+
+// taskOf gives the task_struct of a task by its number in the pid namespace of another,
+// which is ours: the kernel keeps them in a radix tree, whose inner nodes are marked by the
+// bits 10.
+func (e *env) taskOf(self uint64, tid int) (uint64, error) {
+	level, err := e.follow(self, "task_struct", ctype.M("thread_pid"), ctype.M("level"))
+	if err != nil {
+		return 0, err
+	}
+	ns, err := e.follow(self, "task_struct", ctype.M("thread_pid"), ctype.M("numbers"), ctype.I(int64(level)), ctype.M("ns"))
+	if err != nil {
+		return 0, err
+	}
+	entry, err := e.follow(ns, "pid_namespace", ctype.M("idr"), ctype.M("idr_rt"), ctype.M("xa_head"))
+	for depth := 0; err == nil && entry&3 == 2; depth++ {
+		var shift uint64
+		shift, err = e.follow(entry-2, "xa_node", ctype.M("shift"))
+		if err != nil || depth > 8 || depth == 0 && tid>>shift > 63 {
+			return 0, unix.ESRCH
+		}
+		entry, err = e.follow(entry-2, "xa_node", ctype.M("slots"), ctype.I(int64(tid)>>shift&63))
+	}
+	if err != nil || entry == 0 {
+		return 0, unix.ESRCH
+	}
+	link, err := e.follow(entry, "pid", ctype.M("tasks"), ctype.I(0), ctype.M("first"))
+	if err != nil || link == 0 {
+		return 0, unix.ESRCH
+	}
+	path, err := e.path("task_struct", ctype.M("pid_links"), ctype.I(0))
+	if err != nil {
+		return 0, err
+	}
+	return link - uint64(path.Hops[0].Offset), nil
+}
+
+// path resolves members of a structure of the running kernel.
+func (e *env) path(name string, steps ...ctype.Step) (*ctype.Path, error) {
 	tgt := e.types.target()
 	if tgt == nil {
-		return addr
+		return nil, errors.New("the kernel's types are not known")
 	}
-	t, ok := tgt.Type("", "struct task_struct")
+	t, ok := tgt.Type("", "struct "+name)
 	if !ok {
-		return addr
+		return nil, fmt.Errorf("the kernel has no struct %s", name)
 	}
-	path, err := ctype.Resolve(t, []ctype.Step{ctype.M("group_leader")})
-	if err != nil || len(path.Hops) != 1 {
-		return addr
+	return ctype.Resolve(t, steps)
+}
+
+// follow reads the number or pointer that members of a structure of the kernel lead to.
+func (e *env) follow(addr uint64, name string, steps ...ctype.Step) (uint64, error) {
+	path, err := e.path(name, steps...)
+	if err != nil {
+		return 0, err
 	}
-	var b [8]byte
-	if e.peek.read(addr+uint64(path.Hops[0].Offset), b[:]) != nil {
-		return addr
+	for _, hop := range path.Hops {
+		var b [8]byte
+		n := hop.Type.Size()
+		if n < 1 || n > 8 {
+			return 0, fmt.Errorf("struct %s: what is to be read has %d bytes", name, n)
+		}
+		if err := e.peek.read(addr+uint64(hop.Offset), b[:n]); err != nil {
+			return 0, err
+		}
+		addr = native.Uint64(b[:])
 	}
-	return native.Uint64(b[:])
+	return addr, nil
 }

@@ -76,6 +76,10 @@ func (s *session) tell(id ir.IntrinsicID, args []interp.Value) (interp.Value, er
 	switch id {
 	case ir.IRemoteURI:
 		return interp.StrValue(s.opt.RemoteURI), nil
+	case ir.IZoneOffset:
+		return interp.IntValue(int64(s.west)), nil
+	case ir.IZoneName:
+		return interp.StrValue(s.zone), nil
 	case ir.IModuleSize:
 		return interp.StrValue(s.size()), nil
 	case ir.ISymbolLines:

@@ -36,6 +36,8 @@ type session struct {
 	out          *output
 	name         string
 	self         task // this process, as it was before it gave up privileges
+	zone         string
+	west         int // how many seconds the time zone is behind UTC
 	hz           int64
 
 	blk      *block
@@ -151,6 +153,8 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 		return StatusError, err
 	}
 	s := &session{opt: opt, exit: make(chan struct{}), name: opt.Name, began: time.Now(), rights: r, self: task{pid: os.Getpid(), tid: os.Getpid(), uid: os.Getuid(), gid: os.Getgid()}}
+	s.zone, s.west = s.began.Zone()
+	s.west = -s.west
 	stdout, stderr := opt.Stdout, opt.Stderr
 	if stdout == nil {
 		stdout = os.Stdout

@@ -682,6 +682,14 @@ func pathFail(err error, nodes []*syntax.Accessor, node syntax.Expr) *fail {
 		if len(alt) == 0 {
 			alt = me.Members
 		}
+		holder := strings.TrimPrefix(strings.TrimPrefix(ctype.Name(me.Type), "struct "), "union ")
+		if me.Step > 0 && me.Step-1 < len(nodes) && strings.HasPrefix(holder, "{") {
+			holder = nodes[me.Step-1].Member
+		}
+		if g, ok := goneMember(holder, me.Name); ok {
+			return failf(codeGoneMember, at(me.Step), "unable to find member '%s' for %s: none of Linux 6.1, 6.12 and 6.18 has it", me.Name, me.Type).
+				withHelp("%s: %s", g.instead, g.why)
+		}
 		f := failf(codeMember, at(me.Step), "unable to find member '%s' for %s", me.Name, me.Type)
 		if len(alt) > 0 {
 			more := ""

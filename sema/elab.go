@@ -4,6 +4,7 @@ import (
 	gocontext "context"
 	"fmt"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -577,7 +578,11 @@ func (e *elab) functions(name string, from *syntax.File) []*Func {
 			e.include(f, true)
 		}
 	}
-	return e.funcs[name]
+	list := e.funcs[name]
+	if slices.ContainsFunc(list, func(f *Func) bool { return f.Library && !embeddedFile(f.File.Name) }) {
+		return list // of two libraries one is chosen (ofDirectories)
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(f *Func) bool { return e.opt.Library.hidden(f.File, from) })
 }
 
 // chain picks the overloads with an arity, in the order in which they are tried.
@@ -645,13 +650,15 @@ func (e *elab) global(name string, from *syntax.File) *Global {
 			return g
 		}
 	}
-	if g := e.globals[name]; g != nil {
+	if e.globals[name] == nil {
+		for _, f := range e.opt.Library.globalFiles(name) {
+			e.include(f, true)
+		}
+	}
+	if g := e.globals[name]; g != nil && !(g.Library && e.opt.Library.hidden(g.File, from)) {
 		return g
 	}
-	for _, f := range e.opt.Library.globalFiles(name) {
-		e.include(f, true)
-	}
-	return e.globals[name]
+	return nil
 }
 
 // similarFuncs lists function names that are spelled alike.

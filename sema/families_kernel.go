@@ -588,7 +588,7 @@ var famData = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 				return nil, f
 			}
 			r.e.opt.Binaries.Search.See(paths[0])
-			c.Process = realPath(paths[0])
+			_, c.Process = r.e.opt.Binaries.Search.Real(paths[0])
 		}
 	}
 	if d.arg == numArg {
@@ -645,7 +645,7 @@ var famPerf = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 			if found, err := r.e.opt.Binaries.Search.Executable(c.Process); err == nil {
 				c.Process = found
 			}
-			c.Process = realPath(c.Process)
+			_, c.Process = r.e.opt.Binaries.Search.Real(c.Process)
 		}
 		p.Binary = c.Process
 	}

@@ -18,9 +18,11 @@ type goneName struct{ instead, why string }
 var goneNames = sync.OnceValue(func() map[string]goneName {
 	out := map[string]goneName{}
 	for line := range strings.Lines(goneText) {
-		if f := strings.Split(strings.TrimRight(line, "\n"), "\t"); len(f) == 3 {
-			out[f[0]] = goneName{f[1], f[2]}
+		f := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		if len(f) != 3 {
+			continue
 		}
+		out[f[0]] = goneName{f[1], f[2]}
 	}
 	return out
 })
@@ -31,6 +33,28 @@ var codeGone = diag.Register(diag.Info{
 		"was written for other kernels. The message names the probe point that tells the same today. " +
 		"Put \"?\" behind a probe point that may be missing.",
 })
+
+var codeGoneMember = diag.Register(diag.Info{
+	Code: "E1801", Severity: diag.Error, Title: "no kernel of today has this member",
+	Doc: "The structure had this member in earlier kernels. None of Linux 6.1, 6.12 and 6.18 has it, so the script was " +
+		"written for other kernels. The message names where the same is found today. With `@defined` and " +
+		"`@choose_defined` a script can go by what there is.",
+})
+
+// goneMember tells what became of a member of a structure of the kernel, given by the
+// structure's name, or by the member that holds it if it has none.
+func goneMember(holder, name string) (goneName, bool) {
+	if g, ok := goneNames()["member "+holder+"."+name]; ok {
+		return g, true
+	}
+	for what, g := range goneNames() {
+		// Of an anonymous structure the member that holds it is named, too.
+		if strings.HasPrefix(what, "member ") && strings.Count(what, ".") > 1 && strings.HasSuffix(what, "."+holder+"."+name) {
+			return g, true
+		}
+	}
+	return goneName{}, false
+}
 
 // gone makes of a failure to find a name one that tells what became of it, if that is
 // known. Kind is "function" or "trace".

@@ -124,6 +124,9 @@ func sortedKeys[T any](m map[string]T) []string {
 type Library struct {
 	sources []LibrarySource
 	opt     syntax.Options
+	// replaced tells that another library is in the embedded one's place, which then
+	// only serves itself, and what the other has in C.
+	replaced bool
 
 	mu     sync.Mutex
 	parsed map[string]*syntax.File
@@ -175,6 +178,22 @@ func (l *Library) lookup(index func(LibrarySource) []string) []*syntax.File {
 	return out
 }
 
+// visible lists the sources whose declarations scripts can use.
+func (l *Library) visible() []LibrarySource {
+	if l == nil {
+		return nil
+	}
+	if l.replaced {
+		return l.sources[:len(l.sources)-1] // the last is the embedded one
+	}
+	return l.sources
+}
+
+// hidden reports whether what a file of the library declares does not count in another.
+func (l *Library) hidden(file, from *syntax.File) bool {
+	return l != nil && l.replaced && embeddedFile(file.Name) && file.Name != argumentsFile && (from == nil || !embeddedFile(from.Name))
+}
+
 func (l *Library) funcFiles(name string) []*syntax.File {
 	return l.lookup(func(s LibrarySource) []string { return s.FuncFiles(name) })
 }
@@ -195,10 +214,8 @@ func (l *Library) globalFiles(name string) []*syntax.File {
 // funcNames lists the public functions of all sources, for suggestions.
 func (l *Library) funcNames() []string {
 	var out []string
-	if l != nil {
-		for _, s := range l.sources {
-			out = append(out, s.Funcs()...)
-		}
+	for _, s := range l.visible() {
+		out = append(out, s.Funcs()...)
 	}
 	return out
 }
@@ -206,10 +223,8 @@ func (l *Library) funcNames() []string {
 // components lists the first components of all aliases.
 func (l *Library) components() []string {
 	var out []string
-	if l != nil {
-		for _, s := range l.sources {
-			out = append(out, s.AliasComponents()...)
-		}
+	for _, s := range l.visible() {
+		out = append(out, s.AliasComponents()...)
 	}
 	return out
 }
@@ -228,6 +243,9 @@ func (l *Library) aliases(component string) []libAlias {
 	l.mu.Unlock()
 	var out []libAlias
 	for _, f := range l.lookup(func(s LibrarySource) []string { return s.AliasFiles(component) }) {
+		if l.hidden(f, nil) {
+			continue
+		}
 		for _, d := range f.Decls {
 			if a, ok := d.(*syntax.AliasDecl); ok {
 				for _, n := range a.Names {
@@ -260,7 +278,7 @@ func (l *Library) splits(first string) ([]string, bool) {
 		return nil, true
 	}
 	var out []string
-	for _, src := range l.sources {
+	for _, src := range l.visible() {
 		if len(src.AliasFiles(first)) == 0 {
 			continue
 		}
@@ -289,6 +307,9 @@ func (l *Library) aliasesFor(first, second string) []libAlias {
 	})
 	var out []libAlias
 	for _, f := range files {
+		if l.hidden(f, nil) {
+			continue
+		}
 		for _, d := range f.Decls {
 			a, ok := d.(*syntax.AliasDecl)
 			if !ok {

@@ -1,6 +1,7 @@
 package sema
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -113,10 +114,24 @@ func UserTapsets() []string {
 	return out
 }
 
+// TapsetPlace is the directory that is in the place of stapkit's own library, "" for none:
+// $SYSTEMTAP_TAPSET. What it does not declare is not there; of what it declares in C,
+// which cannot run, stapkit's own counts.
+func TapsetPlace() string { return os.Getenv("SYSTEMTAP_TAPSET") }
+
+// TapsetDirs are all directories that OpenLibrary reads beside those it is given.
+func TapsetDirs() []string {
+	var out []string
+	if place := TapsetPlace(); place != "" {
+		out = append(out, place)
+	}
+	return append(out, UserTapsets()...)
+}
+
 // OpenLibrary reads the macro files and opens the library sources: directories in
-// order, whose files are trusted, then the user's own (UserTapsets), then the embedded
-// library. opt are the parser's
-// options for the scripts. The error names a directory that cannot be read.
+// order, whose files are trusted, then TapsetDirs, then the embedded library. opt are the
+// parser's options for the scripts. The error names directories that cannot be read, without which
+// the library is.
 func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 	l := &OpenedLibrary{Macros: &syntax.MacroSet{}, Texts: map[string][]byte{}}
 	args := opt.Args
@@ -149,7 +164,8 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 		arch, _ = opt.Target.Lookup("arch")
 		release, _ = opt.Target.Lookup("kernel_v")
 	}
-	for _, dir := range slices.Concat(dirs, UserTapsets()) {
+	var errs []error
+	for _, dir := range slices.Concat(dirs, TapsetDirs()) {
 		texts := map[string][]byte{}
 		err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
 			if err != nil {
@@ -176,13 +192,15 @@ func OpenLibrary(opt syntax.Options, dirs []string) (*OpenedLibrary, error) {
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("tapset directory: %w", err)
+			errs = append(errs, fmt.Errorf("tapset directory: %w", err))
+			continue
 		}
 		sources = append(sources, NewSource(texts, opt))
 	}
 	sources = append(sources, Embedded())
 	l.Library = NewLibrary(opt, sources...)
-	return l, nil
+	l.Library.replaced = TapsetPlace() != ""
+	return l, errors.Join(errs...)
 }
 
 // embeddedFile reports whether a file is one of stapkit's own library.

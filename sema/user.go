@@ -35,7 +35,7 @@ type Binaries struct {
 
 // userFile is one program or library.
 type userFile struct {
-	path string
+	path string // in the searched file system
 	elf  *elf.File
 	err  error
 
@@ -53,20 +53,33 @@ func (b *Binaries) begin(name string) (done func()) {
 	return b.Reading(name)
 }
 
-// file opens a program once.
-func (b *Binaries) file(path string) *userFile {
+// file opens a program, by its name in the searched file system, once.
+func (b *Binaries) file(name string) *userFile {
+	b.mu.Lock()
+	f, ok := b.files[name]
+	b.mu.Unlock()
+	if ok {
+		return f
+	}
+	return b.open(b.Search.In(name))
+}
+
+// open opens a program, where it was found, once.
+func (b *Binaries) open(path string) *userFile {
+	b.Search.See(path)
+	real, name := b.Search.Real(path)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if f, ok := b.files[path]; ok {
+	if f, ok := b.files[name]; ok {
 		return f
 	}
 	if b.files == nil {
 		b.files = map[string]*userFile{}
 	}
-	u := &userFile{path: path, reading: b.begin}
-	b.Search.See(path)
-	u.elf, u.err = elf.Open(path)
-	b.files[path] = u
+	u := &userFile{path: name, reading: b.begin}
+	b.Search.See(real)
+	u.elf, u.err = elf.Open(real)
+	b.files[name] = u
 	return u
 }
 
@@ -114,9 +127,7 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 	c := in.comps[0]
 	w := &where{}
 	open := func(path string) *fail {
-		b.Search.See(path)
-		path = realPath(path)
-		f := b.file(path)
+		f := b.open(path)
 		if f.err != nil {
 			if errors.Is(f.err, fs.ErrNotExist) {
 				return failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", path)
@@ -179,7 +190,7 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 		return nil, failf(codeNoMatch, nil, "no match: the libraries of %s are not known: %v", main.path, err)
 	}
 	for _, p := range paths {
-		if target.Match(lib.str, p) || target.Match(lib.str, filepath.Base(p)) {
+		if target.Match(lib.str, strings.TrimPrefix(p, b.Search.Root)) || target.Match(lib.str, filepath.Base(p)) {
 			if f := open(p); f != nil {
 				return nil, f
 			}
@@ -205,17 +216,6 @@ func (r *resolver) programs(in *request) (*where, *fail) {
 // program means the program with it.
 var buildID = regexp.MustCompile(`^[0-9a-f]{16,64}$`)
 
-// realPath is the absolute path of a file, links followed.
-func realPath(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
-	}
-	return path
-}
-
 // program is the program of the command line that -c gives: its first word.
 func (o *Options) program() string {
 	words := strings.Fields(o.Command)
@@ -231,9 +231,9 @@ func (r *resolver) paths(name string) ([]string, *fail) {
 	s := &r.e.opt.Binaries.Search
 	if strings.Contains(name, "/") {
 		if !target.IsPattern(name) {
-			return []string{name}, nil
+			return []string{s.In(name)}, nil
 		}
-		found, err := s.Glob(name)
+		found, err := s.Glob(s.In(name))
 		if err != nil || len(found) == 0 {
 			return nil, failf(codeNoMatch, nil, "no match: no file fits %q", name)
 		}
@@ -734,7 +734,7 @@ func (r *resolver) processFilter(in *request) (c Carrier, head string, f *fail) 
 	if _, err := os.Stat(paths[0]); err != nil {
 		return c, "", failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", paths[0])
 	}
-	c.Process = realPath(paths[0])
+	_, c.Process = r.e.opt.Binaries.Search.Real(paths[0])
 	return c, fmt.Sprintf("process(%q)", c.Process), nil
 }
 

@@ -701,8 +701,6 @@ func (e *elab) userType(path, name string) (ctype.Type, bool) {
 
 // userFile opens a program that a script names by its path.
 func (e *elab) userFile(path string) *userFile {
-	e.opt.Binaries.Search.See(path)
-	path = realPath(path)
 	f := e.opt.Binaries.file(path)
 	if f.err != nil {
 		return nil

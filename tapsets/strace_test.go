@@ -140,7 +140,7 @@ func onHost(t *testing.T) func(string) string {
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
 		if err != nil {
-			t.Fatalf("%v\n%s", err, stderr.String())
+			t.Fatalf("%v\n%s%s", err, out, stderr.String())
 		}
 		return string(out)
 	}

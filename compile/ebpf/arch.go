@@ -1,6 +1,8 @@
 package ebpf
 
 import (
+	"strings"
+
 	"github.com/cilium/ebpf/asm"
 
 	"stapkit/ir"
@@ -134,6 +136,12 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 		switch {
 		case !ok:
 			p.unsupported(e.Site, "the number of a probe's argument must be a literal here")
+		case p.atSyscall():
+			if n < 1 || n > 6 {
+				noContext()
+				return
+			}
+			p.syscallArg(int(n-1), e.Site, dst)
 		case p.h.Ctx == ir.CtxFentry || p.h.Ctx == ir.CtxFexit:
 			if n < 1 || n > 12 {
 				noContext()
@@ -173,6 +181,27 @@ func (p *prog) entersKernel() bool {
 	i := p.h.Probe
 	return (p.h.Ctx == ir.CtxKprobe || p.h.Ctx == ir.CtxFentry) && !p.h.Return &&
 		i >= 0 && i < len(p.g.p.Probes) && p.g.p.Probes[i].Family == ir.FamFunction
+}
+
+// atSyscall reports whether the handler is one at a system call.
+func (p *prog) atSyscall() bool {
+	i := p.h.Probe
+	return i >= 0 && i < len(p.g.p.Probes) && strings.HasPrefix(p.g.p.Probes[i].Point, "kernel.syscall(")
+}
+
+// syscallArg reads an argument of the running system call.
+func (p *prog) syscallArg(n, site int, dst asm.Register) {
+	r := syscallRegs[p.g.opt.Arch]
+	native, end := p.label(), p.label()
+	p.userReg(int(r.from+r.mode), site, dst)
+	p.emit(asm.And.Imm(dst, r.mask))
+	p.jimm(asm.JNE, dst, int64(r.compat), native)
+	p.userReg(r.args32[n], site, dst)
+	p.extend(dst, 4, false, true)
+	p.ja(end)
+	p.place(native)
+	p.userReg(r.args[n], site, dst)
+	p.place(end)
 }
 
 // probedAddress is the address of that instruction.

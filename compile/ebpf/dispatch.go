@@ -15,11 +15,17 @@ import (
 type callRegs struct {
 	from, nr, mode int32 // of the three words; the others in them
 	mask, compat   int32 // of the mode
+	// Where the arguments are, and those of a 32-bit program.
+	args, args32 [6]int
 }
 
 var syscallRegs = map[string]callRegs{
-	"amd64": {from: 120, nr: 0, mode: 16, mask: 0xffff, compat: 0x23}, // orig_ax, ip, cs: __USER32_CS
-	"arm64": {from: 264, nr: 16, mode: 0, mask: 0x10, compat: 0x10},   // pstate, orig_x0, syscallno: PSR_MODE32_BIT
+	"amd64": {from: 120, nr: 0, mode: 16, mask: 0xffff, compat: 0x23, // orig_ax, ip, cs: __USER32_CS
+		args:   [6]int{112, 104, 96, 56, 72, 64},  // di si dx r10 r8 r9
+		args32: [6]int{40, 88, 96, 104, 112, 32}}, // bx cx dx si di bp
+	"arm64": {from: 264, nr: 16, mode: 0, mask: 0x10, compat: 0x10, // pstate, orig_x0, syscallno: PSR_MODE32_BIT
+		args:   [6]int{272, 8, 16, 24, 32, 40}, // x0 holds the result later
+		args32: [6]int{272, 8, 16, 24, 32, 40}},
 }
 
 // maxSyscallShift is the binary logarithm of ir.MaxSyscall.

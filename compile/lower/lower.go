@@ -437,7 +437,7 @@ func (l *lowerer) runsInLoader(h int) bool {
 				ok = false
 			}
 		case *ir.Intrinsic:
-			ok = ok && ir.Intrinsics[x.ID].Where&ir.InLoader != 0
+			ok = ok && ir.Intrinsics[x.ID].Where&ir.InLoader != 0 && x.ID != ir.IKFrame && x.ID != ir.IUFrame
 		case *ir.Call:
 			for _, f := range x.Chain {
 				if !seen[f] {

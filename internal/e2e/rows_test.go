@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -15,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stapkit/internal/families"
 	"stapkit/target/elf"
@@ -370,6 +373,43 @@ probe end { println(rows) }`)
 	}
 	if got := tr.end(0); got != "ready\n2\n" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestResident asks for what the kernel knows of a process that was there before the script.
+func TestResident(t *testing.T) {
+	dir := needTools(t)
+	shell := exec.Command("/bin/sh", "-c", "read x; exit 0")
+	shell.Dir = dir
+	in, err := shell.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := shell.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := shell.Process.Pid
+	group, err := unix.Getpgid(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	session, err := unix.Getsid(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("%d %d %d %d 1 1\n", os.Getpid(), group, session, os.Geteuid())
+	got := stap(t, dir, "-e", fmt.Sprintf(`probe process.begin {
+	if (pid() == %d) {
+		println(ppid(), " ", pgrp(), " ", sid(), " ", euid(), " ",
+			task_execname(task_current()) == execname(), " ", task_current() == pid2task(pid()))
+		exit()
+	}
+}`, pid))
+	if got != want {
+		t.Errorf("%q, not %q", got, want)
+	}
+	if err := errors.Join(in.Close(), shell.Wait()); err != nil {
+		t.Error(err)
 	}
 }
 

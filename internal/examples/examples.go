@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"sort"
 	"strings"
 
@@ -104,8 +105,9 @@ exit 0
 `
 
 // recorded runs a command of a .meta file with the stand-in for stap and gives the
-// last call of it.
-func recorded(dir, command string) (*Call, error) {
+// last call of it. Symbols gives a file that stands for the kernel's list of symbols, nil:
+// the running kernel's.
+func recorded(dir, command string, symbols func() (string, error)) (*Call, error) {
 	tmp, err := os.MkdirTemp("", "examples")
 	if err != nil {
 		return nil, err
@@ -113,6 +115,13 @@ func recorded(dir, command string) (*Call, error) {
 	defer os.RemoveAll(tmp)
 	if err := os.WriteFile(filepath.Join(tmp, "stap"), []byte(stand), 0o755); err != nil {
 		return nil, err
+	}
+	if symbols != nil && strings.Contains(command, "/proc/kallsyms") {
+		file, err := symbols()
+		if err != nil {
+			return nil, err
+		}
+		command = strings.ReplaceAll(command, "/proc/kallsyms", file)
 	}
 	cmd := exec.Command("sh", "-c", command)
 	cmd.Dir = dir
@@ -148,6 +157,50 @@ var stages = []string{"parse", "elaborate", "compile", "load"}
 
 func (s Stage) String() string { return stages[s] }
 
+// Document lists, in tables, the examples that do not run and why, below the root of the
+// repository.
+const Document = "docs/incompatibilities.md"
+
+// Needs begins the reason of an example that runs where some program is installed.
+const Needs = "needs "
+
+// A Refusal is why an example does not run.
+type Refusal struct {
+	Why string
+	// Elaborates tells that it fails after elaboration.
+	Elaborates bool
+}
+
+var (
+	listedRow = regexp.MustCompile("^\\| `([^`]+\\.stp)` \\| (.*) \\|$")
+	listHead  = regexp.MustCompile(`^\| example \| why it does not (elaborate|load) \|$`)
+)
+
+// Listed reads these tables: by example, why it does not run.
+func Listed(document string) (map[string]Refusal, error) {
+	text, err := os.ReadFile(document)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]Refusal{}
+	which := ""
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimRight(line, "\n")
+		if m := listHead.FindStringSubmatch(line); m != nil {
+			which = m[1]
+		}
+		m := listedRow.FindStringSubmatch(line)
+		if m == nil || which == "" {
+			continue
+		}
+		if _, twice := out[m[1]]; twice {
+			return nil, fmt.Errorf("%s lists %s twice", document, m[1])
+		}
+		out[m[1]] = Refusal{m[2], which == "load"}
+	}
+	return out, nil
+}
+
 // Result is what became of an example on a target.
 type Result struct {
 	Stage  Stage  // the one that failed, or Loaded
@@ -160,26 +213,30 @@ type Result struct {
 	Opt       *driver.StapOptions
 }
 
-// Compile compiles an example for a target. Its programs and debug files are looked
-// for with b; nil: as on this machine.
-func Compile(e Example, t *target.Target, b *sema.Binaries) Result { return examine(e, t, b, Loaded) }
+// Compile compiles an example for a place.
+func Compile(e Example, p *Place) Result {
+	return examine(e, p.Target, p.Binaries, p.symbols, Loaded)
+}
 
-// Elaborate elaborates an example for a target and goes no further.
+// Elaborate elaborates an example for a target and goes no further. Its programs and debug
+// files are looked for with b; nil: as on this machine.
 func Elaborate(e Example, t *target.Target, b *sema.Binaries) Result {
-	return examine(e, t, b, Elaborated)
+	return examine(e, t, b, nil, Elaborated)
 }
 
 // Call gives the call of stap that compiles the example.
-func (e Example) Call() (*Call, error) {
+func (e Example) Call() (*Call, error) { return e.call(nil) }
+
+func (e Example) call(symbols func() (string, error)) (*Call, error) {
 	dir := filepath.Join(corpus.ExamplesDir, filepath.Dir(e.Name))
 	if strings.HasPrefix(e.Name, "stapgames/tapset/") {
 		dir = filepath.Dir(dir)
 	}
-	return recorded(dir, e.Check)
+	return recorded(dir, e.Check, symbols)
 }
 
-func examine(e Example, t *target.Target, b *sema.Binaries, last Stage) Result {
-	c, err := e.Call()
+func examine(e Example, t *target.Target, b *sema.Binaries, symbols func() (string, error), last Stage) Result {
+	c, err := e.call(symbols)
 	if err != nil {
 		return Result{Why: err.Error()}
 	}

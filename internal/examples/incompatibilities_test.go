@@ -21,30 +21,9 @@ import (
 	"stapkit/target"
 )
 
-const document = "../../docs/incompatibilities.md"
-
-// listed reads the table of examples in docs/incompatibilities.md.
-func listed(t *testing.T) map[string]string {
-	t.Helper()
-	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	out := map[string]string{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+\\.stp)` \\| (.*) \\|$").FindAllStringSubmatch(string(text), -1) {
-		if out[m[1]] != "" {
-			t.Errorf("%s lists %s twice", document, m[1])
-		}
-		out[m[1]] = m[2]
-	}
-	return out
-}
+const document = "../../" + Document
 
 var update = flag.Bool("update", false, "rewrite the table of examples")
-
-// needs begins the reason of an example that elaborates where some program is
-// installed.
-const needs = "needs "
 
 // plain is the first error of several, without its place and what belongs to one
 // kernel or machine.
@@ -56,7 +35,7 @@ func plain(e Example, why string) string {
 	}
 	why = regexp.MustCompile(`^[^ ]*:\d+:\d+: `).ReplaceAllString(why, "")
 	if m := regexp.MustCompile(`no file fits "([^"]*)"|there is no file (\S+)\)|\((\S+): not found in`).FindStringSubmatch(why); m != nil {
-		return fmt.Sprintf(needs+"the program or library `%s`", m[1]+m[2]+m[3])
+		return fmt.Sprintf(Needs+"the program or library `%s`", m[1]+m[2]+m[3])
 	}
 	if i := strings.Index(why, "]"); i >= 0 {
 		why = why[:i+1]
@@ -182,7 +161,10 @@ func TestIncompatibilities(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	known := listed(t)
+	known, err := Listed(document)
+	if err != nil {
+		t.Fatal(err)
+	}
 	rows := map[string]string{}
 	for _, e := range list {
 		var why string
@@ -197,14 +179,17 @@ func TestIncompatibilities(t *testing.T) {
 			}
 			why = r.Why
 		}
-		reason, isListed := known[e.Name]
+		refusal, isListed := known[e.Name]
+		reason := refusal.Why
 		delete(known, e.Name)
 		if !ok {
 			rows[e.Name] = plain(e, why)
 		}
 		switch {
 		case *update:
-		case ok && strings.HasPrefix(reason, needs):
+		case ok && (strings.HasPrefix(reason, Needs) || refusal.Elaborates):
+		case !ok && refusal.Elaborates && all:
+			t.Errorf("%s is listed in %s as one that elaborates (%s), and does not:\n%s", e.Name, document, reason, why)
 		case ok && isListed:
 			t.Errorf("%s is listed in %s (%s), and elaborates; go test -update takes the line out", e.Name, document, reason)
 		case !ok && !isListed && all:
@@ -222,5 +207,46 @@ func TestIncompatibilities(t *testing.T) {
 		if err := tg.Close(); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestTable: docs/examples.md has each example, and those that it says do not run are those
+// that docs/incompatibilities.md lists, but for what needs some program, for which make
+// examples has stand-ins.
+func TestTable(t *testing.T) {
+	list, err := List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(list) == 0 {
+		t.Skip("systemtap-doc is not installed")
+	}
+	text, err := os.ReadFile("../../docs/examples.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := Listed(document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+\\.stp)` \\| [^|]* \\| (ran|parsed|not)\\b").FindAllStringSubmatch(string(text), -1) {
+		ran[m[1]] = m[2] != "not"
+	}
+	for _, e := range list {
+		runs, ok := ran[e.Name]
+		refusal, refused := known[e.Name]
+		switch {
+		case !ok:
+			t.Errorf("docs/examples.md has no row for %s", e.Name)
+		case !runs && !refused:
+			t.Errorf("%s does not run, by docs/examples.md, and %s does not say why", e.Name, document)
+		case runs && refused && !strings.HasPrefix(refusal.Why, Needs):
+			t.Errorf("%s runs, by docs/examples.md, and %s says why it does not: %s", e.Name, document, refusal.Why)
+		}
+		delete(ran, e.Name)
+	}
+	for name := range ran {
+		t.Errorf("docs/examples.md has %s, which is no example", name)
 	}
 }

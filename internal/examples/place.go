@@ -43,8 +43,11 @@ type Place struct {
 	// Loader tells builds of the loader apart.
 	Loader string
 
-	run   func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error)
-	close func() error
+	// symbols gives a file with the kernel's symbols as they are at this boot, nil: this
+	// machine's.
+	symbols func() (string, error)
+	run     func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error)
+	close   func() error
 }
 
 // Close ends what was started for the place.
@@ -186,6 +189,13 @@ func There(ctx context.Context, kernel string, busy bool, programs string) (*Pla
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
+	var file string // "" until it is asked for
+	symbols := func() (_ string, err error) {
+		if file == "" {
+			file, err = kallsyms(ctx, g)
+		}
+		return file, err
+	}
 	working, stop := context.WithCancel(ctx)
 	go func() {
 		if !busy {
@@ -199,7 +209,14 @@ func There(ctx context.Context, kernel string, busy bool, programs string) (*Pla
 		stop()
 		return nil, errors.Join(err, g.Close(), t.Close())
 	}
-	return &Place{Name: kernel, Release: k.Release, Target: t, Binaries: binaries, Loader: sum(staprun), close: func() error { stop(); return g.Close() },
+	return &Place{Name: kernel, Release: k.Release, Target: t, Binaries: binaries, Loader: sum(staprun), symbols: symbols,
+		close: func() error {
+			stop()
+			if file != "" {
+				return errors.Join(g.Close(), os.Remove(file))
+			}
+			return g.Close()
+		},
 		run: func(ctx context.Context, bundle []byte, args []string, limit time.Duration) (guest.Result, error) {
 			const name = "/tmp/example.o"
 			if err := g.WriteFile(ctx, name, bundle, 0o600); err != nil {
@@ -208,6 +225,23 @@ func There(ctx context.Context, kernel string, busy bool, programs string) (*Pla
 			return g.Run(ctx, guest.Command{Args: append(append([]string{"/bin/staprun"}, args...), name), Timeout: limit,
 				Env: []string{"PATH=/bin:/sbin:/usr/bin"}})
 		}}, nil
+}
+
+// kallsyms puts the symbols of a guest's kernel into a file.
+func kallsyms(ctx context.Context, g *guest.Guest) (string, error) {
+	text, err := g.ReadFile(ctx, "/proc/kallsyms")
+	if err != nil {
+		return "", err
+	}
+	f, err := os.CreateTemp("", "kallsyms")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }
 
 // Script compiles a script for a place and runs it there with a command.

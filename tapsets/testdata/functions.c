@@ -16,6 +16,7 @@
 #include <sys/sysmacros.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 static char written[64] = "................";
@@ -103,6 +104,17 @@ int main(int argc, char **argv)
 		for (i = 2; i < 22; i++)
 			q = strchr(q + 1, ' ');
 		printf("start %lld\n", atoll(q));
+	}
+	{
+		char b[64];
+		time_t now = time(0);
+		struct tm *t = localtime(&now);
+		long east = t->tm_gmtoff;
+		printf("west %ld\nzone %s\n", -east, t->tm_zone);
+		now = 86400 + east;
+		strftime(b, sizeof b, "%a %b %e %H:%M:%S %Y", gmtime(&now));
+		now = time(0);
+		printf("second %s %s\n", b, localtime(&now)->tm_zone);
 	}
 	printf("page %ld\nhz 100\n", sysconf(_SC_PAGESIZE));
 	printf("buffer %lu\n", (unsigned long)written);

@@ -502,6 +502,23 @@ func TestSysroot(t *testing.T) {
 	if p, err := s.Executable("x"); err != nil || p != filepath.Join(root, "usr/bin/x") {
 		t.Errorf("%v, %v", p, err)
 	}
+	// Links are meant below the root, absolute ones and those that lead out of it, too.
+	for link, to := range map[string]string{"bin": "/usr/bin", "usr/bin/y": "../../../../usr/bin/x", "usr/bin/loop": "loop"} {
+		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]string{"/bin/x": "/usr/bin/x", "/bin/y": "/usr/bin/x", "/no/such": "/no/such"} {
+		if file, name := s.Real(s.In(path)); name != want || file != root+want {
+			t.Errorf("%s is %s, %s", path, file, name)
+		}
+	}
+	if _, name := s.Real(s.In("/bin/loop")); name == "" {
+		t.Error("a link to itself has no name")
+	}
+	if file, name := s.Real(prog); file != name || file != prog {
+		t.Errorf("%s is %s, %s", prog, file, name)
+	}
 	other := &Search{Root: root, Machine: elf.EM_S390}
 	if libs, err := other.Libraries(func(n string) bool { return strings.HasPrefix(n, "libx.so") }); err == nil {
 		t.Errorf("found for another machine: %v", libs)

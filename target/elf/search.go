@@ -58,6 +58,49 @@ func (s *Search) path(p string) string {
 	return filepath.Join(s.Root, p)
 }
 
+// In gives the path here of a path of the searched file system: an absolute one is below
+// Root.
+func (s *Search) In(path string) string {
+	if !filepath.IsAbs(path) {
+		return path
+	}
+	return s.path(path)
+}
+
+// Real gives the absolute path of a file that was found, and its name in the searched file
+// system, symbolic links followed as they are meant there. What is not below Root has the
+// same name.
+func (s *Search) Real(path string) (file, name string) {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	rest, below := strings.CutPrefix(path, s.Root+"/")
+	if s.Root == "" || !below {
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			path = real
+		}
+		return path, path
+	}
+	const mostLinks = 255
+	name = "/"
+	parts := strings.Split(rest, "/")
+	for links := 0; len(parts) > 0; {
+		part := parts[0]
+		parts = parts[1:]
+		next := filepath.Join(name, part) // ".." of "/" is "/"
+		to, err := os.Readlink(s.path(next))
+		if links++; err != nil || links > mostLinks {
+			name = next // no link, or nothing
+			continue
+		}
+		if filepath.IsAbs(to) {
+			name = "/"
+		}
+		parts = append(strings.Split(to, "/"), parts...)
+	}
+	return s.path(name), name
+}
+
 // See tells Seen of a path.
 func (s *Search) See(path string) {
 	if s != nil && s.Seen != nil {
@@ -93,10 +136,7 @@ func (s *Search) seeFolders(pattern string) {
 // Executable finds a program: a path as it is, a bare name in the search path.
 func (s *Search) Executable(name string) (string, error) {
 	if strings.Contains(name, "/") {
-		p := name
-		if filepath.IsAbs(name) {
-			p = s.path(name)
-		}
+		p := s.In(name)
 		s.See(p)
 		if _, err := os.Stat(p); err != nil {
 			return "", err

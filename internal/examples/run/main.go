@@ -3,12 +3,17 @@
 // Command run compiles SystemTap's example scripts for several kernels and runs what
 // compiles for some seconds, as their .meta files say:
 //
-//	go run ./internal/examples/run -on native,6.12,6.1 -out build/examples
+//	go run ./internal/examples/run -on native,6.1,6.12 -out build/examples
 //
-// Kernels are worked on at the same time. What became of each example is kept in a file
-// below the folder, and taken from there as long as the bundle, the kernel and the loader
-// are the same; so a run that was broken off goes on where it was. A guest that dies is
-// booted again, and the example that it died of is tried once more.
+// Each example is run on the first of the kernels that takes it: the next gets what the
+// one before refused, while that goes on. With -all every kernel gets them all. What
+// became of each example is kept in a file below the folder, and taken from there as long
+// as the bundle, the kernel and the loader are the same; so a run that was broken off goes
+// on where it was. A guest that dies is booted again, and the example that it died of is
+// tried once more.
+//
+// A run of all of them holds what no kernel takes against docs/incompatibilities.md, in
+// both directions.
 //
 // The programs that examples probe and that machines seldom have, such as php with its
 // marks, are stood in for by programs with the same marks (package standins), which are
@@ -39,7 +44,7 @@ import (
 
 func main() {
 	r := runner{}
-	on := flag.String("on", "native,6.12,6.1", "`KERNELS` to run them on")
+	on := flag.String("on", "native,6.1,6.12", "`KERNELS` to run them on, in this order")
 	flag.StringVar(&r.only, "only", "", "only examples whose name matches `REGEXP`")
 	flag.StringVar(&r.not, "not", "", "no examples whose name matches `REGEXP`")
 	flag.StringVar(&r.out, "out", "build/examples", "keep what became of them in `FOLDER`")
@@ -50,7 +55,8 @@ func main() {
 	flag.BoolVar(&r.fresh, "fresh", false, "run all again, whatever is kept")
 	flag.BoolVar(&r.retry, "retry", false, "run those that failed again")
 	flag.BoolVar(&r.stale, "stale", false, "take what is kept from other builds of the loader, too")
-	flag.BoolVar(&r.rest, "rest", false, "run only those that, by what is kept, were loaded on no kernel yet")
+	flag.BoolVar(&r.rest, "rest", false, "leave out what, by what is kept, some kernel takes")
+	flag.BoolVar(&r.every, "all", false, "run every example on every kernel")
 	flag.BoolVar(&r.report, "report", false, "run nothing, report what is kept")
 	flag.BoolVar(&r.verbose, "v", false, "a line for each example and kernel as it is done, and all errors at the end")
 	flag.Parse()
@@ -61,9 +67,9 @@ func main() {
 }
 
 type runner struct {
-	only, not, out, with, doc                           string
-	seconds                                             int
-	compile, fresh, retry, stale, rest, report, verbose bool
+	only, not, out, with, doc                                  string
+	seconds                                                    int
+	compile, fresh, retry, stale, rest, every, report, verbose bool
 
 	programs string // the folder of the stand-ins, "" if they could not be built
 	missing  error  // why
@@ -75,6 +81,7 @@ type runner struct {
 // outcome is what became of an example on a kernel.
 type outcome struct {
 	Key       string // what it depends on
+	Release   string // of the kernel
 	Loader    string
 	Stage     examples.Stage // how far it came: Elaborated and so on is done, if OK or if a later one failed
 	OK        bool           // it was loaded, or only parsing was asked for
@@ -124,22 +131,63 @@ func (r *runner) all(ctx context.Context, kernels []string) error {
 	r.results = map[string]map[string]*outcome{}
 	var wg sync.WaitGroup
 	errs := make([]error, len(kernels))
+	// Queues that can hold them all: no kernel waits for the next.
+	queues := make([]chan examples.Example, len(kernels)+1)
+	for i := range queues {
+		queues[i] = make(chan examples.Example, len(todo))
+	}
+	for _, e := range todo {
+		if !r.rest || !r.taken(e) {
+			queues[0] <- e
+		}
+	}
+	close(queues[0])
 	for i, k := range kernels {
 		r.results[k] = map[string]*outcome{}
 		wg.Go(func() {
-			if err := r.on(ctx, k, todo); err != nil {
+			defer close(queues[i+1])
+			if err := r.on(ctx, k, queues[i], queues[i+1]); err != nil {
 				errs[i] = fmt.Errorf("%s: %w", k, err)
+				for e := range queues[i] {
+					queues[i+1] <- e
+				}
 			}
 		})
 	}
 	wg.Wait()
 	s := r.summary(kernels, todo)
 	s.print(os.Stdout, r.verbose)
-	if r.doc != "" {
-		errs = append(errs, s.write(r.doc))
+	if s.complete {
+		errs = append(errs, s.judge())
+		if r.doc != "" {
+			errs = append(errs, s.write(r.doc))
+		}
 	}
-	if s.complete && len(s.ours) > most {
+	return errors.Join(errs...)
+}
+
+// judge says what is wrong with a run of all examples.
+func (s *summary) judge() error {
+	var errs []error
+	if len(s.ours) > most {
 		errs = append(errs, fmt.Errorf("%d examples are refused for reasons of ours, more than %d", len(s.ours), most))
+	}
+	listed, err := examples.Listed(examples.Document)
+	if err != nil {
+		return errors.Join(append(errs, err)...)
+	}
+	for _, r := range slices.Concat(s.gone, s.programs, s.templates, s.ours) {
+		if _, ok := listed[r.name]; !ok {
+			why, _, _ := strings.Cut(r.why, "\n")
+			errs = append(errs, fmt.Errorf("%s runs nowhere, and %s does not list it: %s", r.name, examples.Document, why))
+		}
+		delete(listed, r.name)
+	}
+	for name, why := range listed {
+		// What needs a program is refused where that is not, and runs here at a stand-in.
+		if !strings.HasPrefix(why.Why, examples.Needs) {
+			errs = append(errs, fmt.Errorf("%s lists %s (%s), which runs", examples.Document, name, why.Why))
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -231,81 +279,90 @@ func (r *runner) keep(kernel string, e examples.Example, o *outcome) error {
 	return errors.Join(os.WriteFile(name+".json", data, 0o644), os.WriteFile(name+".txt", []byte(text), 0o644))
 }
 
-// on compiles and runs the examples on a kernel.
-func (r *runner) on(ctx context.Context, kernel string, todo []examples.Example) error {
-	if r.report {
-		for _, e := range todo {
-			if o := r.load(kernel, e); o != nil {
-				r.results[kernel][e.Name] = o
-			}
-		}
-		return nil
-	}
-	p, err := r.place(ctx, kernel)
-	if err != nil {
-		return err
-	}
+// on compiles and runs the examples of a queue on a kernel, and hands on those that the
+// next kernel is to get.
+func (r *runner) on(ctx context.Context, kernel string, todo <-chan examples.Example, next chan<- examples.Example) error {
+	var p *examples.Place
 	defer func() {
 		if p != nil {
 			_ = p.Close() // a guest may be gone already
 		}
 	}()
-	for _, e := range todo {
-		if r.rest && r.loadedElsewhere(kernel, e) {
-			continue
-		}
-		res := examples.Compile(e, p.Target, p.Binaries)
-		if !res.OK || res.ParseOnly || r.compile {
-			o := &outcome{Stage: res.Stage, OK: res.OK, ParseOnly: res.ParseOnly, Why: res.Why}
-			if err := r.keep(kernel, e, o); err != nil {
-				return err
+	for e := range todo {
+		var o *outcome
+		switch {
+		case r.report:
+			if o = r.load(kernel, e); o != nil {
+				r.mu.Lock()
+				r.results[kernel][e.Name] = o
+				r.mu.Unlock()
 			}
-			continue
-		}
-		key := sum(append(res.Bundle, fmt.Sprintf("%q %s", examples.Args(e, r.seconds), p.Release)...))
-		if o := r.load(kernel, e); o != nil && o.Key == key && (r.stale || o.Loader == p.Loader) && !r.fresh && (o.OK || !r.retry) {
-			if err := r.keep(kernel, e, o); err != nil {
-				return err
+		default:
+			var err error
+			if p == nil {
+				p, err = r.place(ctx, kernel)
 			}
-			continue
-		}
-		o := &outcome{Key: key, Loader: p.Loader, Stage: examples.Loaded}
-		var ran examples.Ran
-		for try := 0; ; try++ {
-			ran, err = p.Run(ctx, e, res.Bundle, r.seconds)
 			if err == nil {
-				break
+				o, err = r.one(ctx, kernel, e, &p)
 			}
-			fmt.Printf("%s: %v\n", kernel, lastLines(err.Error(), 6))
-			_ = p.Close()
-			if p, err = r.place(ctx, kernel); err != nil {
-				p = nil
+			if err == nil {
+				err = r.keep(kernel, e, o)
+			}
+			if err != nil {
+				next <- e
 				return err
 			}
-			if try > 0 {
-				ran = examples.Ran{Why: "the guest died of it, or did not answer, twice"}
-				o.Died = true
-				break
-			}
 		}
-		o.OK, o.Why, o.Errors, o.Code, o.Stdout, o.Stderr = ran.OK, ran.Why, ran.Errors, ran.Code, short(ran.Stdout), short(ran.Stderr)
-		if err := r.keep(kernel, e, o); err != nil {
-			return err
+		if r.every || o == nil || !o.OK {
+			next <- e
 		}
 	}
 	return nil
 }
 
-// loadedElsewhere tells whether another kernel is known to take an example.
-func (r *runner) loadedElsewhere(kernel string, e examples.Example) bool {
-	others, err := filepath.Glob(filepath.Join(r.out, "*", filepath.Base(r.kept(kernel, e))+".json"))
+// one compiles and runs an example. The place is another one after a guest has died.
+func (r *runner) one(ctx context.Context, kernel string, e examples.Example, p **examples.Place) (*outcome, error) {
+	res := examples.Compile(e, *p)
+	if !res.OK || res.ParseOnly || r.compile {
+		return &outcome{Release: (*p).Release, Stage: res.Stage, OK: res.OK, ParseOnly: res.ParseOnly, Why: res.Why}, nil
+	}
+	key := sum(append(res.Bundle, fmt.Sprintf("%q %s", examples.Args(e, r.seconds), (*p).Release)...))
+	if o := r.load(kernel, e); o != nil && o.Key == key && (r.stale || o.Loader == (*p).Loader) && !r.fresh && (o.OK || !r.retry) {
+		return o, nil
+	}
+	o := &outcome{Key: key, Release: (*p).Release, Loader: (*p).Loader, Stage: examples.Loaded}
+	var ran examples.Ran
+	for try := 0; ; try++ {
+		var err error
+		ran, err = (*p).Run(ctx, e, res.Bundle, r.seconds)
+		if err == nil {
+			break
+		}
+		fmt.Printf("%s: %v\n", kernel, lastLines(err.Error(), 6))
+		_ = (*p).Close()
+		if *p, err = r.place(ctx, kernel); err != nil {
+			*p = nil
+			return nil, err
+		}
+		if try > 0 {
+			ran = examples.Ran{Why: "the guest died of it, or did not answer, twice"}
+			o.Died = true
+			break
+		}
+	}
+	o.OK, o.Why, o.Errors, o.Code, o.Stdout, o.Stderr = ran.OK, ran.Why, ran.Errors, ran.Code, short(ran.Stdout), short(ran.Stderr)
+	return o, nil
+}
+
+// taken tells whether some kernel is known to take an example.
+func (r *runner) taken(e examples.Example) bool {
+	found, err := filepath.Glob(filepath.Join(r.out, "*", filepath.Base(r.kept("", e))+".json"))
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(others, func(name string) bool {
-		k := filepath.Base(filepath.Dir(name))
-		o := r.load(k, e)
-		return k != kernel && o != nil && o.OK
+	return slices.ContainsFunc(found, func(name string) bool {
+		o := r.load(filepath.Base(filepath.Dir(name)), e)
+		return o != nil && o.OK
 	})
 }
 
@@ -376,32 +433,39 @@ type summary struct {
 	todo     []examples.Example
 	results  map[string]map[string]*outcome
 	compile  bool
-	complete bool // everything was tried everywhere
+	complete bool // each ran somewhere, or was tried everywhere
 	counts   map[string]*counts
 
-	ours, gone, programs []refusal
-	died                 []string
-	parsed               int
-	looked, odd          []string
+	best map[string]place // by example: where it came furthest
+
+	ours, gone, programs, templates []refusal
+	died                            []string
+	parsed                          int
+	looked, odd                     []string
 }
 
 type counts struct{ elaborated, compiled, loaded, clean int }
 
 type refusal struct{ name, why string }
 
+type place struct {
+	kernel string
+	*outcome
+}
+
 func (r *runner) summary(kernels []string, todo []examples.Example) *summary {
-	s := &summary{kernels: kernels, todo: todo, results: r.results, compile: r.compile, complete: r.only == "" && r.not == "" && !r.rest, counts: map[string]*counts{"any": {}}}
+	s := &summary{kernels: kernels, todo: todo, results: r.results, compile: r.compile, complete: r.only == "" && r.not == "" && !r.rest, counts: map[string]*counts{"any": {}}, best: map[string]place{}}
 	for _, k := range kernels {
 		s.counts[k] = &counts{}
 	}
 	for _, e := range todo {
 		var best *outcome
 		where := ""
-		parsed := false
+		parsed, missing := false, false
 		for _, k := range kernels {
 			o := r.results[k][e.Name]
 			if o == nil {
-				s.complete = false
+				missing = true
 				continue
 			}
 			parsed = parsed || o.ParseOnly
@@ -413,9 +477,11 @@ func (r *runner) summary(kernels []string, todo []examples.Example) *summary {
 				best, where = o, k
 			}
 		}
+		s.complete = s.complete && best != nil && (best.OK || !missing)
 		if best == nil {
 			continue
 		}
+		s.best[e.Name] = place{where, best}
 		s.counts["any"].add(best)
 		if parsed {
 			s.parsed++
@@ -470,6 +536,8 @@ func (c *counts) add(o *outcome) {
 func (s *summary) refused(e examples.Example, where string, o *outcome) {
 	r := refusal{e.Name, where + ": " + o.Stage.String() + ": " + o.Why}
 	switch {
+	case o.Stage == examples.Parsed:
+		s.templates = append(s.templates, r)
 	case goneFrom(o.Why):
 		s.gone = append(s.gone, r)
 	case needsProgram(o.Why):
@@ -483,7 +551,7 @@ func (s *summary) refused(e examples.Example, where string, o *outcome) {
 // of today has them, and what replaces them.
 func goneFrom(why string) bool {
 	first, _, _ := strings.Cut(why, "\n")
-	return strings.Contains(first, "[E1800]")
+	return strings.Contains(first, "[E1800]") || strings.Contains(first, "[E1801]")
 }
 
 // needsProgram tells whether a script probes a program that is not here.
@@ -505,8 +573,9 @@ func (s *summary) print(w *os.File, all bool) {
 			fmt.Fprintf(w, "    %s: %s\n", r.name, why)
 		}
 	}
-	list("about kernel functions or tracepoints that none of the kernels has, which the tools say", s.gone)
+	list("about kernel functions, tracepoints or members that none of the kernels has, which the tools say", s.gone)
 	list("about programs that are not here", s.programs)
+	list("that are no scripts, but forms to be filled in", s.templates)
 	list("refused for a reason of ours", s.ours)
 	for _, d := range s.died {
 		fmt.Fprintf(w, "the guest died twice: %s\n", d)
@@ -530,48 +599,60 @@ func (s *summary) print(w *os.File, all bool) {
 
 const docHead = `# SystemTap's examples, as they run here
 
-Written by make examples; see [incompatibilities.md](incompatibilities.md) for what is refused and
-why. Each of the %d scripts of Debian's systemtap-doc is compiled with the command of its .meta
-file for each kernel and run there for %s. %d of them are to be parsed only, as their commands say.
+Written by make examples (with -doc); [incompatibilities.md](incompatibilities.md) says why what is
+refused is. Each of the %d scripts of Debian's systemtap-doc is compiled as the command of its
+.meta file says and run for some seconds on the first of these kernels that takes it: %s.
 
-| kernel | elaborated | compiled | loaded and ran | without an error of a handler |
-| --- | ---: | ---: | ---: | ---: |
+| | |
+| --- | ---: |
+| loaded and ran | %d |
+| of these without an error of a handler | %d |
+| to be parsed only, as their commands say | %d |
+| about functions, tracepoints or members of structures that no kernel of today has, which the tools say, with what replaces them | %d |
+| about programs that are not here | %d |
+| no scripts, but forms to be filled in | %d |
+| refused for a reason of ours | %d |
+| whose output was looked at | %d |
+
+The last are those whose output was read, beside what SystemTap's documentation shows of it where it
+does, and is held against a pattern at each run. Programs that machines seldom have, such as a PHP with
+marks, are stood in for by small ones with the same marks and functions.
+
+| example | Linux | what became of it | output |
+| --- | --- | --- | --- |
 `
 
 // write writes the table of all examples.
 func (s *summary) write(name string) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, docHead, len(s.todo), "some seconds", s.parsed)
-	for _, k := range append(slices.Clone(s.kernels), "any") {
-		c := s.counts[k]
-		fmt.Fprintf(&b, "| %s | %d | %d | %d | %d |\n", label(k), c.elaborated, c.compiled, c.loaded, c.clean)
-	}
-	fmt.Fprintf(&b, "\nOf those that run nowhere, %d are about functions or tracepoints that no kernel of today has, which\n"+
-		"the tools say and name what replaces them; %d about programs that are not here; %d are refused for a\nreason of ours.\n\n",
-		len(s.gone), len(s.programs), len(s.ours))
-	fmt.Fprintf(&b, "`looked at` are those whose output was read and is held against a pattern: %d.\n\n", len(s.looked))
-	fmt.Fprint(&b, "| example |")
+	var labels []string
 	for _, k := range s.kernels {
-		fmt.Fprintf(&b, " %s |", label(k))
+		labels = append(labels, s.label(k))
 	}
-	fmt.Fprint(&b, " output |\n| --- |"+strings.Repeat(" --- |", len(s.kernels)+1)+"\n")
+	c := s.counts["any"]
+	fmt.Fprintf(&b, docHead, len(s.todo), strings.Join(labels, ", "), c.loaded-s.parsed, c.clean-s.parsed, s.parsed,
+		len(s.gone), len(s.programs), len(s.templates), len(s.ours), len(s.looked))
 	for _, e := range s.todo {
-		fmt.Fprintf(&b, "| `%s` |", e.Name)
-		for _, k := range s.kernels {
-			fmt.Fprintf(&b, " %s |", cell(s.results[k][e.Name]))
-		}
+		p := s.best[e.Name]
 		looked := ""
 		if slices.Contains(s.looked, e.Name) {
 			looked = "looked at"
 		}
-		fmt.Fprintf(&b, " %s |\n", looked)
+		kernel := s.label(p.kernel)
+		if !p.OK || p.ParseOnly {
+			kernel = ""
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", e.Name, kernel, cell(p.outcome), looked)
 	}
 	return os.WriteFile(name, []byte(b.String()), 0o644)
 }
 
-func label(kernel string) string {
-	if kernel == examples.Native {
-		return "6.18"
+// label is the kernel's version.
+func (s *summary) label(kernel string) string {
+	for _, o := range s.results[kernel] {
+		if v := strings.SplitN(o.Release, ".", 3); len(v) > 1 {
+			return v[0] + "." + v[1]
+		}
 	}
 	return kernel
 }
@@ -580,8 +661,6 @@ var code = regexp.MustCompile(`\[([ER]\d+)\]`)
 
 func cell(o *outcome) string {
 	switch {
-	case o == nil:
-		return "not tried"
 	case o.ParseOnly:
 		return "parsed"
 	case o.OK && o.Errors:
