@@ -406,7 +406,7 @@ func ProgramFiles(name string, opt Options) []string {
 		return nil // resolving the point says why
 	}
 	for i := range paths {
-		paths[i] = realPath(paths[i])
+		_, paths[i] = opt.Binaries.Search.Real(paths[i])
 	}
 	return paths
 }
