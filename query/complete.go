@@ -1494,9 +1494,19 @@ func (c *completer) expression(p place) {
 		})
 		c.aliasVariables(d, local)
 	}
-	// A macro's body is of no declaration; it names what other bodies of the file do.
-	if define, _ := s.macroAround(c.raw); define >= 0 {
-		for i := range s.File.Raw {
+	// What the bodies of the file's macros name, code around their uses gives a value, and
+	// the other way round.
+	for _, m := range s.File.Macros {
+		for _, t := range m.Body {
+			name := string(m.Source.Text[t.Off:t.End])
+			if t.Kind == syntax.Name && int(t.Off) != c.out.Start && !strings.HasPrefix(name, "$") && !locals[name] && !globals[name] {
+				locals[name] = true
+				c.add(5, Item{Label: name, Kind: VariableItem, Detail: "named by @" + m.Name})
+			}
+		}
+	}
+	if define, open := s.macroAround(c.raw); define >= 0 { // one that is half typed
+		for i := open; i < len(s.File.Raw); i++ {
 			if t := s.File.Raw[i]; t.Kind == syntax.Name && int(t.Off) != c.out.Start && !strings.HasPrefix(s.File.RawText(i), "$") {
 				local(s.File.RawText(i), VariableItem)
 			}

@@ -96,7 +96,7 @@ func TestCorpusWords(t *testing.T) {
 			case *syntax.PrintExpr:
 				kind = "print"
 			case *syntax.Component:
-				if pp, ok := innermost[*syntax.ProbePoint](path); ok && len(pp.Components) > 0 && len(env.Library().AliasNames(pp.Components[0].Name)) > 0 && n.Name == word {
+				if pp, ok := innermost[*syntax.ProbePoint](path); ok && len(pp.Components) > 0 && len(env.Library().AliasNames(pp.Components[0].Name)) > 0 && n.Name == word && !isAliasName(path, pp) {
 					kind = "point"
 				}
 			}
@@ -123,6 +123,12 @@ func TestCorpusWords(t *testing.T) {
 	if len(asked) < 3 {
 		t.Skip("SystemTap's scripts are not installed")
 	}
+}
+
+// isAliasName reports whether a point is the name that an alias is given.
+func isAliasName(path []syntax.Node, pp *syntax.ProbePoint) bool {
+	a, ok := path[0].(*syntax.AliasDecl)
+	return ok && slices.Contains(a.Names, pp)
 }
 
 // mentionedBefore reports whether a declaration, or a global, names a word before a place.

@@ -115,9 +115,13 @@ func (r *resolver) needKernelDWARF(what string, err error) *fail {
 // discarded reports whether an address is in code that the kernel gives up when it
 // has started, or that is none of its running code.
 func (c *code) discarded(addr uint64) bool {
-	if c.module != "" {
-		return c.elf.InSection(addr, ".init.", ".exit.")
+	if c.elf.InSection(addr, ".init.", ".exit.") {
+		return true
 	}
+	if c.module != "" || c.elf.ELF().Section(".init.text") != nil {
+		return false
+	}
+	// Sections were merged when the kernel was linked; its symbols take long to read.
 	sym := func(name string) uint64 {
 		if list, err := c.elf.Lookup(name); err == nil && len(list) > 0 {
 			return list[0].Addr
@@ -125,7 +129,7 @@ func (c *code) discarded(addr uint64) bool {
 		return 0
 	}
 	from, to := sym("_sinittext"), sym("_einittext")
-	return from != 0 && addr >= from && addr < to || c.elf.InSection(addr, ".init.", ".exit.")
+	return from != 0 && addr >= from && addr < to
 }
 
 // kernelPlace makes the carrier of an instruction in the kernel.

@@ -129,14 +129,18 @@ func (f elfImage) release() string {
 
 // symbols gives the symbols of the image in the shape of the kernel's table.
 func (f elfImage) symbols() (*sym.Table, error) {
-	syms, err := f.Symbols()
+	syms, err := f.ReadSymbols()
 	if err != nil {
 		return nil, err
 	}
 	if len(syms) == 0 {
 		return nil, fmt.Errorf("%s has no symbols: %w", f.Path, desc.ErrUnknown)
 	}
-	var b bytes.Buffer
+	size := 0
+	for i := range syms {
+		size += len(syms[i].Name) + len("0123456789abcdef t \n")
+	}
+	b := make([]byte, 0, size)
 	for _, s := range syms {
 		letter := byte('d')
 		if f.Executable(s.Addr) {
@@ -148,9 +152,9 @@ func (f elfImage) symbols() (*sym.Table, error) {
 		if strings.ContainsAny(s.Name, " \t\n") {
 			continue
 		}
-		fmt.Fprintf(&b, "%016x %c %s\n", s.Addr, letter, s.Name)
+		b = fmt.Appendf(b, "%016x %c %s\n", s.Addr, letter, s.Name)
 	}
-	return sym.Parse(b.Bytes())
+	return sym.Parse(b)
 }
 
 // openImage reads a file as an ELF image, nil if it is none.

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/sourcegraph/jsonrpc2"
+
+	"stapkit/internal/corpus"
 )
 
 func main() {
@@ -65,7 +67,7 @@ func run(w io.Writer, target string, keys int, asJSON bool, program string) erro
 	if err != nil {
 		return err
 	}
-	scripts := []struct{ name, text string }{{name, text}, {"3,000 lines", long(3000)}}
+	scripts := []struct{ name, text string }{{name, text}, {"3,000 lines", corpus.Long(3000)}}
 	if program != "" {
 		scripts = append(scripts, struct{ name, text string }{"with " + program, fmt.Sprintf("probe process(%q).function(\"main\") { println($$parms) }\n", program) + text})
 	}
@@ -105,48 +107,6 @@ func largestExample(dir string) (name, text string, err error) {
 		}
 	}
 	return name, text, nil
-}
-
-// long makes a script of so many lines as people write them: globals, functions,
-// probes of several families.
-func long(lines int) string {
-	var b strings.Builder
-	n := 0
-	for i := 0; n < lines; i++ {
-		part := fmt.Sprintf(`// Part %[1]d of the script.
-global counts%[1]d, sizes%[1]d
-
-function scale%[1]d(value, by) {
-	if (by == 0)
-		return value
-	return value * by / %[2]d
-}
-
-probe kernel.function("vfs_read") {
-	counts%[1]d[execname(), pid()]++
-	sizes%[1]d <<< scale%[1]d($count, 2)
-	pos = $file->f_pos
-	if (pos > 4096 && $count > 100)
-		printf("%%s(%%d) %%d at %%d\n", execname(), tid(), $count, pos)
-}
-
-probe syscall.openat {
-	if (counts%[1]d[execname(), pid()] > 10)
-		printf("%%s %%s\n", name, argstr)
-}
-
-probe timer.s(%[3]d) {
-	foreach ([who, id] in counts%[1]d- limit 10)
-		printf("%%16s %%6d %%d\n", who, id, counts%[1]d[who, id])
-	print(@hist_log(sizes%[1]d))
-	delete counts%[1]d
-}
-
-`, i, i%7+1, i%60+1)
-		b.WriteString(part)
-		n += strings.Count(part, "\n")
-	}
-	return b.String()
 }
 
 // typed is what is typed, over and over.

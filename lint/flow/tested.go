@@ -55,6 +55,9 @@ func (t *Tested) holds(x syntax.Expr, s *intsets.Sparse) bool {
 	if v, ok := t.g.Body.Int(x); ok {
 		return v != 0
 	}
+	if s.IsEmpty() { // nothing is known, whatever it is called
+		return false
+	}
 	id, ok := t.ids[syntax.ExprString(x)]
 	return ok && s.Has(id)
 }

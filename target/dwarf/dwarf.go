@@ -152,8 +152,17 @@ func protect(path string, f func() error) (err error) {
 	return nil
 }
 
-// Close closes a separate debug file; the program stays open.
+// Close closes a separate debug file; the program stays open. What was not read before is
+// absent from then on.
 func (d *Data) Close() error {
+	if d.f.info.r != nil {
+		release(d.f.info.data)
+	}
+	for _, p := range d.f.parts() {
+		if (*p).r != nil {
+			release((*p).data)
+		}
+	}
 	if d.elf != d.Program {
 		return d.elf.Close()
 	}
@@ -222,7 +231,7 @@ func open(src *elffile.File, path string, search *elffile.Search, alt bool) (*fi
 			}
 			if to == &info {
 				// The system gives memory only for what is read into it later.
-				infoReader, info = r, make([]byte, s.Size)
+				infoReader, info = r, sparse(s.Size)
 				continue
 			}
 		}

@@ -24,7 +24,7 @@ const pieceSize = 1 << 16
 
 // lazyPart makes a part that is read from r.
 func lazyPart(r io.ReaderAt, size uint64) *part {
-	return &part{data: make([]byte, size), r: r, have: make([]atomic.Uint32, (size+pieceSize-1)/pieceSize)}
+	return &part{data: sparse(size), r: r, have: make([]atomic.Uint32, (size+pieceSize-1)/pieceSize)}
 }
 
 // wholePart makes a part of bytes that are at hand.

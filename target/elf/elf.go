@@ -42,7 +42,7 @@ type File struct {
 
 	symOnce sync.Once
 	syms    []Symbol // sorted by address, then as preferred
-	byName  map[string][]int
+	byName  []int32  // indexes of syms, sorted by name
 	symErr  error
 
 	baseOnce sync.Once
@@ -314,24 +314,38 @@ const maxSymbolTable = 1 << 30
 // of several at one address, global functions first. A file without symbols
 // has none, which is no error.
 func (f *File) Symbols() ([]Symbol, error) {
-	f.symOnce.Do(func() { f.symErr = guard(f.Path, f.readSymbols) })
+	f.symOnce.Do(func() {
+		f.syms, f.symErr = f.ReadSymbols()
+		f.byName = make([]int32, len(f.syms)) // a map of a kernel's takes longer to make, and 12 MB
+		for i := range f.byName {
+			f.byName[i] = int32(i)
+		}
+		slices.SortFunc(f.byName, func(a, b int32) int {
+			return cmp.Or(strings.Compare(f.syms[a].Name, f.syms[b].Name), cmp.Compare(a, b))
+		})
+	})
 	return f.syms, f.symErr
 }
 
-func (f *File) readSymbols() error {
+// ReadSymbols is Symbols for who makes something else of them: they are not kept, since
+// those of a kernel take 60 MB.
+func (f *File) ReadSymbols() (syms []Symbol, err error) {
+	err = guard(f.Path, func() (err error) {
+		syms, err = f.readSymbols()
+		return err
+	})
+	return syms, err
+}
+
+func (f *File) readSymbols() (out []Symbol, err error) {
 	for _, s := range f.f.Sections {
 		switch s.Type {
 		case elf.SHT_SYMTAB, elf.SHT_DYNSYM, elf.SHT_STRTAB:
 			if s.Size > maxSymbolTable || s.FileSize > maxSymbolTable {
-				return fmt.Errorf("section %s of %d bytes is too large", s.Name, s.Size)
+				return nil, fmt.Errorf("section %s of %d bytes is too large", s.Name, s.Size)
 			}
 		}
 	}
-	type key struct {
-		name, version string
-		addr          uint64
-	}
-	seen := map[key]int{}
 	add := func(syms []elf.Symbol) {
 		for _, s := range syms {
 			kind := Other
@@ -358,36 +372,25 @@ func (f *File) readSymbols() error {
 			if name, version, ok := strings.Cut(sym.Name, "@"); ok && name != "" {
 				sym.Name, sym.Version = name, strings.TrimPrefix(version, "@")
 			}
-			k := key{sym.Name, sym.Version, sym.Addr}
-			if _, dup := seen[k]; dup {
-				continue
-			}
-			// The static table knows no versions of what the dynamic one,
-			// read after it, has with one or several.
-			bare := key{sym.Name, "", sym.Addr}
-			if i, dup := seen[bare]; dup {
-				f.syms[i].Version = sym.Version
-				delete(seen, bare)
-				seen[k] = i
-				continue
-			}
-			seen[k] = len(f.syms)
-			f.syms = append(f.syms, sym)
+			out = append(out, sym)
 		}
 	}
 	syms, err := f.f.Symbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return err
+		return nil, err
 	}
+	out = make([]Symbol, 0, len(syms))
 	add(syms)
 	dyn, err := f.f.DynamicSymbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
-		return err
+		return out, err
 	}
 	add(dyn)
 	if len(syms) == 0 && f.IsGo() {
-		f.syms = append(f.syms, f.goFunctions()...)
+		out = append(out, f.goFunctions()...)
 	}
+	slices.SortStableFunc(out, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
+	out = distinct(out)
 	rank := func(s Symbol) int {
 		r := 0
 		if s.Kind != Func && s.Kind != Indirect {
@@ -398,14 +401,47 @@ func (f *File) readSymbols() error {
 		}
 		return r
 	}
-	slices.SortStableFunc(f.syms, func(a, b Symbol) int {
+	slices.SortStableFunc(out, func(a, b Symbol) int {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(rank(a), rank(b)))
 	})
-	f.byName = make(map[string][]int, len(f.syms))
-	for i, s := range f.syms {
-		f.byName[s.Name] = append(f.byName[s.Name], i)
+	return out, nil
+}
+
+// distinct leaves out symbols that are there before, of a list by address in which those of
+// the static table come first at each. It knows no versions of what the dynamic one has with
+// one or several.
+func distinct(list []Symbol) []Symbol {
+	type key struct{ name, version string }
+	out := list[:0]
+	for from := 0; from < len(list); {
+		to := from + 1
+		for to < len(list) && list[to].Addr == list[from].Addr {
+			to++
+		}
+		if to == from+1 { // as nearly all are
+			out = append(out, list[from])
+			from = to
+			continue
+		}
+		seen := map[key]int{}
+		for _, s := range list[from:to] {
+			k := key{s.Name, s.Version}
+			if _, dup := seen[k]; dup {
+				continue
+			}
+			bare := key{s.Name, ""}
+			if i, dup := seen[bare]; dup {
+				out[i].Version = s.Version
+				delete(seen, bare)
+				seen[k] = i
+				continue
+			}
+			seen[k] = len(out)
+			out = append(out, s)
+		}
+		from = to
 	}
-	return nil
+	return out
 }
 
 // Lookup gives the symbols of a name, by address. "name@VERSION" selects a
@@ -418,7 +454,11 @@ func (f *File) Lookup(name string) ([]Symbol, error) {
 	bare, version, _ := strings.Cut(name, "@")
 	version = strings.TrimPrefix(version, "@")
 	var out []Symbol
-	for _, i := range f.byName[bare] {
+	from, _ := slices.BinarySearchFunc(f.byName, bare, func(i int32, name string) int { return strings.Compare(syms[i].Name, name) })
+	for _, i := range f.byName[from:] {
+		if syms[i].Name != bare {
+			break
+		}
 		if version == "" || syms[i].Version == version {
 			out = append(out, syms[i])
 		}
