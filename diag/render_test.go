@@ -456,3 +456,14 @@ func ExampleText() {
 	//  1 | probe begin { x = 1 + }
 	//    |                       ^
 }
+
+// TestPlaceWithoutOffset: a place of which only line and column are known shows its own
+// line, also in the first column.
+func TestPlaceWithoutOffset(t *testing.T) {
+	src := MapSources{"a.stp": []byte("first\nsecond\n")}
+	for line, want := range map[int]string{1: "first", 2: "second"} {
+		if got, ok := lineOf(src, Pos{File: "a.stp", Line: line, Col: 1}); !ok || got != want {
+			t.Errorf("line %d: %q", line, got)
+		}
+	}
+}

@@ -59,6 +59,10 @@ var limitNames = map[string]func(*ir.Limits, int){
 	"STP_NO_OVERLOAD":         func(l *ir.Limits, n int) { l.NoOverload = n != 0 },
 }
 
+// maxBacktrace is the most frames of a stack that the value of a variable has room for;
+// kernels tell 127 unless kernel.perf_event_max_stack permits more.
+const maxBacktrace = 2000
+
 // Limits turns -D settings into limits. Names that do not concern eBPF are
 // returned.
 func Limits(defines map[string]string) (l ir.Limits, ignored []string, err error) {
@@ -75,6 +79,9 @@ func Limits(defines map[string]string) (l ir.Limits, ignored []string, err error
 		}
 		if name == "MAXSTRINGLEN" && (n < 2 || n > ir.MaxStrWidth) {
 			return l, nil, fmt.Errorf("-D MAXSTRINGLEN=%d: the value must be from 2 to %d", n, ir.MaxStrWidth)
+		}
+		if name == "MAXBACKTRACE" && n > maxBacktrace {
+			return l, nil, fmt.Errorf("-D MAXBACKTRACE=%d: the value must be from 0 to %d", n, maxBacktrace)
 		}
 		if name == "MAXMAPENTRIES" && n < 1 {
 			return l, nil, fmt.Errorf("-D MAXMAPENTRIES=%d: the value must be at least 1", n)

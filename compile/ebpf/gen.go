@@ -517,17 +517,18 @@ func (g *generator) sub(name string, build func(s *stream)) string {
 		g.subs[name] = true
 		s := g.stream(name)
 		build(s)
-		g.function(s)
+		g.function(s, 0)
 	}
 	return name
 }
 
-// function adds a finished subprogram to the object and returns its length.
-func (g *generator) function(s *stream) int {
+// function adds a finished subprogram, which is for the handler at a site, to the object
+// and returns its length.
+func (g *generator) function(s *stream, site int) int {
 	insns, near := s.finish(g.line)
 	g.done(s)
 	if !near {
-		g.errorf(0, eTooLarge, "function %s is too large", s.name)
+		g.errorf(site, eTooLarge, "the handler is too large: %d instructions", len(insns))
 	}
 	g.functions = append(g.functions, object.Function{Name: s.name, Insns: insns})
 	return len(insns)

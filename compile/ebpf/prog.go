@@ -344,7 +344,7 @@ func (p *prog) make() (asm.Instructions, HandlerReport) {
 	insns, near := main.finish(p.g.line)
 	rep.Instructions = len(insns)
 	if p.mode == asLoop {
-		rep.Instructions += p.g.function(p.code)
+		rep.Instructions += p.g.function(p.code, p.g.siteOf(p.h))
 	}
 	if !near {
 		p.g.errorf(p.g.siteOf(p.h), eTooLarge, "the handler is too large: %d instructions", len(insns))
@@ -367,7 +367,11 @@ func (p *prog) layout() {
 		if p.a.out > 0 {
 			p.outCap = min(max(p.a.out+ir.RecHeader, 64), max(ir.MaxRecord, p.a.item+ir.RecHeader))
 			if p.outCap > maxOutput {
-				p.g.errorf(p.g.siteOf(p.h), eOutput, "one print statement of the handler takes up to %d bytes, the most is %d", p.a.item, maxOutput-ir.RecHeader)
+				site := p.a.longest
+				if site == 0 {
+					site = p.g.siteOf(p.h)
+				}
+				p.g.errorf(site, eOutput, "the print statement takes up to %d bytes, the most is %d", p.a.item, maxOutput-ir.RecHeader)
 			}
 			p.alloc(p.outCap)
 		}

@@ -230,6 +230,7 @@ type analysis struct {
 	ticks   int  // most actions of an invocation without loops
 	out     int  // most bytes of output of an invocation without loops
 	item    int  // largest item
+	longest int  // the site of its statement
 	errText int  // widest text of error()
 	match   bool // has regular expressions
 	groups  bool // asks for their groups
@@ -245,7 +246,9 @@ func (a *analysis) add(b *analysis) {
 	a.nodes = min(a.nodes+b.nodes, huge)
 	a.ticks = min(a.ticks+b.ticks, huge)
 	a.out = min(a.out+b.out, huge)
-	a.item = max(a.item, b.item)
+	if b.item > a.item {
+		a.item, a.longest = b.item, b.longest
+	}
 	a.errText = max(a.errText, b.errText)
 	a.loops = a.loops || b.loops
 	a.match = a.match || b.match
@@ -355,9 +358,9 @@ func (v *analyzer) stmt(st ir.Stmt) {
 	case *ir.Tick:
 		v.a.ticks = min(v.a.ticks+st.N, huge)
 	case *ir.Print:
-		v.item(itemSize(st.Args) + capturedSize(&v.g.p.Formats[st.Format]))
+		v.item(itemSize(st.Args)+capturedSize(&v.g.p.Formats[st.Format]), st.Site)
 	case *ir.PrintHist:
-		v.item(itemHeader + 8*v.g.p.Globals[st.L.ID].Stat.Buckets())
+		v.item(itemHeader+8*v.g.p.Globals[st.L.ID].Stat.Buckets(), st.Site)
 	}
 	exprs, bodies := parts(st)
 	out, ticks := v.a.out, v.a.ticks
@@ -379,9 +382,11 @@ func (v *analyzer) stmt(st ir.Stmt) {
 	}
 }
 
-func (v *analyzer) item(n int) {
+func (v *analyzer) item(n, site int) {
 	v.a.out = min(v.a.out+n, huge)
-	v.a.item = max(v.a.item, n)
+	if n > v.a.item {
+		v.a.item, v.a.longest = n, site
+	}
 }
 
 func (v *analyzer) expr(e ir.Expr) {
@@ -390,9 +395,9 @@ func (v *analyzer) expr(e ir.Expr) {
 	case *ir.Intrinsic:
 		switch e.ID {
 		case ir.IExit, ir.IAbort:
-			v.item(itemHeader)
+			v.item(itemHeader, e.Site)
 		case ir.IWarn, ir.ISystem, ir.ISwitchFile, ir.IPrintk, ir.IDumpStack:
-			v.item(itemSize(e.Args))
+			v.item(itemSize(e.Args), e.Site)
 		case ir.INgroups:
 			v.a.groups = true
 		case ir.IMatched:
