@@ -46,7 +46,19 @@ func (p *prog) key(g int, keys []ir.Expr, later ...ir.Expr) text {
 			return p.frameText(p.scope.locals[l.ID])
 		}
 	}
-	m := p.alloc(size)
+	shared := p.sharedKey(g, keys)
+	if shared != nil && (shared.mem.size == 0 || anyOf(later, shared.setBy)) {
+		shared = nil
+	}
+	if shared != nil && shared.ready {
+		return p.frameText(shared.mem)
+	}
+	var m mem
+	if shared != nil {
+		m = shared.mem
+	} else {
+		m = p.alloc(size)
+	}
 	for i, k := range keys {
 		at := mem{m.off + offs[i], storage(gl.Keys[i])}
 		if gl.Keys[i].Kind == ir.Int {
@@ -54,6 +66,9 @@ func (p *prog) key(g int, keys []ir.Expr, later ...ir.Expr) text {
 		} else {
 			p.textInto(k, p.frameText(at))
 		}
+	}
+	if shared != nil {
+		p.holds(&shared.ready)
 	}
 	return p.frameText(mem{m.off, size})
 }
@@ -182,7 +197,7 @@ func (p *prog) indexGet(e *ir.IndexGet, dst asm.Register) {
 	defer p.release(m)
 	off, _ := p.g.p.Globals[e.G].ValueLayout()
 	none := p.label()
-	p.lookup(e.G, p.key(e.G, e.Keys))
+	p.elementAt(e.G, e.Keys)
 	if dst != asm.R0 {
 		p.mov(dst, asm.R0)
 	}
@@ -200,7 +215,7 @@ func (p *prog) indexIn(e *ir.IndexIn, dst asm.Register) {
 		return
 	}
 	none := p.label()
-	p.lookup(e.G, p.key(e.G, e.Keys))
+	p.elementAt(e.G, e.Keys)
 	p.mov(dst, asm.R0)
 	p.jimm(asm.JEq, dst, 0, none)
 	p.imm(dst, 1)
@@ -214,10 +229,12 @@ func (p *prog) del(st *ir.Delete) {
 	case !l.Global:
 		m := p.scope.locals[l.ID]
 		p.zero(p.frameText(m))
+		p.assigned(l.ID)
 	case len(l.Keys) > 0 && len(nonNil(l.Keys)) == len(l.Keys):
 		p.delElement(l, st.Site)
 	case p.g.p.Globals[l.ID].IsArray():
 		p.delMany(l, st.Site)
+		p.changed(l.ID, nil)
 	default:
 		p.delScalar(l, st.Site)
 	}
@@ -232,6 +249,7 @@ func (p *prog) delElement(l *ir.LValue, site int) {
 	p.jimm32(asm.JEq, asm.R0, 0, done)
 	p.jimm32(asm.JNE, asm.R0, -eNOENT, p.skipTo(ir.SkipMap))
 	p.place(done)
+	p.changed(l.ID, nil)
 }
 
 func (p *prog) delScalar(l *ir.LValue, site int) {

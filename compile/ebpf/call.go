@@ -71,7 +71,7 @@ func (p *prog) callOne(e *ir.Call, id int, held []mem, result *mem, end label, o
 	} else {
 		p.bind(s, e)
 	}
-	p.expand(s)
+	p.maybe(func() { p.expand(s) })
 	*outs = append(*outs, p.outAt)
 	p.ja(end)
 	if len(s.nextOuts) == 0 {

@@ -176,12 +176,13 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 		p.memStore(part(dst, 0, 8).mem, asm.R0)
 		off, flags = 8, stackUser
 	}
-	p.rest(dst, off)
 	if dst.width < off+16 {
+		p.rest(dst, off)
 		return
 	}
 	frames := part(dst, off+8, dst.width-off-8)
 	if user && p.g.canUnwind() {
+		p.rest(dst, off)
 		m := p.mark()
 		defer p.release(m)
 		max := min(frames.width/8, maxUnwind)
@@ -196,7 +197,8 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 	p.imm(asm.R3, int64(frames.width))
 	p.imm(asm.R4, flags)
 	p.emit(asm.FnGetStack.Call())
-	none := p.label()
+	// The helper clears what is behind the frames, but not where it fails at once.
+	none, done := p.label(), p.label()
 	p.jimm(asm.JSLE, asm.R0, 0, none)
 	p.emit(asm.RSh.Imm(asm.R0, 3))
 	p.memStore(part(dst, off, 8).mem, asm.R0)
@@ -204,7 +206,12 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 		p.probedAddress(asm.R0)
 		p.memStore(part(frames, 0, 8).mem, asm.R0)
 	}
-	p.place(none)
+	p.place(done)
+	p.later(func() {
+		p.place(none)
+		p.rest(dst, off)
+		p.ja(done)
+	})
 }
 
 // stackFrame gives one address of a stack.

@@ -92,6 +92,14 @@ type prog struct {
 
 	foundText, foundMem mem // matched(): the string that was matched, and where
 
+	keys     []*sharedKey     // of array elements that are asked for more than once
+	elements []*sharedElement // those elements
+	sharing  bool             // there are any
+	alone    bool             // nothing is to be shared
+	apart    int              // not 0 in code that is made later than it is executed
+	held     []*bool          // what is in place, in the order of the code
+	kepts    []*kept
+
 	cond           ir.Expr   // condition of the handler that is left to be tested
 	list           []ir.Stmt // its statements
 	normal, failed label     // ways out
@@ -140,7 +148,7 @@ type try struct {
 // handler makes the program of h, the index-th handler or the id-th region.
 func (g *generator) handler(h *ir.Handler, index, id int) {
 	a := g.analyzeHandler(h)
-	mode := onStack
+	mode, alone := onStack, false
 	if a.loops {
 		mode = asLoop
 	}
@@ -149,14 +157,17 @@ func (g *generator) handler(h *ir.Handler, index, id int) {
 			return
 		}
 		p := &prog{
-			stream: g.stream(h.Name), g: g, h: h, a: a, mode: mode, want: mode,
+			stream: g.stream(h.Name), g: g, h: h, a: a, mode: mode, want: mode, alone: alone,
 			region: id >= 0, lock: -1, locks: map[int]bool{}, outl: map[int]*outlined{},
 		}
 		insns, rep := p.make()
 		g.done(p.stream)
 		g.done(p.code)
 		if p.want > mode {
-			mode = p.want
+			// A slot costs more than sharing saves.
+			if alone = mode == onStack && p.sharing; !alone {
+				mode = p.want
+			}
 			continue
 		}
 		if insns == nil {
@@ -253,7 +264,9 @@ func (p *prog) later(f func()) {
 	p.cold = append(p.cold, func() {
 		p.release(m)
 		p.tries, p.scope, p.site, p.lock, p.outAt = tries, sc, site, lock, out
+		p.apart++
 		f()
+		p.apart--
 	})
 }
 
@@ -395,6 +408,7 @@ func (p *prog) layout() {
 		p.pointMem = p.alloc(8)
 	}
 	p.scope = p.newScope(nil, p.h.Locals)
+	p.planSharing()
 	if p.mode == asLoop {
 		p.reserveOutlined()
 	}
@@ -453,6 +467,7 @@ func (p *prog) body() {
 	}
 	p.leave()
 	p.flushCold()
+	p.settle()
 }
 
 // leave goes to the normal way out.

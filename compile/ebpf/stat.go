@@ -57,6 +57,7 @@ func (p *prog) statAdd(e *ir.StatAdd) {
 	}
 	gl := &p.g.p.Globals[k.g]
 	v := p.hold(e.V)
+	defer p.changed(k.g, nil)
 	found, missing, done := p.label(), p.label(), p.label()
 	p.statMap(k)
 	p.addr(asm.R2, k.key)

@@ -69,6 +69,8 @@ func (p *prog) take(list []ir.Stmt) bool {
 	p.jimm(asm.JEq, asm.R0, 0, none)
 	p.load(asm.R0, asm.R0, off)
 	p.memStore(p.scope.locals[set.L.ID], asm.R0)
+	p.assigned(set.L.ID)
+	p.changed(in.G, nil)
 	p.arrayMap(in.G)
 	p.addr(asm.R2, key)
 	p.emit(asm.FnMapDeleteElem.Call())
@@ -133,9 +135,11 @@ func (p *prog) stmt(st ir.Stmt) {
 		p.tick(st)
 	case *ir.Lock:
 		p.lockStmt(st.ID)
+		p.forget()
 	case *ir.Unlock:
 		p.unlock(st.ID)
 		p.lock = -1
+		p.forget()
 	default:
 		p.internal(p.site, "statement %T in a kernel handler", st)
 	}
@@ -153,7 +157,7 @@ func (p *prog) ifStmt(st *ir.If) {
 	no := p.label()
 	p.branch(st.C, false, no)
 	out := p.outAt
-	p.stmts(st.Then)
+	p.maybe(func() { p.stmts(st.Then) })
 	if len(st.Else) == 0 {
 		p.place(no)
 		p.outAt = join(p.outAt, out)
@@ -164,7 +168,7 @@ func (p *prog) ifStmt(st *ir.If) {
 	p.place(no)
 	then := p.outAt
 	p.outAt = out
-	p.stmts(st.Else)
+	p.maybe(func() { p.stmts(st.Else) })
 	p.place(end)
 	p.outAt = join(p.outAt, then)
 }
@@ -202,6 +206,9 @@ func (p *prog) closeScope(s *scope) {
 	for _, o := range s.outs {
 		p.outAt = join(p.outAt, o)
 	}
+	if len(s.outs) > 0 && s.fn == nil {
+		p.forgetAll()
+	}
 }
 
 func (p *prog) next() {
@@ -219,7 +226,7 @@ func (p *prog) tryStmt(st *ir.Try) {
 	t := &try{outer: p.tries, catch: p.label(), text: st.Var >= 0, lock: p.lock, codes: map[ir.ErrCode]bool{}}
 	end := p.label()
 	p.tries = t
-	p.stmts(st.Body)
+	p.maybe(func() { p.stmts(st.Body) })
 	p.tries = t.outer
 	p.ja(end)
 	after := p.outAt
@@ -232,8 +239,9 @@ func (p *prog) tryStmt(st *ir.Try) {
 	}
 	if st.Var >= 0 {
 		p.catchText(st, t)
+		p.assigned(st.Var)
 	}
-	p.stmts(st.Catch)
+	p.maybe(func() { p.stmts(st.Catch) })
 	p.place(end)
 	p.outAt = join(p.outAt, after)
 }

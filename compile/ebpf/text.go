@@ -513,7 +513,7 @@ func (p *prog) indexText(e *ir.IndexGet, dst text) {
 	gl := &p.g.p.Globals[e.G]
 	off, _ := gl.ValueLayout()
 	none, done := p.label(), p.label()
-	p.lookup(e.G, p.key(e.G, e.Keys))
+	p.elementAt(e.G, e.Keys)
 	p.jimm(asm.JEq, asm.R0, 0, none)
 	w := gl.Value.Width
 	n := min(dst.width, w)
@@ -542,6 +542,7 @@ func (p *prog) indexText(e *ir.IndexGet, dst text) {
 // updateTextElement assigns to an array of strings. The value is replaced whole.
 func (p *prog) updateTextElement(e *ir.Update, gl *ir.Global, used bool) text {
 	g := e.L.ID
+	defer p.changed(g, nil)
 	off, size := gl.ValueLayout()
 	key := p.key(g, e.L.Keys, e.R)
 	var right text

@@ -22,6 +22,9 @@ func (p *prog) update(e *ir.Update, used bool) text {
 	if e.L.Global {
 		gl = &p.g.p.Globals[e.L.ID]
 	}
+	if gl == nil {
+		defer p.assigned(e.L.ID)
+	}
 	if e.L.T.Kind != ir.Int {
 		return p.updateText(e, gl, used) // may lie in memory reserved here
 	}
@@ -161,6 +164,7 @@ func (p *prog) put(gl *ir.Global, g int, key text, v val, off, site int) {
 	p.jimm32(asm.JEq, asm.R0, -e2BIG, p.errConst(ir.ErrArrayFull, site, int32(gl.MaxEntries)))
 	p.ja(p.skipTo(ir.SkipMap))
 	p.place(done)
+	p.changed(g, nil)
 }
 
 // deletes reports whether a handler in the kernel deletes single elements of an array.
@@ -186,16 +190,44 @@ func (g *generator) deletes(array int) bool {
 func (p *prog) updateElement(e *ir.Update, gl *ir.Global, used bool) {
 	g := e.L.ID
 	off, _ := gl.ValueLayout()
-	key := p.key(g, e.L.Keys, e.R)
-	v := p.hold(e.R)
-	if e.Op == ir.OpSet && !used && !gl.Wrap && !gl.Ordered && p.g.deletes(g) {
+	shared := p.sharedElement(g, e.L.Keys)
+	if shared != nil && shared.key.setBy(e.R) {
+		shared = nil
+	}
+	var key text
+	var v val
+	if shared != nil && (shared.ready || shared.key.asks(e.R, g)) {
+		// The keys are the same before and after the right side.
+		v = p.hold(e.R)
+		key = p.key(g, e.L.Keys)
+	} else {
+		key = p.key(g, e.L.Keys, e.R)
+		v = p.hold(e.R)
+	}
+	known := shared != nil && shared.ready
+	if e.Op == ir.OpSet && !known && !used && !gl.Wrap && !gl.Ordered && p.g.deletes(g) {
 		p.put(gl, g, key, v, off, e.Site)
 		return
 	}
+	p.changed(g, shared)
 	found, done, missing := p.label(), p.label(), p.label()
-	p.lookup(g, key)
-	p.jimm(asm.JEq, asm.R0, 0, missing)
-	p.place(found)
+	var kept *kept // where something may ask for the element's address later
+	switch {
+	case known:
+		p.recall(shared)
+		kept = p.renew(shared)
+		p.jimm(asm.JEq, asm.R0, 0, missing)
+		p.place(found)
+	case shared != nil:
+		p.lookup(g, key)
+		p.jimm(asm.JEq, asm.R0, 0, missing)
+		p.place(found)
+		kept = p.remember(shared)
+	default:
+		p.lookup(g, key)
+		p.jimm(asm.JEq, asm.R0, 0, missing)
+		p.place(found)
+	}
 	at, atomic := atomics[e.Op]
 	switch {
 	case e.Op == ir.OpSet:
@@ -229,7 +261,15 @@ func (p *prog) updateElement(e *ir.Update, gl *ir.Global, used bool) {
 		p.imm(asm.R3, 0)
 		p.alu(e.Op, asm.R3, asm.R1, e.Site)
 		p.memStore(mem{val.off + off, 8}, asm.R3)
-		p.create(g, key, p.frameText(val), e.Site, found)
+		there := found
+		if known && kept.asked {
+			there = p.label()
+		}
+		p.create(g, key, p.frameText(val), e.Site, there)
+		if kept != nil && kept.asked {
+			p.lookup(g, key)
+			p.store(asm.R10, shared.off, asm.R0)
+		}
 		if used {
 			if e.Old {
 				p.imm(asm.R0, 0)
@@ -238,5 +278,10 @@ func (p *prog) updateElement(e *ir.Update, gl *ir.Global, used bool) {
 			}
 		}
 		p.ja(done)
+		if there != found {
+			p.place(there)
+			p.store(asm.R10, shared.off, asm.R0)
+			p.ja(found)
+		}
 	})
 }

@@ -166,7 +166,7 @@ func (p *prog) effect(e ir.Expr) {
 // guarded makes code that is not always executed.
 func (p *prog) guarded(f func()) {
 	out, m := p.outAt, p.mark()
-	f()
+	p.maybe(f)
 	p.release(m)
 	p.outAt = join(p.outAt, out)
 }
@@ -466,6 +466,17 @@ func (p *prog) branch(e ir.Expr, want bool, to label) {
 		return
 	case *ir.Match:
 		p.match(x, want, to)
+		return
+	case *ir.IndexIn:
+		if len(nonNil(x.Keys)) != len(x.Keys) {
+			break
+		}
+		p.elementAt(x.G, x.Keys)
+		if want {
+			p.jimm(asm.JNE, asm.R0, 0, to)
+		} else {
+			p.jimm(asm.JEq, asm.R0, 0, to)
+		}
 		return
 	case *ir.Seq:
 		p.stmts(x.Body)

@@ -100,9 +100,10 @@ type gen struct {
 	fixed  map[int]bool // locals that may not be assigned to: loop variables
 	loops  int
 	fn     *ir.Func
-	budget int         // statements left
-	nodes  int         // expressions left in this statement
-	busy   map[int]int // arrays in a foreach: not to be changed
+	budget int                    // statements left
+	nodes  int                    // expressions left in this statement
+	busy   map[int]int            // arrays in a foreach: not to be changed
+	used   map[string][][]ir.Expr // keys of arrays in this frame, by their types
 	inSeq  bool
 	callee int // functions with a lower index may be called
 	depth  int
@@ -247,6 +248,7 @@ func (g *gen) fresh() {
 		g.locals = append(g.locals, g.str, g.str)
 	}
 	g.fixed = map[int]bool{}
+	g.used = map[string][][]ir.Expr{}
 	g.loops, g.inSeq, g.fn = 0, false, nil
 }
 
@@ -696,8 +698,55 @@ func (g *gen) statLValue(depth int) (ir.LValue, bool) {
 }
 
 func (g *gen) keys(d *ir.Global, depth int) []ir.Expr {
+	// Often those of before, which compilers make once only.
+	types := fmt.Sprint(d.Keys)
+	if old := g.used[types]; len(old) > 0 && g.one(2) {
+		var keys []ir.Expr
+		for _, k := range old[g.intN(len(old))] {
+			keys = append(keys, ir.CloneExpr(k))
+		}
+		return keys
+	}
+	keys := g.newKeys(d, depth)
+	if !slices.ContainsFunc(keys, costly) {
+		g.used[types] = append(g.used[types], slices.Clone(keys))
+	}
+	return keys
+}
+
+// costly reports whether an expression is not to be written down twice: it calls
+// functions, or has statements.
+func costly(e ir.Expr) bool {
+	n, bad := 0, false
+	ir.WalkExpr(e, func(ir.Stmt) { bad = true }, func(x ir.Expr) {
+		n++
+		if _, ok := x.(*ir.Call); ok {
+			bad = true
+		}
+	})
+	return bad || n > 6
+}
+
+func (g *gen) newKeys(d *ir.Global, depth int) []ir.Expr {
 	var keys []ir.Expr
 	for _, t := range d.Keys {
+		if g.one(3) {
+			// What does not change by itself.
+			var ids []int
+			for i, lt := range g.locals {
+				if lt == t {
+					ids = append(ids, i)
+				}
+			}
+			switch k := g.intN(3); {
+			case k == 0 && t.Kind == ir.Int && g.has(Context) && g.o.Kernel && g.fn == nil:
+				keys = append(keys, &ir.CtxArg{N: g.intN(4), Size: 8})
+				continue
+			case k > 0 && len(ids) > 0:
+				keys = append(keys, &ir.Local{ID: ids[g.intN(len(ids))], T: t})
+				continue
+			}
+		}
 		if t.Kind == ir.Int && !g.one(3) {
 			// Few different keys, so that they meet.
 			keys = append(keys, &ir.Binary{Op: ir.OpAnd, X: g.intExpr(depth - 1), Y: &ir.IntConst{V: 3}, T: ir.TInt, Site: g.site()})
