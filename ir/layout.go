@@ -50,6 +50,9 @@ const (
 	SessOffLocks    = 256 // one 64-byte line per lock word
 )
 
+// SessFlagTimes has records tell when and on which CPU they were sent: somebody asks.
+const SessFlagTimes = 1
+
 // Cause is why something was not done.
 type Cause int
 
@@ -182,7 +185,7 @@ func (g *Global) ValueLayout() (off, size int) {
 }
 
 // StatLayout gives the offsets of an aggregate's fields, -1 where not kept.
-// Seq is odd while a writer is between two fields. Min starts at the largest
+// Seq is odd while a writer is between two fields (see Guarded). Min starts at the largest
 // and Max at the smallest number. Mean and M2 are the running values of
 // StatShape's variance.
 type StatLayout struct {
@@ -216,6 +219,10 @@ func (s StatShape) Histogram() (format.Hist, bool) {
 	return format.Hist{}, false
 }
 
+// Guarded reports whether writers count in Seq, since there are fields that have to be
+// seen together. Where a histogram is all there is, its buckets tell the count.
+func (l StatLayout) Guarded() bool { return l.Sum >= 0 || l.Min >= 0 || l.Max >= 0 || l.Mean >= 0 }
+
 // StatLayoutOf lays an aggregate out.
 func StatLayoutOf(s StatShape) StatLayout {
 	l := StatLayout{Seq: 0, Count: 8, Sum: -1, Min: -1, Max: -1, Mean: -1, M2: -1, Hist: -1, Size: 16}
@@ -242,8 +249,8 @@ func StatLayoutOf(s StatShape) StatLayout {
 //	0  u16 kind   RecItems, or RecChunk for a part of a longer one
 //	2  u16 probe  index into Program.Probes
 //	4  u32 len    bytes in all, a multiple of 8
-//	8  u64 ts     ktime when the record was sent
-//	16 u32 cpu
+//	8  u64 ts     ktime when the record was sent; without SessFlagTimes it may be 0
+//	16 u32 cpu    so may this in a record in one piece
 //	20 u32 inv    with cpu: names the invocation, to join chunks
 //	24 u16 seq    chunk number from 0
 //	26 u16 last   1 in the last chunk

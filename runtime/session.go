@@ -430,6 +430,10 @@ func (s *session) fillBlock() {
 	if s.opt.Attach == "" {
 		s.blk.forceState(ir.SessStarting)
 	}
+	flags := uint64(0)
+	if s.out.json {
+		flags |= ir.SessFlagTimes
+	}
 	for off, v := range map[int]uint64{
 		ir.SessOffMaxErrors: limit,
 		ir.SessOffTarget:    uint64(target),
@@ -439,6 +443,7 @@ func (s *session) fillBlock() {
 		ir.SessOffPidNS:     inode(s.opt.Namespaces, "pid"),
 		ir.SessOffUserNS:    inode(s.opt.Namespaces, "user"),
 		ir.SessOffRemoteID:  remoteID(&s.opt),
+		ir.SessOffFlags:     flags,
 	} {
 		s.blk.word(off).Store(v)
 	}

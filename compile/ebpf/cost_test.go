@@ -77,9 +77,9 @@ func TestCost(t *testing.T) {
 	}{
 		{"n++", program([]ir.Global{scalar(ir.TInt)}, nil, update(global(0, ir.TInt), ir.OpAdd, num(1))), 8, true},
 		{"a[execname()]++", program([]ir.Global{array(ir.TInt, comm)}, nil,
-			update(global(0, ir.TInt, intrinsic(ir.IExecname)), ir.OpAdd, num(1))), 75, true},
+			update(global(0, ir.TInt, intrinsic(ir.IExecname)), ir.OpAdd, num(1))), 79, true},
 		{"a[pid()]++", program([]ir.Global{array(ir.TInt, ir.TInt)}, nil,
-			update(global(0, ir.TInt, intrinsic(ir.IPid)), ir.OpAdd, num(1))), 72, true},
+			update(global(0, ir.TInt, intrinsic(ir.IPid)), ir.OpAdd, num(1))), 76, true},
 		{"s <<< 1", func() *ir.Program {
 			g := ir.Global{Name: "s", Value: ir.TStat, Stat: ir.StatShape{Sum: true, Min: true, Max: true}}
 			return program([]ir.Global{g}, nil, &ir.Eval{X: &ir.StatAdd{L: global(0, ir.TStat), V: intrinsic(ir.IPid), Site: 1}})

@@ -67,12 +67,32 @@ func (g *generator) syscallIndex(target string, ctx, base asm.Register, buf int1
 	)
 }
 
+// passBy leaves a dispatcher at entries of calls that no handler is for, whatever the
+// program's kind, by a table of bytes: all that the others cost.
+func (g *generator) passBy(d ir.Dispatcher) asm.Instructions {
+	table := make([]byte, ir.MaxSyscall)
+	for nr := range d.Handlers {
+		table[nr%ir.MaxSyscall] = 1
+	}
+	return asm.Instructions{
+		asm.LoadMem(asm.R0, asm.R1, 8, asm.DWord),
+		asm.JGE.Imm(asm.R0, ir.MaxSyscall, "out"),
+		asm.LoadMapValue(asm.R1, 0, uint32(g.consts.add(table))).WithReference(ir.MapConst),
+		asm.Add.Reg(asm.R1, asm.R0),
+		asm.LoadMem(asm.R1, asm.R1, 0, asm.Byte),
+		asm.JEq.Imm(asm.R1, 0, "out"),
+	}
+}
+
 // dispatchers makes the programs on the raw tracepoints of system calls that jump
 // to the handlers by the call's number (ir.Dispatcher).
 func (g *generator) dispatchers() {
 	for _, d := range g.p.Dispatchers() {
 		table := d.Name + "_m"
 		insns := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
+		if d.Target == "sys_enter" {
+			insns = append(insns, g.passBy(d)...)
+		}
 		insns = append(insns, g.syscallIndex(d.Target, asm.R6, asm.RFP, -24)...)
 		insns = append(insns,
 			asm.JGE.Imm(asm.R0, 2*ir.MaxSyscall, "out"),

@@ -192,6 +192,12 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 		p.copyText(part(frames, 0, 8*max), p.frameText(mem{st.off + ir.UnwindFrames, 8 * max}))
 		return
 	}
+	if p.mode == onStack {
+		// Linux before 6.12 wants to see it written, in raw tracepoints and trampolines.
+		for i := 0; i < frames.width; i += 8 {
+			p.storeImm(asm.R10, frames.mem.off+i, 0)
+		}
+	}
 	p.mov(asm.R1, rCtx)
 	p.addr(asm.R2, frames)
 	p.imm(asm.R3, int64(frames.width))

@@ -116,12 +116,29 @@ func (p *prog) recordHeader(base asm.Register, off int, l length) {
 	} else {
 		p.emit(asm.StoreImm(base, int16(off), int64(ir.RecItems|p.h.Probe<<16), asm.Word))
 	}
+	p.storeImm(base, off+24, 0)
+	if p.mode == onStack {
+		// Asking for the time costs more than all else of a record.
+		p.storeImm(base, off+8, 0)
+		p.storeImm(base, off+16, 0)
+		done := p.label()
+		p.session(asm.R0, ir.SessOffFlags)
+		p.load(asm.R0, asm.R0, 0)
+		p.jimm(asm.JEq, asm.R0, 0, done)
+		p.stamp(base, off)
+		p.place(done)
+		return
+	}
+	p.stamp(base, off)
+}
+
+// stamp notes in the header of a record when and where it is sent.
+func (p *prog) stamp(base asm.Register, off int) {
 	p.emit(asm.FnKtimeGetNs.Call())
 	p.store(base, off+8, asm.R0)
 	p.emit(asm.FnGetSmpProcessorId.Call())
 	p.emit(asm.StoreMem(base, int16(off+16), asm.R0, asm.Word))
 	p.emit(asm.StoreImm(base, int16(off+20), 0, asm.Word))
-	p.storeImm(base, off+24, 0)
 }
 
 // sendOutput sends what is in the buffer, at the end or because it is full. It

@@ -2,6 +2,7 @@ package ebpf
 
 import (
 	"reflect"
+	"slices"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -84,6 +85,33 @@ func fixed(e ir.Expr, local func(*ir.Local) bool) bool {
 		return stack && len(e.Args) == 0 && e.Head == nil
 	}
 	return false
+}
+
+// sameKeys reports whether keys of which the first are fixed are the same, wherever they
+// are written.
+func sameKeys(a, b []ir.Expr) bool { return slices.EqualFunc(a, b, sameFixed) }
+
+func sameFixed(a, b ir.Expr) bool {
+	switch x := a.(type) {
+	case *ir.Unary:
+		y, ok := b.(*ir.Unary)
+		return ok && x.Op == y.Op && sameFixed(x.X, y.X)
+	case *ir.Binary:
+		y, ok := b.(*ir.Binary)
+		return ok && x.Op == y.Op && sameFixed(x.X, y.X) && sameFixed(x.Y, y.Y)
+	case *ir.Intrinsic:
+		y, ok := b.(*ir.Intrinsic)
+		return ok && x.ID == y.ID && x.T == y.T && slices.EqualFunc(x.Args, y.Args, sameFixed)
+	case *ir.MakeText:
+		y, ok := b.(*ir.MakeText)
+		if !ok {
+			return false
+		}
+		z := *y
+		z.Site = x.Site
+		return reflect.DeepEqual(x, &z)
+	}
+	return reflect.DeepEqual(a, b)
 }
 
 // planSharing finds what the handler asks for more than once, and reserves memory.
@@ -218,7 +246,7 @@ func (p *prog) keyAtHand(k *sharedKey) bool {
 // function's.
 func (p *prog) findKey(types []ir.Type, keys []ir.Expr, own bool) *sharedKey {
 	for _, k := range p.keys {
-		if (own || !k.local) && reflect.DeepEqual(k.types, types) && reflect.DeepEqual(k.keys, keys) {
+		if (own || !k.local) && reflect.DeepEqual(k.types, types) && sameKeys(k.keys, keys) {
 			return k
 		}
 	}
@@ -381,9 +409,9 @@ func (k *sharedKey) asks(e ir.Expr, g int) bool {
 	return anyExpr(e, func(x ir.Expr) bool {
 		switch x := x.(type) {
 		case *ir.IndexGet:
-			return x.G == g && reflect.DeepEqual(x.Keys, k.keys)
+			return x.G == g && sameKeys(x.Keys, k.keys)
 		case *ir.IndexIn:
-			return x.G == g && reflect.DeepEqual(x.Keys, k.keys)
+			return x.G == g && sameKeys(x.Keys, k.keys)
 		}
 		return false
 	})

@@ -108,7 +108,7 @@ func (p *prog) newStat(gl *ir.Global) text {
 // addTo adds the value in R4 to the aggregate at R5. It keeps R4.
 func (p *prog) addTo(shape *ir.StatShape) {
 	l := ir.StatLayoutOf(*shape)
-	fields := l.Size > 16
+	fields := l.Guarded()
 	bump := func(off int) {
 		p.imm(asm.R1, 1)
 		p.emit(asm.AddAtomic.Mem(asm.R5, asm.R1, asm.DWord, int16(off)))
@@ -239,11 +239,14 @@ func (p *prog) logBucket() {
 	p.imm(asm.R2, 0)
 	for n := int32(32); n > 0; n /= 2 {
 		small := p.label()
-		p.mov(asm.R3, asm.R1)
-		p.emit(asm.RSh.Imm(asm.R3, n))
-		p.jimm(asm.JEq, asm.R3, 0, small)
-		p.mov(asm.R1, asm.R3)
-		p.emit(asm.Add.Imm(asm.R2, n))
+		if n == 32 { // 1<<32 is no operand of a jump
+			p.mov(asm.R3, asm.R1)
+			p.emit(asm.RSh.Imm(asm.R3, n))
+			p.jimm(asm.JEq, asm.R3, 0, small)
+		} else {
+			p.jimm(asm.JLT, asm.R1, 1<<n, small)
+		}
+		p.emit(asm.RSh.Imm(asm.R1, n), asm.Add.Imm(asm.R2, n))
 		p.place(small)
 	}
 	p.emit(asm.Add.Reg(asm.R1, asm.R2)) // the length: what is left is 0 or 1

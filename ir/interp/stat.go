@@ -141,6 +141,13 @@ func (s *Stat) Load(shape *ir.StatShape, b []byte) bool {
 		return false
 	}
 	*s = Stat{Count: word(l.Count), Sum: word(l.Sum)}
+	if l.Hist >= 0 && !l.Guarded() {
+		// A writer may be between the count and the bucket.
+		s.Count = 0
+		for i := range l.Buckets {
+			s.Count += word(l.Hist + 8*i)
+		}
+	}
 	if s.Count == 0 {
 		return true
 	}
