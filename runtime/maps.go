@@ -365,7 +365,7 @@ func (k *kernelGlobals) readStat(kg *kernelGlobal, read func([]byte) error, buf 
 		return nil, err
 	}
 	// A lone count cannot be torn.
-	for try := 0; l.Size > 16 && !k.quiet; try++ {
+	for try := 0; l.Guarded() && !k.quiet; try++ {
 		for i := range seqs {
 			seqs[i] = native.Uint64(buf[i*stride+off+l.Seq:])
 		}
@@ -460,11 +460,12 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 	width := kg.stride * kg.parts
 	type numbered struct {
 		seq uint64
-		interp.Element
+		at  int
 	}
-	list := make([]numbered, n)
+	list := make([]interp.Element, n)
+	order := make([]numbered, n)
 	stat := kg.g.Value.Kind == ir.Stat
-	twice := live && stat && ir.StatLayoutOf(kg.g.Stat).Size > 16
+	twice := live && stat && ir.StatLayoutOf(kg.g.Stat).Guarded()
 	for i := range list {
 		key, val := keys[i*kg.key.size:(i+1)*kg.key.size], vals[i*width:(i+1)*width]
 		e := &list[i]
@@ -472,9 +473,10 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 		if kg.off > 0 {
 			// Of a per-CPU element only the creator's part has the number.
 			for at := 0; at < width; at += kg.stride {
-				e.seq = max(e.seq, native.Uint64(val[at:]))
+				order[i].seq = max(order[i].seq, native.Uint64(val[at:]))
 			}
 		}
+		order[i].at = i
 		switch {
 		case !stat:
 			e.Val = decodeValue(kg.g.Value, val[kg.off:])
@@ -492,11 +494,13 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 		}
 	}
 	if kg.off > 0 {
-		slices.SortStableFunc(list, func(a, b numbered) int { return cmp.Compare(a.seq, b.seq) })
+		slices.SortFunc(order, func(a, b numbered) int {
+			return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.at, b.at))
+		})
 	}
 	out := make([]interp.Element, 0, n)
-	for i := range list {
-		out = append(out, list[i].Element)
+	for _, o := range order {
+		out = append(out, list[o.at])
 	}
 	return k.merge(kg, out), nil
 }

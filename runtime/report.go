@@ -282,17 +282,16 @@ func (s *session) displayArray(store *interp.Store, g int, gl *ir.Global) error 
 		return err
 	}
 	// By falling value, aggregates by falling count.
-	slices.SortStableFunc(list, func(a, b interp.Element) int {
-		switch gl.Value.Kind {
-		case ir.Stat:
-			return cmp.Compare(b.Stat.Count, a.Stat.Count)
-		case ir.Int:
-			return cmp.Compare(b.Val.I, a.Val.I)
-		case ir.Deferred:
-			return cmp.Compare(s.texts.text(b.Val), s.texts.text(a.Val))
-		}
-		return cmp.Compare(b.Val.S, a.Val.S)
-	})
+	switch gl.Value.Kind {
+	case ir.Stat:
+		interp.Rank(list, true, func(e *interp.Element) int64 { return e.Stat.Count })
+	case ir.Int:
+		interp.Rank(list, true, func(e *interp.Element) int64 { return e.Val.I })
+	case ir.Deferred:
+		interp.Rank(list, true, func(e *interp.Element) string { return s.texts.text(e.Val) })
+	default:
+		interp.Rank(list, true, func(e *interp.Element) string { return e.Val.S })
+	}
 	types := make([]format.Type, len(gl.Keys))
 	for i, t := range gl.Keys {
 		types[i] = formatType(t)

@@ -30,7 +30,7 @@ probe syscall.read.return { if (t[tid()]) { s <<< gettimeofday_ns() - t[tid()]; 
 		`uprobe:LIBC:malloc { @ = hist(arg0); }`},
 	{"profile, stacks", `global a probe timer.profile { a[backtrace()]++ } probe end { foreach (s in a- limit 3) { println(a[s]); print_syms(s) } }`,
 		`profile:hz:99 { @[kstack] = count(); }`},
-	{fmt.Sprintf("%d uprobes", many), `global n probe process("MANY").function("f*") { n++ }`, `uprobe:MANY:f* { @ = count(); }`},
+	{fmt.Sprintf("%d uprobes", many), `global n probe process("MANY").function("many_*") { n++ }`, `uprobe:MANY:many_* { @ = count(); }`},
 }
 
 func start(b *bench) string {
@@ -168,15 +168,15 @@ func libraryOf(program, prefix string) (string, error) {
 	return "", fmt.Errorf("%s loads no %s", program, prefix)
 }
 
-// manyFunctions makes a program with n functions f0, f1, …, all of which it calls.
+// manyFunctions makes a program with n functions many_0, many_1, …, all of which it calls.
 func (b *bench) manyFunctions(n int) (string, error) {
 	var s strings.Builder
 	for i := range n {
-		fmt.Fprintf(&s, "int __attribute__((noinline)) f%d(int a) { return a + %d; }\n", i, i)
+		fmt.Fprintf(&s, "int __attribute__((noinline)) many_%d(int a) { return a + %d; }\n", i, i)
 	}
 	s.WriteString("int main(void) { volatile int a = 0;\n")
 	for i := range n {
-		fmt.Fprintf(&s, "a = f%d(a);\n", i)
+		fmt.Fprintf(&s, "a = many_%d(a);\n", i)
 	}
 	s.WriteString("return 0; }\n")
 	prog := b.path(fmt.Sprintf("many%d", n))
@@ -191,5 +191,10 @@ func (b *bench) manyFunctions(n int) (string, error) {
 
 func ms(v float64) string { return results.Number(v, 0) }
 
-// ratio is a as a multiple of b.
-func ratio(a, b float64) string { return results.Number(a/b, 2) }
+// ratio is a as a multiple of b; of next to nothing there is none.
+func ratio(a, b float64) string {
+	if b < 3 {
+		return results.Number(none, 2)
+	}
+	return results.Number(a/b, 2)
+}

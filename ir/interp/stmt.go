@@ -3,7 +3,6 @@ package interp
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"stapkit/ir"
 )
@@ -318,19 +317,16 @@ func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort) *Error {
 		}
 		return &e.Val
 	}
-	var order func(a, b *Element) int
 	switch t.Kind {
 	case ir.Int:
-		order = func(a, b *Element) int { return cmp.Compare(value(a).I, value(b).I) }
+		Rank(list, by.Desc, func(e *Element) int64 { return value(e).I })
 	case ir.Str:
-		order = func(a, b *Element) int { return strings.Compare(value(a).S, value(b).S) }
+		Rank(list, by.Desc, func(e *Element) string { return value(e).S })
 	case ir.Stat:
-		// An element that is empty after all counts as 0.
-		order = func(a, b *Element) int {
-			x, _ := a.stat().Get(&g.Stat, by.Fn)
-			y, _ := b.stat().Get(&g.Stat, by.Fn)
-			return cmp.Compare(x, y)
-		}
+		Rank(list, by.Desc, func(e *Element) int64 {
+			n, _ := e.stat().Get(&g.Stat, by.Fn) // one that is empty after all counts as 0
+			return n
+		})
 	case ir.Deferred:
 		texts := make(map[string]string, len(list))
 		for i := range list {
@@ -344,16 +340,40 @@ func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort) *Error {
 			}
 			texts[v.S] = s
 		}
-		order = func(a, b *Element) int { return strings.Compare(texts[value(a).S], texts[value(b).S]) }
+		Rank(list, by.Desc, func(e *Element) string { return texts[value(e).S] })
 	default:
 		return NewError(ir.ErrInternal, 2)
 	}
-	if by.Desc {
-		asc := order
-		order = func(a, b *Element) int { return asc(b, a) }
-	}
-	slices.SortStableFunc(list, func(a, b Element) int { return order(&a, &b) })
 	return nil
+}
+
+// Rank sorts elements by what key gives of each, and those of which it is the same by
+// where they stand. What is compared is taken out first: elements are large, and arrays
+// may have a million.
+func Rank[K cmp.Ordered](list []Element, desc bool, key func(*Element) K) {
+	type place struct {
+		key K
+		at  int
+	}
+	order := make([]place, len(list))
+	for i := range list {
+		order[i] = place{key(&list[i]), i}
+	}
+	slices.SortFunc(order, func(a, b place) int {
+		c := cmp.Compare(a.key, b.key)
+		if desc {
+			c = -c
+		}
+		if c == 0 {
+			c = cmp.Compare(a.at, b.at)
+		}
+		return c
+	})
+	sorted := make([]Element, len(list))
+	for i, o := range order {
+		sorted[i] = list[o.at]
+	}
+	copy(list, sorted)
 }
 
 func (e *Element) stat() *Stat {
