@@ -110,8 +110,17 @@ probe kernel.function("vfs_read").return { if (t[tid()]) { s <<< gettimeofday_ns
 		script: `global n probe syscall.read.return { n++ }`, raw: "exit_read_count",
 		peer: `tracepoint:syscalls:sys_exit_read { @ = count(); }`},
 	{name: "other_many", title: "getppid while twelve system calls are probed", work: "getppid", short: true, other: true,
-		script: `global n probe syscall.read, syscall.write, syscall.openat, syscall.close, syscall.fstat, syscall.mmap, syscall.munmap,
-syscall.ioctl, syscall.pread, syscall.pwrite, syscall.readv, syscall.writev { n++ }`},
+		script: twelve, peer: twelvePeer},
+	{name: "one_of_many", title: "read while twelve system calls are probed, count", work: "read", script: twelve, peer: twelvePeer},
 	{name: "all_calls", title: "syscall.*, count by name", work: "getppid",
 		script: `global a probe syscall.* { a[name]++ }`},
 }
+
+const (
+	twelve = `global n probe syscall.read, syscall.write, syscall.openat, syscall.close, syscall.fstat, syscall.mmap, syscall.munmap,
+syscall.ioctl, syscall.pread, syscall.pwrite, syscall.readv, syscall.writev { n++ }`
+	twelvePeer = `tracepoint:syscalls:sys_enter_read,tracepoint:syscalls:sys_enter_write,tracepoint:syscalls:sys_enter_openat,
+tracepoint:syscalls:sys_enter_close,tracepoint:syscalls:sys_enter_newfstat,tracepoint:syscalls:sys_enter_mmap,
+tracepoint:syscalls:sys_enter_munmap,tracepoint:syscalls:sys_enter_ioctl,tracepoint:syscalls:sys_enter_pread64,
+tracepoint:syscalls:sys_enter_pwrite64,tracepoint:syscalls:sys_enter_readv,tracepoint:syscalls:sys_enter_writev { @ = count(); }`
+)

@@ -260,7 +260,7 @@ func (b *bench) keys() string {
 			}
 			keys := strings.TrimSuffix(strings.Repeat(fmt.Sprintf("user_string_n2($filename, %d, \"\"), ", w), n), ", ")
 			bundle := b.path("keys.o")
-			if _, err := b.exec(b.path("stapc"), "-w", "-o", bundle, "-e", fmt.Sprintf("global a probe syscall.openat { a[%s]++ }", keys)); err != nil {
+			if _, err := b.exec(b.path("stapc"), "-w", "-o", bundle, "-e", fmt.Sprintf("global a probe syscall.openat { if (pid() == target()) a[%s]++ }", keys)); err != nil {
 				if strings.Contains(err.Error(), "the most is") {
 					cells = append(cells, "refused")
 				} else {

@@ -67,6 +67,9 @@ func (g *generator) syscallIndex(target string, ctx, base asm.Register, buf int1
 	)
 }
 
+// mostCalls is with how many calls most pass nothing by, so that asking is for nothing.
+const mostCalls = 200
+
 // passBy leaves a dispatcher at entries of calls that no handler is for, whatever the
 // program's kind, by a table of bytes: all that the others cost.
 func (g *generator) passBy(d ir.Dispatcher) asm.Instructions {
@@ -90,7 +93,7 @@ func (g *generator) dispatchers() {
 	for _, d := range g.p.Dispatchers() {
 		table := d.Name + "_m"
 		insns := asm.Instructions{asm.Mov.Reg(asm.R6, asm.R1)}
-		if d.Target == "sys_enter" {
+		if d.Target == "sys_enter" && len(d.Handlers) <= mostCalls {
 			insns = append(insns, g.passBy(d)...)
 		}
 		insns = append(insns, g.syscallIndex(d.Target, asm.R6, asm.RFP, -24)...)
