@@ -49,14 +49,17 @@ var programs = map[string][]string{
 	"vdso":       {},
 }
 
-// compile puts stap and the programs into a folder.
-func compile(dir string) error {
+// compilers are those of C for each architecture, with options.
+var compilers = map[string][]string{runtime.GOARCH: {"gcc"}}
+
+// compile puts stap and the programs for an architecture into a folder.
+func compile(dir, arch string) error {
 	cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "stap"), "stapkit/cmd/stap")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("stap: %w\n%s", err, out)
 	}
-	if runtime.GOARCH == "amd64" {
+	if arch == "amd64" {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, "calls32"), "./testdata/calls32")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=386")
 		if out, err := cmd.CombinedOutput(); err != nil {
@@ -64,8 +67,9 @@ func compile(dir string) error {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(programs)) {
-		args := append([]string{"-g", "-O1", "-fno-optimize-sibling-calls", "-w", "-L" + dir, "-o", filepath.Join(dir, name), filepath.Join("testdata", name+".c")}, programs[name]...)
-		if out, err := exec.Command("gcc", args...).CombinedOutput(); err != nil {
+		cc := compilers[arch]
+		args := slices.Concat(cc[1:], []string{"-g", "-O1", "-fno-optimize-sibling-calls", "-w", "-L" + dir, "-o", filepath.Join(dir, name), filepath.Join("testdata", name+".c")}, programs[name])
+		if out, err := exec.Command(cc[0], args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", name, err, out)
 		}
 	}
@@ -87,7 +91,7 @@ var folder = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	made = dir
-	return dir, compile(dir)
+	return dir, compile(dir, runtime.GOARCH)
 })
 
 func TestMain(m *testing.M) {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -24,37 +25,90 @@ func TestGuest(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var files []guest.File
-	var once bool
 	for _, suite := range guest.Suites {
 		t.Run(suite.Kernel, func(t *testing.T) {
 			k := guesttest.Kernel(t, guest.FindChosen, suite.Kernel)
-			if !once {
-				files, once = ship(t, dir), true
+			if files == nil {
+				files = ship(t, dir, k.Arch)
 			}
-			g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
-			r, err := g.Run(t.Context(), guest.Command{
-				Args: []string{"/e2e/e2e.test", "-test.v", "-test.skip=TestGuest"}, Dir: "/e2e", Timeout: 4 * time.Minute,
-				Env: []string{"HOME=/root", "PATH=/bin:/usr/bin:/sbin:/usr/sbin", readyEnv + "=/e2e", "TMPDIR=/tmp"},
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if r.Code != 0 || r.TimedOut || !strings.Contains(r.Stdout, "--- PASS: TestExact") {
-				t.Errorf("exit status %d, timed out %v\n%s\n%s", r.Code, r.TimedOut, r.Stdout, r.Stderr)
-			}
+			inGuest(t, k, files, 4*time.Minute)
 		})
 	}
 }
 
+// TestArm64 does so with kernels for arm64, as far as programs of the C library's cross
+// compiler tell.
+func TestArm64(t *testing.T) {
+	var files []guest.File
+	for _, suite := range guest.Foreign {
+		t.Run(suite.Kernel, func(t *testing.T) {
+			k := guesttest.Kernel(t, guest.FindChosen, suite.Kernel)
+			const cc = "aarch64-linux-gnu-gcc"
+			if _, err := exec.LookPath(cc); err != nil {
+				t.Skipf("needs %s, to compile the traced programs", cc)
+			}
+			if files == nil {
+				compilers[k.Arch] = []string{cc, "-I" + markHeaders(t)}
+				files = ship(t, t.TempDir(), k.Arch)
+			}
+			inGuest(t, k, files, 40*time.Minute)
+		})
+	}
+}
+
+// markHeaders is a folder with the headers for marks, which are the same everywhere.
+func markHeaders(t *testing.T) string {
+	t.Helper()
+	found, err := filepath.Glob("/usr/include/*/sys/sdt*.h")
+	if err != nil || len(found) == 0 {
+		t.Skip("needs sys/sdt.h (Debian: systemtap-sdt-dev)")
+	}
+	dir := t.TempDir()
+	for _, f := range found {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.MkdirAll(filepath.Join(dir, "sys"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "sys", filepath.Base(f)), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// inGuest runs the tests in a guest.
+func inGuest(t *testing.T, k *guest.Kernel, files []guest.File, limit time.Duration) {
+	t.Helper()
+	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
+	r, err := g.Run(t.Context(), guest.Command{
+		Args: []string{"/e2e/e2e.test", "-test.v", "-test.timeout=0", "-test.skip=TestGuest|TestArm64"}, Dir: "/e2e", Timeout: limit,
+		Env: []string{"HOME=/root", "PATH=/bin:/usr/bin:/sbin:/usr/sbin", readyEnv + "=/e2e", "TMPDIR=/tmp"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Code != 0 || r.TimedOut || !strings.Contains(r.Stdout, "--- PASS: TestExact") {
+		t.Errorf("exit status %d, timed out %v\n%s\n%s", r.Code, r.TimedOut, r.Stdout, r.Stderr)
+	} else {
+		t.Log(r.Stdout)
+	}
+}
+
+// crossLibraries are where the libraries of another machine are.
+var crossLibraries = map[string]string{"arm64": "/usr/aarch64-linux-gnu/lib"}
+
 // ship gathers what the tests need in a guest: themselves, stap, the programs, and
 // strace, with the libraries that they are linked to.
-func ship(t *testing.T, dir string) []guest.File {
+func ship(t *testing.T, dir, arch string) []guest.File {
 	t.Helper()
-	if err := compile(dir); err != nil {
+	if err := compile(dir, arch); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command("go", "test", "-c", "-o", filepath.Join(dir, "e2e.test"), "stapkit/internal/e2e")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH="+arch)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("go test -c: %v\n%s", err, out)
 	}
@@ -62,19 +116,25 @@ func ship(t *testing.T, dir string) []guest.File {
 	for name := range programs {
 		from["/e2e/"+name] = filepath.Join(dir, name)
 	}
-	if path, err := exec.LookPath("strace"); err == nil {
-		from["/usr/bin/strace"] = path
-	}
 	linked := map[string]string{}
-	for _, file := range from {
-		// ldd fails for static programs, which need nothing.
-		out, err := exec.Command("ldd", file).Output()
-		if err != nil {
-			continue
+	if libs, cross := crossLibraries[arch]; cross && arch != runtime.GOARCH {
+		for _, name := range []string{"ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"} {
+			linked["/lib/"+name] = filepath.Join(libs, name)
 		}
-		for _, w := range strings.Fields(string(out)) {
-			if strings.HasPrefix(w, "/") {
-				linked[w] = w
+	} else {
+		if path, err := exec.LookPath("strace"); err == nil {
+			from["/usr/bin/strace"] = path
+		}
+		for _, file := range from {
+			// ldd fails for static programs, which need nothing.
+			out, err := exec.Command("ldd", file).Output()
+			if err != nil {
+				continue
+			}
+			for _, w := range strings.Fields(string(out)) {
+				if strings.HasPrefix(w, "/") {
+					linked[w] = w
+				}
 			}
 		}
 	}

@@ -32,8 +32,9 @@ type platform struct {
 	commands        []string
 }
 
-// devbox are the commands of a development machine that is no Linux.
-var devbox = []string{"stapc", "stapfmt", "staplint", "staplsp"}
+// devbox are the commands of a development machine that is no Linux; stap compiles and
+// lists there, for hosts that were described.
+var devbox = []string{"stap", "stapc", "stapfmt", "staplint", "staplsp"}
 
 func platforms(all []string) []platform {
 	return []platform{
