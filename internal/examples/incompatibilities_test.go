@@ -222,6 +222,9 @@ func TestTable(t *testing.T) {
 		t.Skip("systemtap-doc is not installed")
 	}
 	text, err := os.ReadFile("../../docs/examples.md")
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip("make examples has not written docs/examples.md yet")
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,6 @@ probe kernel.function("task_done") {
 	println(@defined($task->__state) ? $task->__state : $task->state)
 }`,
 	},
-	Adopts:  []diag.Code{"E1301", "E1302", "E1303", "E1309"},
+	Adopts:  []diag.Code{"E1301", "E1302", "E1303", "E1309", "E1801"},
 	Partial: "ST2002",
 })
