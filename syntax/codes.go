@@ -133,7 +133,7 @@ Embedded C and the operators that reach raw C constants and registers are allowe
 The file, or what its macros expand to, is larger than the front end reads.
 `})
 	codeRange = diag.Register(diag.Info{Code: "E0041", Title: "number outside the allowed range", Doc: `
-Array sizes and priorities are positive; the bit shift of @variance is 0 to 62.
+Array sizes and priorities are positive.
 `})
 	codeForeach = diag.Register(diag.Info{Code: "E0042", Title: "wrong foreach", Doc: `
 A foreach loop sorts by at most one key, or by the value; an aggregate function may stand only with a sort mark.
@@ -146,5 +146,8 @@ Only scalar globals can have an initial value.
 `})
 	codeOldSyntax = diag.Register(diag.Info{Code: "E0045", Title: "construct newer than --compatible", Doc: `
 The script was to be read as an older version of the language, which lacks this construct.
+`})
+	codePrettyEnd = diag.Register(diag.Info{Code: "E0046", Title: "member of a pretty-printed value", Doc: `
+"$x$" and "$x$$" are text: they have no members and no elements. The "$" stands behind the last member, as in "$x->member$".
 `})
 )

@@ -184,7 +184,7 @@ func (p *parser) indexable() Expr {
 			return p.primary()
 		}
 	}
-	p.error(codeIdent, p.i, "expected identifier")
+	p.error(codeIdent, p.i, "expected identifier or statistical operation")
 	return p.bad()
 }
 
@@ -221,19 +221,7 @@ func (p *parser) value() Expr {
 	at := p.i
 	if p.k == And {
 		p.next()
-		paren := p.k == LParen // SystemTap leaves the check of "&(…)" to elaboration
-		x := p.operand()
-		switch x := x.(type) {
-		case *TargetVar, *Autocast, *MacroCall, *BadExpr, *ScriptArg, *CondExpr, *Verbatim:
-		case *AtOp:
-			if x.Op != AtCast && x.Op != AtVar && !paren {
-				p.error(codeExpected, x.First(), "expected @cast, @var or $var")
-			}
-		default:
-			if !paren {
-				p.error(codeExpected, x.First(), "expected @cast, @var or $var")
-			}
-		}
+		x := p.operand() // of which the address can be taken: elaboration tells
 		return &AddrOf{p.span(at), x}
 	}
 	return p.operand()
@@ -296,7 +284,7 @@ func (p *parser) access(a *Access) {
 					a.Path = append(a.Path, acc)
 					continue
 				}
-				p.error(codeIdent, p.i, "expected identifier")
+				p.error(codeIdent, p.i, "expected identifier or keyword")
 				return
 			}
 			acc.Member = p.text(p.i)
@@ -311,6 +299,7 @@ func (p *parser) access(a *Access) {
 			acc.span = p.span(at)
 			a.Path = append(a.Path, acc)
 			if a.Pretty != NoPretty {
+				p.afterPretty()
 				return
 			}
 		case LBrack:
@@ -329,6 +318,7 @@ func (p *parser) access(a *Access) {
 				return
 			}
 			p.next()
+			p.afterPretty()
 			return
 		default:
 			return
@@ -338,6 +328,16 @@ func (p *parser) access(a *Access) {
 			return
 		}
 	}
+}
+
+// afterPretty reports what reads on through a pretty-printed value, which is a text.
+func (p *parser) afterPretty() {
+	if p.k != Arrow && p.k != LBrack {
+		return
+	}
+	p.error(codePrettyEnd, p.i, "-> and [ are not accepted for a pretty-printing variable").Help =
+		"put '$' or '$$' behind the last member"
+	p.access(&Access{}) // what it would have been
 }
 
 func (p *parser) primary() Expr {
@@ -376,10 +376,6 @@ func (p *parser) primary() Expr {
 		return x
 	case Name:
 		return p.symbol()
-	case KwString, KwLong:
-		if p.peek(1) == LParen {
-			return p.symbol()
-		}
 	case AtWord:
 		return p.atWord()
 	case Embedded:
@@ -425,6 +421,15 @@ func (p *parser) primary() Expr {
 	return p.unary()
 }
 
+// closeOpened is closeParen(RParen) for what may have lacked its "(", which was told.
+func (p *parser) closeOpened(open bool) {
+	if open {
+		p.closeParen(RParen)
+	} else {
+		p.accept(RParen)
+	}
+}
+
 // closeParen expects the end of a bracketed part. When it does not come, tokens up to
 // it are skipped if it is near.
 func (p *parser) closeParen(k Kind) bool {
@@ -466,7 +471,7 @@ func (p *parser) brackets() Expr {
 			return keys[0]
 		}
 	}
-	p.error(codeExpected, p.i, "expected 'in'")
+	p.error(codeExpected, p.i, "unexpected comma-separated expression list").Help = "a list in brackets stands before 'in' and an array"
 	n := &ArrayIn{span: p.span(at), OpTok: at, Bracketed: true, Keys: keys}
 	n.Array = p.bad()
 	return n
@@ -716,6 +721,9 @@ func (p *parser) symbol() Expr {
 	}
 	p.next()
 	id := &Ident{p.span(at), name}
+	if _, ok := printFamily(name); ok && name != "print_char" {
+		p.error(codeExpected, p.i, "expected '('").Help = "'" + name + "' is the name of a print function"
+	}
 	if p.k == LBrack {
 		p.next()
 		n := &Index{X: id}
@@ -759,7 +767,10 @@ func (p *parser) target() Expr {
 		}
 	}
 	p.next()
-	if n.Pretty == NoPretty && (p.k == Arrow || p.k == LBrack) {
+	switch {
+	case n.Pretty != NoPretty:
+		p.afterPretty()
+	case p.k == Arrow || p.k == LBrack:
 		p.access(&n.Access)
 	}
 	n.span = p.span(at)
@@ -776,7 +787,7 @@ func printFamily(name string) (PrintExpr, bool) {
 }
 
 func (p *parser) print(pr PrintExpr) Expr {
-	n, at := &pr, p.i
+	n, at, errs := &pr, p.i, p.errs
 	p.next()
 	p.next()
 	fn := n.Function
@@ -804,8 +815,10 @@ func (p *parser) print(pr PrintExpr) Expr {
 		} else if p.src && p.k == PPOpen {
 			n.Args = append(n.Args, p.list(RParen, false)...)
 		}
-		if fn.Delimited && n.Delim != nil && len(n.Args) < 2 && !p.src && p.k == RParen {
-			p.error(codeExpected, p.i, "expected ','")
+		if fn.Delimited && n.Delim != nil && len(n.Args) < 2 && !p.src && p.k == RParen && p.errs == errs {
+			// SystemTap notices behind the parenthesis.
+			p.error(codeExpr, p.after(p.i), "expected literal string or number").Help =
+				"'" + n.Name + "' takes a separator and at least two values"
 		}
 	case !n.Char:
 		p.histOK = p.i
@@ -817,7 +830,7 @@ func (p *parser) print(pr PrintExpr) Expr {
 				if len(n.Args) == 0 {
 					n.Args = nil
 				} else {
-					p.error(codeExpected, n.Args[0].First(), "expected ')'")
+					p.error(codeExpected, p.after(h.Last()), "expected ')'")
 				}
 				break
 			}
@@ -850,7 +863,7 @@ func (p *parser) hist() *HistOp {
 	n, at := &HistOp{}, p.i
 	n.Linear = p.text(at) == "@hist_linear"
 	p.next()
-	p.expect(LParen)
+	open := p.expect(LParen)
 	n.X = p.expr()
 	if n.Linear {
 		for _, v := range []*int64{&n.Low, &n.High, &n.Step} {
@@ -862,7 +875,7 @@ func (p *parser) hist() *HistOp {
 			n.Params = append(n.Params, x)
 		}
 	}
-	p.closeParen(RParen)
+	p.closeOpened(open)
 	n.span = p.span(at)
 	return n
 }
@@ -894,12 +907,12 @@ func (p *parser) atWord() Expr {
 	}
 	switch word {
 	case "@hist_log", "@hist_linear":
-		bare := at == p.histOK
+		bare, errs := at == p.histOK, p.errs
 		h := p.hist()
 		if p.k == LBrack {
 			return p.histIndex(h)
 		}
-		if bare {
+		if bare || p.errs > errs {
 			return h
 		}
 		p.errorAt(codeHist, at, "base histogram operator where expression expected")
@@ -938,7 +951,7 @@ func (p *parser) atWord() Expr {
 			d.Help = "run in guru mode (-g) if the script is to be trusted with it"
 		}
 	}
-	p.expect(LParen)
+	open := p.expect(LParen)
 	arg := func(x Expr) { n.Args = append(n.Args, x) }
 	switch op {
 	case AtCast:
@@ -973,7 +986,7 @@ func (p *parser) atWord() Expr {
 	default: // @defined, @entry
 		arg(p.expr())
 	}
-	p.closeParen(RParen)
+	p.closeOpened(open)
 	if op == AtCast || op == AtVar {
 		p.access(&n.Access)
 	}
@@ -1015,19 +1028,25 @@ func (p *parser) similarAt(word string) string {
 func (p *parser) stat(op StatKind) Expr {
 	n, at := &StatOp{Op: op}, p.i
 	p.next()
-	p.expect(LParen)
+	open := p.expect(LParen)
 	n.X = p.expr()
 	if op == StatVariance && p.accept(Comma) {
-		num := p.i
 		n.ShiftLit = p.number()
 		if l, ok := n.ShiftLit.(*NumberLit); ok {
-			n.Shift = l.Value
-			if l.Value < 0 || l.Value > 62 {
-				p.error(codeRange, num, "bit shift out of range [0-62]")
-			}
+			n.Shift = l.Value // its range is for elaboration to check
 		}
 	}
-	p.closeParen(RParen)
+	if p.k == Comma {
+		most := "1 parameter"
+		if op == StatVariance {
+			most = "2 parameters"
+		}
+		p.errorAt(codeExpected, p.i, "not more than %s allowed", most)
+		for p.accept(Comma) {
+			p.expr()
+		}
+	}
+	p.closeOpened(open)
 	n.span = p.span(at)
 	return n
 }

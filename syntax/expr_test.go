@@ -90,20 +90,32 @@ func TestRefused(t *testing.T) {
 	}{
 		{`probe p { a =~ "x" == 1 }`, "E0003", "1:20", "expected literal string or number"},
 		{`probe p { a in b in c }`, "E0002", "1:18", "expected statement"},
-		{`probe p { [a, b] }`, "E0004", "1:18", "expected 'in'"},
+		{`probe p { [a, b] }`, "E0004", "1:18", "unexpected comma-separated expression list"},
 		{`probe p { x = 08 }`, "E0007", "1:15", "number invalid or out of range"},
 		{`probe p { x = 1_000 }`, "", "", ""}, // two statements: 1 and _000
 		{`probe p { x = 18446744073709551616 }`, "E0007", "1:15", "number invalid or out of range"},
 		{`probe p { if (x) {}; else y }`, "E0002", "1:22", "expected statement"},
 		{`probe p { foreach (a+ in b+) c }`, "E0042", "1:27", "multiple sort directives"},
-		{`probe p { foreach (a in b @sum) c }`, "E0042", "1:27", "expected sort directive"},
+		{`probe p { foreach (a in b @sum) c }`, "E0042", "1:31", "expected sort directive"},
+		{`probe p { foreach (a+ in b @sum) c }`, "E0042", "1:32", "expected sort directive"},
+		{`probe p { foreach ([] in b) c }`, "E0005", "1:21", "expected identifier"},
+		{`probe p { foreach ([a,] in b) c }`, "E0005", "1:23", "expected identifier"},
+		{`probe p { foreach (a in 1) c }`, "E0005", "1:25", "expected identifier or statistical operation"},
 		{`probe p { foreach (a, b in c) d }`, "E0042", "1:21", "expected 'in'"},
-		{`probe p { @variance(s, 63) }`, "E0041", "1:24", "bit shift out of range [0-62]"},
+		{`probe p { @variance(s, 1, 2) }`, "E0004", "1:25", "not more than 2 parameters allowed"},
+		{`probe p { @count(s, 1) }`, "E0004", "1:19", "not more than 1 parameter allowed"},
 		{`probe p { @hist_log(s) + 1 }`, "E0018", "1:11", "base histogram operator where expression expected"},
-		{`probe p { printd("x", 1) }`, "E0004", "1:24", "expected ','"},
+		{`probe p { printd("x", 1) }`, "E0003", "1:26", "expected literal string or number"}, // behind the call, as there
+		{`probe p { print }`, "E0004", "1:17", "expected '('"},
+		{`probe p { sprint = 1 }`, "E0004", "1:18", "expected '('"},
+		{`probe p { print(@hist_log(s), 1) }`, "E0004", "1:29", "expected ')'"},
+		{`probe p { string(1) }`, "E0002", "1:11", "expected statement"},
+		{`probe p { $a$[1] }`, "E0046", "1:14", "-> and [ are not accepted for a pretty-printing variable"},
+		{`probe p { $a->b$$->c }`, "E0046", "1:18", "-> and [ are not accepted for a pretty-printing variable"},
+		{`probe p { $a->1 }`, "E0005", "1:15", "expected identifier or keyword"},
 		{`probe p { print() }`, "E0003", "1:17", "expected literal string or number"},
 		{`probe p { printf("%#-10x", 1) }`, "E0019", "1:26", "invalid or missing conversion specifier"},
-		{`probe p { &a }`, "E0004", "1:12", "expected @cast, @var or $var"},
+		{`probe p { &a }`, "", "", ""}, // elaboration refuses it
 		{`probe p { @foo(1) }`, "E0017", "1:11", "unknown operator @foo"},
 		{`probe p { global x }`, "E0014", "1:11", "expected statement"},
 		{`probe p { %{ c %} }`, "E0039", "1:11", "embedded code in unprivileged script; need stap -g"},
@@ -139,6 +151,21 @@ func TestRefused(t *testing.T) {
 		p.File = ""
 		if string(d.Code) != c.code || p.String() != c.at || d.Message != c.msg {
 			t.Errorf("%s:\n got %s %s %s\nwant %s %s %s", c.src, d.Code, p, d.Message, c.code, c.at, c.msg)
+		}
+	}
+}
+
+// TestOneError: what follows from an error is not reported as another.
+func TestOneError(t *testing.T) {
+	for _, src := range []string{
+		`probe p { a = (b, c) }`, `probe p { 'a' }`, `probe p { @cast(a, "t", "m", "n")->x }`, `probe p { @defined @foo }`,
+		`probe p { @count s }`, `probe p { @hist_linear(s, 0, 10) }`, `probe p { @hist_log(s, 1) }`,
+		`probe p { printd(",", @hist_log(s)) }`, `probe p { for (i = 0, j = 0; i < 3; i++) print(i) }`,
+		`probe p { foreach x in a print(x) }`, `probe p { foreach (x in f(1)) print(x) }`, `probe p { foreach (x in (a)) ; }`,
+		`probe p { @var("x", "m", "n") }`, `probe p { printf("a" . "b%d", 1) }`,
+	} {
+		if f := ParseFile("t.stp", []byte(src), Options{}); len(f.Diags) != 1 {
+			t.Errorf("%s: %v", src, f.Diags)
 		}
 	}
 }

@@ -154,7 +154,7 @@ func (g *generator) expr(depth int) {
 		g.list(1+g.IntN(3), func() { g.slot(d) })
 		g.w("]")
 	case 14:
-		g.w(g.pick(g.name(), "string", "long"), "(")
+		g.w(g.name(), "(")
 		g.list(g.IntN(4), func() { g.expr(d) })
 		g.w(")")
 	case 15:

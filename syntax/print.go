@@ -497,6 +497,9 @@ func (p *printer) access(a *Access) {
 			p.put("->", acc.Member)
 		}
 	}
+	if a.Pretty != NoPretty && p.p1 { // which takes it for a member
+		p.put("->")
+	}
 	switch a.Pretty {
 	case Pretty:
 		p.put("$")
@@ -520,7 +523,11 @@ func (p *printer) expr(x Expr) {
 			p.put(strconv.FormatUint(uint64(x.Value), 10))
 		}
 	case *StringLit:
-		p.str(x)
+		if p.p1 { // escapes as they were written, unlike those of formats
+			p.put(`"`, strings.ReplaceAll(x.Raw, `"`, `\"`), `"`)
+		} else {
+			p.str(x)
+		}
 	case *Ident:
 		p.put(x.Name)
 	case *TargetVar:
@@ -533,12 +540,14 @@ func (p *printer) expr(x Expr) {
 		p.access(&x.Access)
 	case *AddrOf:
 		p.put("&")
-		switch y := x.X.(type) {
-		case *TargetVar, *Autocast:
-			p.expr(y)
-		default:
+		op, isOp := x.X.(*AtOp)
+		_, target := x.X.(*TargetVar)
+		_, member := x.X.(*Autocast)
+		if target || member || p.p1 && isOp && (op.Op == AtCast || op.Op == AtVar) {
+			p.expr(x.X)
+		} else {
 			p.put("(")
-			p.expr(y)
+			p.expr(x.X)
 			p.put(")")
 		}
 	case *Unary:
@@ -557,10 +566,14 @@ func (p *printer) expr(x Expr) {
 	case *Logical:
 		p.binary(x.X, x.Op, x.Y)
 	case *Ternary:
+		then, otherwise := " ? ", " : "
+		if p.p1 {
+			then, otherwise = "?", ":"
+		}
 		p.operand(x.Cond)
-		p.put(" ? ")
+		p.put(then)
 		p.operand(x.Then)
-		p.put(" : ")
+		p.put(otherwise)
 		p.operand(x.Else)
 	case *AssignExpr:
 		p.binary(x.L, x.Op, x.R)

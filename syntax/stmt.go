@@ -123,8 +123,12 @@ func (p *parser) plainStmt() Stmt {
 		p.error(codeStmt, at, "expected statement")
 		return nil
 	case KwString, KwLong:
-		if p.peek(1) != LParen {
-			p.error(codeStmt, at, "expected statement")
+		p.error(codeStmt, at, "expected statement")
+		p.next()
+		return &BadStmt{p.span(at)}
+	case RParen, RBrack, Comma, Colon, Arrow, Question, Dot, OtherPunct:
+		if p.leftOver() {
+			p.lastErr = at
 			p.next()
 			return &BadStmt{p.span(at)}
 		}
@@ -140,6 +144,20 @@ func (p *parser) plainStmt() Stmt {
 	p.accept(Semi)
 	s.span = p.span(at)
 	return s
+}
+
+// leftOver reports whether the current token, with which no statement begins, is left
+// of one whose error was told: on the same line, and nothing ended it.
+func (p *parser) leftOver() bool {
+	if p.lastErr < 0 || !p.spend(p.i-p.lastErr) {
+		return false
+	}
+	for tok := p.i; tok > p.lastErr; tok-- {
+		if k := p.toks[tok-1].Kind; k == Semi || k == LBrace || k == RBrace || p.toks[tok].Flags&OpensLine != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // strayElse handles an "else" without "if": the statement behind it is kept.
@@ -197,7 +215,15 @@ func (p *parser) forStmt() Stmt {
 	if p.k != Semi {
 		s.Init = p.expr()
 	}
-	p.expect(Semi)
+	if p.k == Comma { // as in C
+		p.error(codeExpected, p.i, "expected ';'").Help = "only one expression can stand here: set the others before the loop"
+		for p.accept(Comma) {
+			p.expr()
+		}
+		p.accept(Semi)
+	} else {
+		p.expect(Semi)
+	}
 	if p.k != Semi {
 		s.Cond = p.expr()
 	}
@@ -261,7 +287,7 @@ var aggByName = map[string]StatKind{"@count": StatCount, "@sum": StatSum, "@min"
 func (p *parser) foreachStmt() Stmt {
 	s, at := &ForeachStmt{SortBy: SortNone}, p.i
 	p.next()
-	p.expect(LParen)
+	open := p.expect(LParen)
 	sorts := 0
 	mark := func(by int) {
 		if p.k != Add && p.k != Sub {
@@ -315,6 +341,9 @@ func (p *parser) foreachStmt() Stmt {
 				break
 			}
 		}
+		if p.k == RBrack && (len(s.Keys) == 0 || p.toks[p.prev].Kind == Comma) {
+			p.error(codeIdent, p.i, "expected identifier").Help = "the variable for a key is missing"
+		}
 		p.expect(RBrack)
 	} else {
 		key()
@@ -343,15 +372,19 @@ func (p *parser) foreachStmt() Stmt {
 		}
 		p.next()
 	}
-	mark(SortValue)
-	if agg >= 0 && sorts == 0 {
-		p.error(codeForeach, agg, "expected sort directive")
+	if agg >= 0 && p.k != Add && p.k != Sub {
+		p.error(codeForeach, p.i, "expected sort directive").Help = "'+' or '-' says in which order the loop goes by " + p.text(agg)
 	}
+	mark(SortValue)
 	if p.k == KwLimit || p.k == Name && near(p.text(p.i), "limit") {
 		p.expect(KwLimit)
 		s.Limit = p.expr()
 	}
-	p.expect(RParen)
+	if open {
+		p.expect(RParen)
+	} else {
+		p.accept(RParen)
+	}
 	s.Body = p.subStmt()
 	s.span = p.span(at)
 	return s
