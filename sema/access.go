@@ -60,12 +60,31 @@ func (b *bodyState) target(x syntax.Expr, write bool) {
 		}
 		acc.Write = true
 	}
+	if f := b.procfsValue(x, acc, write); f != nil {
+		b.targetFailed(x, f)
+		return
+	}
 	b.body.Targets[x] = acc
+}
+
+// procfsValue checks $value: reading the file fills it in, writing the file has filled it in.
+func (b *bodyState) procfsValue(x syntax.Expr, acc *Access, write bool) *fail {
+	if acc.Base != BaseValue || b.probe == nil || b.probe.Family != FamProcfs || write != b.probe.Write {
+		return nil
+	}
+	if write {
+		return failf(codeTargetWrite, x, "procfs $value variable is read-only in a procfs write probe")
+	}
+	return failf(codeUnresolvedTarget, x, "procfs $value variable cannot be read in a procfs read probe").
+		withHelp("'$value = text' and '$value .= text' say what is read from the file")
 }
 
 // targetFailed reports that a target variable cannot be resolved, or with
 // --skip-badvars makes it 0.
 func (b *bodyState) targetFailed(x syntax.Expr, f *fail) {
+	if b.aside > 0 && f.code != codeNeedGuru {
+		return
+	}
 	node := f.node
 	if node == nil {
 		node = x

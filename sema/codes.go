@@ -122,6 +122,8 @@ The operator is part of the grammar, but has no meaning.
 	codeOutsideLoop = reg("E1209", diag.Error, "break or continue outside a loop", `
 There is no loop here to leave or to go on with.
 `)
+	codeStatShift = reg("E1212", diag.Error, "bad bit shift of @variance", `
+The second operand of @variance is a number from 0 to 62, and the same wherever the variance of the aggregate is taken.`)
 	codeHistParams = reg("E1211", diag.Error, "bad parameters of @hist_linear", `
 @hist_linear(x, low, high, step) needs low < high, a positive step and a reasonable number of buckets.
 `)

@@ -85,6 +85,10 @@ type elab struct {
 	unresolved bool
 	// untyped: an error about an unknown type was given.
 	untyped bool
+	// silent: types are completed in code that is gone; what does not fit there is no error.
+	silent bool
+	// lateResults: functions take their types from where their values are used.
+	lateResults bool
 	// broken: the parser found errors, so that what is left may look useless.
 	broken   bool
 	noted    map[string]bool
@@ -114,7 +118,9 @@ func Elaborate(files []*syntax.File, opt Options) *Program {
 		return e.prog
 	}
 	e.lateAutocasts()
-	e.infer()
+	// As in SystemTap, types are found of what is left when code without effect is gone.
+	e.elide()
+	e.infer(e.reach())
 	e.finish(files)
 	if opt.Tools && !e.stopped() {
 		e.elaborateRest(files)
@@ -341,7 +347,7 @@ func (e *elab) aliases(f *syntax.File) {
 		}
 		for _, n := range a.Names {
 			if !e.res.userAliases.addAlias(libAlias{n, a}) {
-				e.errorAt(codeAliasClash, n, "the name of an alias cannot have wildcards or braces")
+				e.errorAt(codeAliasClash, n, "the name of an alias cannot have wildcards, braces or parameters")
 			}
 		}
 	}
@@ -524,6 +530,9 @@ func (b *builder) emit() *builder {
 // report adds a diagnostic unless the same was given already; it returns its place
 // or -1.
 func (e *elab) report(d diag.Diagnostic) int {
+	if e.silent {
+		return -1
+	}
 	k := string(d.Code) + "\x00" + d.Range.Start.String() + "\x00" + d.Message
 	if e.seen[k] {
 		return -1

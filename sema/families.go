@@ -141,19 +141,28 @@ var famTimer = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail)
 		}
 		return nil
 	}
+	spread := func() *fail {
+		if randomized && (random < 0 || random > c.num) {
+			return failf(codeInterval, nil, "randomization value out of range").withHelp("it is at most the interval, %d", c.num)
+		}
+		return nil
+	}
 	switch c.name {
 	case "jiffies":
-		if f := check(c.num, 1, 1000000); f != nil {
-			return nil, f
+		if c.num < 1 || c.num > 1000000 {
+			return nil, failf(codeInterval, nil, "invalid interval for jiffies timer").withHelp("it is 1 to 1000000")
 		}
-		if randomized && (random < 1 || random > c.num) {
-			return nil, failf(codeInterval, nil, "randomize value out of range (1, %d)", c.num)
+		if f := spread(); f != nil {
+			return nil, f
 		}
 		p.Jiffies, p.RandomJiffies = c.num, random
 		return []*Probe{p}, nil
 	case "hz":
-		if f := check(c.num, 1, 1000000); f != nil {
-			return nil, f
+		if c.num < 1 {
+			return nil, failf(codeInterval, nil, "frequency must be greater than 0")
+		}
+		if f := check(second/c.num, 100000, 86400*second); f != nil {
+			return nil, f.withHelp("a timer fires at most 10000 times a second")
 		}
 		p.Interval = second / c.num
 		return []*Probe{p}, nil
@@ -166,8 +175,8 @@ var famTimer = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail)
 	if f := check(c.num, lo, hi); f != nil {
 		return nil, f
 	}
-	if randomized && (random < 1 || random > c.num) {
-		return nil, failf(codeInterval, nil, "randomize value out of range (1, %d)", c.num)
+	if f := spread(); f != nil {
+		return nil, f
 	}
 	p.Interval, p.Random = c.num*unit, random*unit
 	return []*Probe{p}, nil
@@ -222,6 +231,9 @@ var famProcfs = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 	p.Write = in.has("write")
 	if strings.HasPrefix(p.Path, "/") || strings.Contains("/"+p.Path+"/", "/../") {
 		return nil, failf(codePointArg, nil, "procfs path must be relative and without \"..\": %q", p.Path)
+	}
+	if in.comps[0].arg == strArg && (p.Path == "" || strings.HasSuffix(p.Path, "/")) {
+		return nil, failf(codePointArg, nil, "procfs path cannot be empty or end with a '/'")
 	}
 	if p.Umask > 0o777 || in.has("umask") && p.Umask < 0 {
 		return nil, failf(codePointArg, nil, "procfs umask out of range (0, 0777)")

@@ -13,6 +13,34 @@ import (
 func (e *elab) finish(files []*syntax.File) {
 	e.statShapes()
 	e.foreachModify()
+	e.elide()
+	live := e.reach()
+	e.accesses(live)
+	e.warnings(live)
+	e.privileges()
+	e.procfsFiles()
+	e.collect(live)
+	e.recursion()
+	for _, p := range e.prog.Probes {
+		p.bindLocations()
+	}
+	for _, b := range live.states {
+		for l := range b.dead {
+			if l.Type == Unknown && !e.unresolved {
+				l.Type = Long // nothing reads it, so any type will do
+			}
+		}
+	}
+	e.prog.Unresolved = e.unresolved
+	if len(e.prog.Probes) == 0 && !diag.HasErrors(e.prog.Diags) && !e.unresolved {
+		d := diag.New(codeNoProbes, diag.Range{}, "no probes found")
+		e.prog.Diags = append(e.prog.Diags, d)
+	}
+	e.sortDiags(files)
+}
+
+// elide marks code without effect, until no more is found.
+func (e *elab) elide() {
 	e.purity()
 	for round := 0; round < 50; round++ {
 		changed := false
@@ -28,21 +56,6 @@ func (e *elab) finish(files []*syntax.File) {
 			break
 		}
 	}
-	live := e.reach()
-	e.accesses(live)
-	e.warnings(live)
-	e.privileges()
-	e.collect(live)
-	e.recursion()
-	for _, p := range e.prog.Probes {
-		p.bindLocations()
-	}
-	e.prog.Unresolved = e.unresolved
-	if len(e.prog.Probes) == 0 && !diag.HasErrors(e.prog.Diags) && !e.unresolved {
-		d := diag.New(codeNoProbes, diag.Range{}, "no probes found")
-		e.prog.Diags = append(e.prog.Diags, d)
-	}
-	e.sortDiags(files)
 }
 
 // sortDiags brings the findings into the order of the files, and of places in them;
@@ -339,18 +352,26 @@ func (e *elab) statShapes() {
 			s.Hist, s.Low, s.High, s.Step = kind, h.Low, h.High, h.Step
 			g.histAt = h
 		}
-		extract := func(x syntax.Expr, op syntax.StatKind, shift int64) {
+		extract := func(x syntax.Expr, op syntax.StatKind, shift int64, at syntax.Node) {
 			o, _ := b.baseObject(x)
 			g, ok := o.(*Global)
 			if !ok {
 				return
 			}
 			g.Stat.add(op)
-			g.Stat.Shift = max(g.Stat.Shift, shift)
+			switch {
+			case op != syntax.StatVariance:
+			case shift < 0 || shift > 62:
+				e.errorAt(codeStatShift, at, "bit shift (%d) out of range <0..62>", shift)
+			case g.Stat.Shift != 0 && g.Stat.Shift != shift:
+				e.errorAt(codeStatShift, at, "conflicting bit shifts declared (previously %d)", g.Stat.Shift)
+			default:
+				g.Stat.Shift = shift
+			}
 		}
 		w := &walker{b: b, stmt: func(s syntax.Stmt) bool {
 			if f, ok := s.(*syntax.ForeachStmt); ok && f.Agg != syntax.NoStat {
-				extract(f.Array, f.Agg, 0)
+				extract(f.Array, f.Agg, b.shiftOf(f.Array), f.Array)
 			}
 			return true
 		}, expr: func(x syntax.Expr, _ bool) {
@@ -358,11 +379,21 @@ func (e *elab) statShapes() {
 			case *syntax.HistOp:
 				shape(x)
 			case *syntax.StatOp:
-				extract(x.X, x.Op, x.Shift)
+				extract(x.X, x.Op, x.Shift, x)
 			}
 		}}
 		w.body()
 	}
+}
+
+// shiftOf is the bit shift that the variance of an aggregate has so far.
+func (b *bodyState) shiftOf(x syntax.Expr) int64 {
+	if o, _ := b.baseObject(x); o != nil {
+		if g, ok := o.(*Global); ok {
+			return g.Stat.Shift
+		}
+	}
+	return 0
 }
 
 func (s *StatShape) add(op syntax.StatKind) {
@@ -591,6 +622,7 @@ func (b *bodyState) elide() bool {
 			dead[l] = true
 		}
 	}
+	b.dead = dead
 	changed := false
 	for _, bl := range b.blocks {
 		if b.elideStmt(bl, dead) {
@@ -632,17 +664,37 @@ func (b *bodyState) elideStmt(s syntax.Stmt, dead map[*Local]bool) (changed bool
 	case *syntax.IfStmt:
 		changed = b.elideStmt(s.Then, dead)
 		changed = b.elideStmt(s.Else, dead) || changed
-		if c, ok := b.body.Consts[s.Cond]; ok {
+		if c, ok := b.literal(s.Cond); ok {
+			branch := s.Then
+			if c.truth() {
+				branch = s.Else
+			}
+			changed = b.cut(branch) || changed
+			drop = c.truth() && gone(s.Then) || !c.truth() && gone(s.Else)
+		} else if c, ok := b.body.Consts[s.Cond]; ok {
 			drop = c.truth() && gone(s.Then) || !c.truth() && gone(s.Else)
 		} else {
 			drop = gone(s.Then) && gone(s.Else) && !b.effect(s.Cond, dead)
 		}
 	case *syntax.WhileStmt:
 		changed = b.elideStmt(s.Body, dead)
+		if c, ok := b.literal(s.Cond); ok && !c.truth() {
+			changed = b.cut(s.Body) || changed
+			drop = true
+		}
 	case *syntax.ForStmt:
 		changed = b.elideStmt(s.Body, dead)
+		if s.Cond != nil {
+			if c, ok := b.literal(s.Cond); ok && !c.truth() {
+				changed = b.cut(s.Body) || changed
+				drop = s.Init == nil || !b.effect(s.Init, dead)
+			}
+		}
 	case *syntax.ForeachStmt:
 		changed = b.elideStmt(s.Body, dead)
+		if c, ok := b.literal(s.Limit); ok && c.Type == Long && c.Int <= 0 {
+			changed = b.cut(s.Body) || changed
+		}
 		drop = gone(s.Body)
 		for _, x := range append(s.Slice[:len(s.Slice):len(s.Slice)], s.Limit) {
 			drop = drop && (x == nil || !b.effect(x, dead))
@@ -663,6 +715,30 @@ func (b *bodyState) elideStmt(s syntax.Stmt, dead map[*Local]bool) (changed bool
 		return true
 	}
 	return changed
+}
+
+// literal gives the value of a condition that follows from literals alone.
+func (b *bodyState) literal(x syntax.Expr) (Const, bool) {
+	if x == nil || b.e.opt.Unoptimized {
+		return Const{}, false
+	}
+	c, known, decided := b.fold(x)
+	return c, known && !decided
+}
+
+// cut marks a statement that is never reached. It reports whether that is new.
+func (b *bodyState) cut(s syntax.Stmt) bool {
+	if s == nil {
+		return false
+	}
+	if bl, ok := s.(*syntax.Block); ok && bl == nil || b.body.Elided[s] {
+		return false
+	}
+	if b.unreached == nil {
+		b.unreached = map[syntax.Stmt]bool{}
+	}
+	b.body.Elided[s], b.unreached[s] = true, true
+	return true
 }
 
 // bad1 keeps statements that hold an error.
@@ -820,7 +896,13 @@ func (e *elab) warnings(l *live) {
 		}
 	}
 	for _, f := range e.allFunc {
-		if f.Library || l.funcs[f] {
+		if f.Library {
+			continue
+		}
+		if l.funcs[f] {
+			if f.Decl.Body != nil && len(f.Decl.Body.Stmts) == 0 {
+				e.errorAt(codeSideEffectFree, f.Decl, "side-effect-free function '%s'", f.Name)
+			}
 			continue
 		}
 		if f.voidCalled && f.Body != nil && f.Body.Elided[f.Decl.Body] {
@@ -838,6 +920,30 @@ func (e *elab) warnings(l *live) {
 			name = p.Chain[len(p.Chain)-1].Point
 		}
 		e.errorAt(codeElideProbe, p.Decl, "Probe '%s' has been elided", name)
+	}
+}
+
+// procfsFiles checks that a file is read by one handler and written by one.
+func (e *elab) procfsFiles() {
+	type use struct {
+		path  string
+		write bool
+	}
+	first := map[use]*Probe{}
+	for _, p := range e.probes {
+		if p.Family != FamProcfs || p.Path == "__stdin" {
+			continue
+		}
+		k := use{p.Path, p.Write}
+		if old := first[k]; old == nil {
+			first[k] = p
+		} else if old.Decl != p.Decl || old.Chain[0].Node != p.Chain[0].Node {
+			verb := "read"
+			if p.Write {
+				verb = "write"
+			}
+			e.errorAt(codePointArg, p.Decl, "only one %s procfs probe can exist for procfs path %q", verb, p.Path).related(old.Decl, "the other one")
+		}
 	}
 }
 
@@ -864,12 +970,18 @@ func (b *bodyState) warnElided() {
 	}
 	w := &walker{b: b}
 	w.stmt = func(s syntax.Stmt) bool {
+		x, ok := s.(*syntax.ExprStmt)
 		if !b.body.Elided[s] {
+			if a, l := b.deadAssign(s); l != nil && b.e.user(x) && !b.inAlias(x) {
+				b.e.errorAt(codeElideAssign, a, "Eliding assignment to '%s'", l.Name).unnecessary()
+			}
 			return true
 		}
-		x, ok := s.(*syntax.ExprStmt)
 		if !ok {
 			return true
+		}
+		if b.unreached[s] {
+			return false
 		}
 		if !b.e.user(x) || b.inAlias(x) {
 			return false
@@ -882,13 +994,53 @@ func (b *bodyState) warnElided() {
 		if a, ok := x.X.(*syntax.AssignExpr); ok {
 			if id, ok := a.L.(*syntax.Ident); ok {
 				b.e.errorAt(codeElideAssign, a, "Eliding assignment to '%s'", id.Name).unnecessary()
+				// SystemTap tells of what is left, too.
+				b.e.errorAt(codeElideExpr, id, "Eliding side-effect-free expression").unnecessary()
 				return false
 			}
 		}
-		b.e.errorAt(codeElideExpr, x.X, "Eliding side-effect-free expression").unnecessary()
+		b.e.errorAt(codeElideExpr, firstOperand(x.X), "Eliding side-effect-free expression").unnecessary()
 		return false
 	}
 	w.body()
+}
+
+// deadAssign gives the local that a statement assigns to although nothing reads it, nil
+// if it is none.
+func (b *bodyState) deadAssign(s syntax.Stmt) (*syntax.AssignExpr, *Local) {
+	x, ok := s.(*syntax.ExprStmt)
+	if !ok {
+		return nil, nil
+	}
+	a, ok := x.X.(*syntax.AssignExpr)
+	if !ok || a.Op != syntax.Assign {
+		return nil, nil
+	}
+	if id, ok := a.L.(*syntax.Ident); ok {
+		if l, ok := b.body.Idents[id].(*Local); ok && b.dead[l] {
+			return a, l
+		}
+	}
+	return nil, nil
+}
+
+// firstOperand is what SystemTap points at when an expression has no effect: it
+// takes operators away before.
+func firstOperand(x syntax.Expr) syntax.Expr {
+	for {
+		switch y := x.(type) {
+		case *syntax.Binary:
+			x = y.X
+		case *syntax.Logical:
+			x = y.X
+		case *syntax.Ternary:
+			x = y.Cond
+		case *syntax.Unary:
+			x = y.X
+		default:
+			return x
+		}
+	}
 }
 
 // warnUnreachable reports statements of the user behind one that always leaves.

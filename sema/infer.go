@@ -82,29 +82,50 @@ func (b *bodyState) want(s typeSlot, t Type, at syntax.Node) Type {
 
 // infer finds the types of everything, by walking all bodies until nothing more is
 // learned.
-func (e *elab) infer() {
-	// What a loop or function needs may be learned from a later one, so go round;
-	// each round learns something, so it ends.
-	for round := 0; ; round++ {
-		before := e.learned
-		for _, b := range e.bodies {
-			if b.fn != nil {
-				b.inferBody()
-			}
-		}
-		for _, b := range e.bodies {
-			if b.fn == nil {
-				b.inferBody()
-			}
-		}
-		if e.learned == before {
-			break
-		}
+// Code without effect and what only it calls come last: they get types for who looks
+// at them, and what does not fit in there is no error.
+func (e *elab) infer(l *live) {
+	alive := map[*bodyState]bool{}
+	for _, b := range l.states {
+		alive[b] = true
 	}
+	e.rounds(func(b *bodyState) bool { return alive[b] || b.root != nil })
+	e.lateResults = true
+	e.rounds(func(b *bodyState) bool { return alive[b] || b.root != nil })
 	// Arithmetic, comparisons and print take what is still unknown as it comes: a
 	// variable that is only read is never assigned, so either type would do.
-	for _, b := range e.bodies {
-		b.unresolvedTypes()
+	told := map[typeSlot]bool{}
+	for _, fn := range []bool{true, false} {
+		for _, b := range e.bodies {
+			if (b.fn != nil) == fn && alive[b] {
+				b.unresolvedTypes(told)
+			}
+		}
+	}
+	e.silent = true
+	e.rounds(func(*bodyState) bool { return true })
+	e.silent = false
+}
+
+// inferAll finds the types of all bodies, also of such as have no effect.
+func (e *elab) inferAll() {
+	l := &live{states: e.bodies}
+	e.infer(l)
+}
+
+// rounds walks bodies until nothing more is learned of types. What a loop or function
+// needs may be learned from a later one, so it goes round; each round learns something,
+// so it ends. A function learns the types of its parameters from its calls.
+func (e *elab) rounds(in func(b *bodyState) bool) {
+	for before := -1; before != e.learned; {
+		before = e.learned
+		for _, fn := range []bool{false, true} {
+			for _, b := range e.bodies {
+				if (b.fn != nil) == fn && in(b) {
+					b.inferBody()
+				}
+			}
+		}
 	}
 }
 
@@ -122,6 +143,9 @@ func (b *bodyState) inferBody() {
 }
 
 func (b *bodyState) inferStmt(s syntax.Stmt) {
+	if s == nil || b.body.Elided[s] && !b.e.silent {
+		return
+	}
 	switch s := s.(type) {
 	case *syntax.Block:
 		if s == nil {
@@ -287,7 +311,7 @@ func (b *bodyState) expect(x syntax.Expr, have, want Type) Type {
 	if have != Unknown {
 		b.body.Types[x] = have
 	}
-	if want != Unknown && have != Unknown && want != have && !b.body.bad[x] {
+	if want != Unknown && have != Unknown && want != have && !b.body.bad[x] && !b.e.silent {
 		b.body.bad[x] = true
 		bd := b.e.errorAt(codeTypeExpected, x, "type mismatch: expected %s but found %s", want, have)
 		switch {
@@ -511,6 +535,11 @@ func (b *bodyState) inferAssign(x *syntax.AssignExpr, want Type) Type {
 	switch x.Op {
 	case syntax.Assign:
 		r := b.infer(x.R, Unknown)
+		if l := b.peek(x.L); l != Unknown && r != Unknown && l != r && r != Stats && isVariable(x.R) {
+			b.infer(x.R, l) // what is assigned to comes first
+			b.body.Types[x] = l
+			return b.expect(x, l, want)
+		}
 		if r == Unknown {
 			t := b.peek(x.L)
 			if t == Unknown {
@@ -538,6 +567,14 @@ func (b *bodyState) inferAssign(x *syntax.AssignExpr, want Type) Type {
 	return b.expect(x, Long, want)
 }
 
+func isVariable(x syntax.Expr) bool {
+	switch x.(type) {
+	case *syntax.Ident, *syntax.Index:
+		return true
+	}
+	return false
+}
+
 func (b *bodyState) inferCall(x *syntax.Call, want Type) Type {
 	list := b.body.Calls[x]
 	for i, a := range x.Args {
@@ -551,6 +588,11 @@ func (b *bodyState) inferCall(x *syntax.Call, want Type) Type {
 		t2 := b.infer(a, t)
 		if t == Unknown {
 			t = t2
+		}
+		for _, f := range list { // each overload takes the argument
+			if p := f.Params[i].Type; p != Unknown && p != t && t2 != Unknown {
+				b.expect(a, t2, p)
+			}
 		}
 		if t == Stats {
 			if len(list) > 0 {
@@ -571,7 +613,7 @@ func (b *bodyState) inferCall(x *syntax.Call, want Type) Type {
 			break
 		}
 	}
-	if t == Unknown {
+	if t == Unknown && b.e.lateResults {
 		t = want
 	}
 	for _, f := range list {
@@ -585,7 +627,7 @@ func (b *bodyState) inferCall(x *syntax.Call, want Type) Type {
 		}
 	}
 	if t != Unknown && want != Unknown && t != want {
-		if !b.body.bad[x] {
+		if !b.body.bad[x] && !b.e.silent {
 			b.body.bad[x] = true
 			bd := b.e.errorAt(codeTypeMismatch, x, "type mismatch (%s)", want)
 			for _, f := range list {
@@ -618,7 +660,7 @@ func (b *bodyState) inferPrint(x *syntax.PrintExpr, want Type) Type {
 		if err == nil {
 			types = f.ArgTypes()
 		}
-		if err == nil && len(types) != len(x.Args) && !b.body.bad[x] {
+		if err == nil && len(types) != len(x.Args) && !b.body.bad[x] && !b.e.silent {
 			b.body.bad[x] = true
 			b.e.errorAt(codeFormatArgs, x, "Wrong number of args to formatted print operator").
 				help("the format takes %s, %d given", plural(len(types), "argument"), len(x.Args))
@@ -751,49 +793,97 @@ func (a *Access) accessor(x syntax.Expr) *syntax.Access {
 }
 
 // unresolvedTypes reports variables, and functions used for their value, of which
-// nothing tells the type.
-func (b *bodyState) unresolvedTypes() {
+// nothing tells the type: each once, and of a statement only the first, since the others
+// follow from it or from what it follows from. They come in the order in which SystemTap
+// meets them: an array before its keys, the keys of a loop before its value and array.
+func (b *bodyState) unresolvedTypes(told map[typeSlot]bool) {
 	if diag.HasErrors(b.e.prog.Diags) && !b.e.untyped || b.e.unresolved {
 		return
 	}
-	report := func(n syntax.Node, name string) {
+	done := false // with the statement
+	report := func(s typeSlot, n syntax.Node, name string) {
+		if done || b.e.typeOf(s) != Unknown {
+			return
+		}
+		done = true
+		if told[s] {
+			return
+		}
+		told[s] = true
 		b.e.untyped = true
 		b.e.errorAt(codeUnresolvedType, n, "unresolved type").help("nothing tells whether '%s' is a number or a string", name)
 	}
-	for _, l := range b.body.Locals {
-		if l.Type == Unknown && l.Decl != nil {
-			report(l.Decl, l.Name)
+	name := func(id *syntax.Ident) {
+		switch o := b.body.Idents[id].(type) {
+		case *Local:
+			report(typeSlot{l: o}, id, o.Name)
+		case *Global:
+			report(typeSlot{g: o}, id, o.Name)
 		}
 	}
-	if b.e.untyped {
-		return // what follows from them
+	array := func(x syntax.Expr) {
+		if ix, ok := x.(*syntax.Index); ok {
+			x = ix.X
+		}
+		if id, ok := x.(*syntax.Ident); ok {
+			name(id)
+		}
 	}
 	w := &walker{b: b}
 	w.stmt = func(s syntax.Stmt) bool {
-		if f, ok := s.(*syntax.ForeachStmt); ok {
-			if g := b.globalOf(f.Array); g != nil && g.Type == Unknown {
-				report(f.Array, g.Name)
+		if b.body.Elided[s] {
+			return false
+		}
+		done = false
+		switch s := s.(type) {
+		case *syntax.ForeachStmt:
+			for _, k := range s.Keys {
+				name(k)
+			}
+			if s.Value != nil {
+				name(s.Value)
+			}
+			if g := b.globalOf(s.Array); g != nil {
+				array(s.Array)
+			}
+		case *syntax.DeleteStmt:
+			array(s.X)
+		default:
+			if a, l := b.deadAssign(s); l != nil { // it has no use, and SystemTap leaves only the right side
+				w.e(a.R, false)
+				return false
 			}
 		}
 		return true
 	}
 	w.expr = func(x syntax.Expr, used bool) {
-		if !used || b.body.Types[x] != Unknown || b.body.bad[x] {
-			return
+		if b.body.Types[x] != Unknown && b.body.Types[x] != Stats || b.body.bad[x] {
+			if _, ok := x.(*syntax.AssignExpr); !ok {
+				return
+			}
 		}
 		switch x := x.(type) {
-		case *syntax.Call:
-			if len(b.body.Calls[x]) > 0 {
-				report(x.Name, x.Name.Name)
-			}
+		case *syntax.AssignExpr:
+			array(x.L)
 		case *syntax.Ident:
-			if g, ok := b.body.Idents[x].(*Global); ok && g.Type == Unknown {
-				report(x, g.Name)
-			}
+			name(x)
 		case *syntax.Index:
-			if g := b.globalOf(x.X); g != nil && g.Type == Unknown {
-				report(x.X, g.Name)
+			if b.globalOf(x.X) != nil {
+				array(x)
 			}
+		case *syntax.ArrayIn:
+			if b.globalOf(x.Array) != nil {
+				array(x.Array)
+			}
+		case *syntax.Call:
+			if list := b.body.Calls[x]; used && len(list) > 0 {
+				report(typeSlot{f: list[0]}, x.Name, x.Name.Name)
+			}
+		}
+	}
+	w.write = func(x syntax.Expr, _ syntax.Node, _, _ bool) {
+		if id, ok := x.(*syntax.Ident); ok {
+			name(id)
 		}
 	}
 	w.body()
@@ -802,6 +892,9 @@ func (b *bodyState) unresolvedTypes() {
 // late reports an error that a listing of the elaborated script does not have.
 func (e *elab) late(code diagCode, n syntax.Node, format string, args ...any) *builder {
 	b := e.at(code, n, format, args...)
+	if e.silent {
+		return b
+	}
 	k := string(code) + b.d.Range.Start.String()
 	if e.seen[k] {
 		return b

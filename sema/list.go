@@ -148,7 +148,7 @@ func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagno
 	if vars {
 		e.drain()
 		e.lateAutocasts()
-		e.infer()
+		e.inferAll()
 	}
 	out := make([]Listed, 0, len(e.probes))
 	for i, p := range e.probes {
@@ -314,7 +314,7 @@ func LibraryFunctions(opt Options) []*Func {
 	}
 	e.drain()
 	e.lateAutocasts()
-	e.infer()
+	e.inferAll()
 	return out
 }
 
@@ -364,7 +364,7 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 	if len(p.Globals) > 0 {
 		b.WriteString("# globals\n")
 		for _, g := range p.Globals {
-			b.WriteString(g.Unique)
+			b.WriteString(g.Name)
 			if g.Wrap {
 				b.WriteByte('%')
 			}
@@ -372,7 +372,7 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 				fmt.Fprintf(&b, "[%d]", g.Max)
 			}
 			fmt.Fprintf(&b, ":%s", g.Type)
-			b.WriteString(g.KeyTypes() + g.Initial())
+			b.WriteString(g.KeyTypes())
 			b.WriteByte('\n')
 		}
 	}
@@ -381,7 +381,7 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 		funcs := append([]*Func(nil), p.Funcs...)
 		sort.SliceStable(funcs, func(i, j int) bool { return funcs[i].Unique < funcs[j].Unique })
 		for _, f := range funcs {
-			b.WriteString(strings.Replace(f.signature(), f.Name, f.Unique, 1))
+			b.WriteString(f.signature())
 			b.WriteByte('\n')
 			if f.Body != nil {
 				dumpLocals(&b, f.Body, len(f.Params))
@@ -396,23 +396,20 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 	}
 	for _, pr := range p.Probes {
 		b.WriteString(pr.Point)
+		switch {
+		case pr.Sufficient:
+			b.WriteByte('!')
+		case pr.Optional:
+			b.WriteByte('?')
+		}
 		for _, c := range pr.Conds {
 			fmt.Fprintf(&b, " if (%s)", syntax.ExprString(c.X))
 		}
-		for _, d := range pr.Chain {
-			b.WriteString(" /* <- " + d.Point)
-			if d.Alias != nil {
-				b.WriteString(" = ")
-				for i, pt := range d.Alias.Points {
-					if i > 0 {
-						b.WriteString(", ")
-					}
-					b.WriteString(syntax.PointString(pt))
-				}
-			}
-			b.WriteString(" */")
+		b.WriteString(" /*")
+		for _, step := range pr.derivation() {
+			b.WriteString(" <- " + step)
 		}
-		b.WriteByte('\n')
+		b.WriteString(" */\n")
 		dumpLocals(&b, pr.Body, 0)
 		if verbose {
 			for _, bl := range pr.Blocks {
@@ -424,6 +421,35 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// derivation lists what a probe came from, as -p2 writes it: the definitions of aliases
+// on the way, then the points of its declaration.
+func (p *Probe) derivation() []string {
+	var out []string
+	for _, d := range p.Chain {
+		if d.Alias == nil {
+			continue
+		}
+		var names []string
+		for _, n := range d.Alias.Names {
+			names = append(names, syntax.PointString(n))
+		}
+		var points []string
+		for _, pt := range d.Alias.Points {
+			points = append(points, syntax.PointString(pt))
+		}
+		op := " " + d.Alias.Op.String() + " "
+		out = append(out, strings.Join(names, op)+op+strings.Join(points, ", "))
+	}
+	if p.Decl == nil {
+		return append(out, p.Point)
+	}
+	var points []string
+	for _, pt := range p.Decl.Points {
+		points = append(points, syntax.PointString(pt))
+	}
+	return append(out, strings.Join(points, ","))
 }
 
 func dumpLocals(b *strings.Builder, body *Body, params int) {

@@ -209,20 +209,13 @@ func (n *tnode) grow(k key) *tnode {
 }
 
 // addAlias puts one name of an alias into a tree. It reports false when the name
-// has wildcards or groups.
+// has wildcards, groups or parameters.
 func (n *tnode) addAlias(a libAlias) bool {
 	for _, c := range a.name.Components {
-		if c.Group != nil || c.Dynamic != nil || strings.Contains(c.Name, "*") {
+		if c.Group != nil || c.Dynamic != nil || c.Arg != nil || strings.Contains(c.Name, "*") {
 			return false
 		}
-		k := key{name: c.Name}
-		switch c.Arg.(type) {
-		case *syntax.NumberLit:
-			k.arg = numArg
-		case *syntax.StringLit:
-			k.arg = strArg
-		}
-		n = n.grow(k)
+		n = n.grow(key{name: c.Name})
 	}
 	n.aliases = append(n.aliases, a)
 	return true

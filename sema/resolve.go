@@ -42,6 +42,12 @@ type bodyState struct {
 	// lastChance: an autocast whose operand has no known type is an error now.
 	lastChance bool
 	lastAccess *Access
+	// unreached are statements that literal conditions lead past.
+	unreached map[syntax.Stmt]bool
+	// dead are the locals that live code never reads.
+	dead map[*Local]bool
+	// aside counts enclosing branches of that kind while names are resolved.
+	aside int
 }
 
 // context is what the probed place offers, nil if there is none.
@@ -220,9 +226,10 @@ func (b *bodyState) stmt(s syntax.Stmt) {
 			return
 		}
 		b.expr(s.Cond)
-		b.stmt(s.Then)
+		c, ok := b.literal(s.Cond)
+		b.branch(s.Then, ok && !c.truth())
 		if s.Else != nil {
-			b.stmt(s.Else)
+			b.branch(s.Else, ok && c.truth())
 		}
 	case *syntax.WhileStmt:
 		if c, ok := b.decide(s.Cond); ok && !c.truth() {
@@ -230,7 +237,10 @@ func (b *bodyState) stmt(s syntax.Stmt) {
 		} else if !ok {
 			b.expr(s.Cond)
 		}
-		b.loop(s.Body)
+		c, ok := b.literal(s.Cond)
+		b.loops++
+		b.branch(s.Body, ok && !c.truth())
+		b.loops--
 	case *syntax.ForStmt:
 		if s.Init != nil {
 			b.expr(s.Init)
@@ -274,6 +284,16 @@ func (b *bodyState) stmt(s syntax.Stmt) {
 			b.e.late(codeOutsideLoop, s, "'continue' outside a loop")
 		}
 	}
+}
+
+// branch resolves a statement. Variables of the target need not be there in one that a
+// literal condition leads past; functions and arrays must.
+func (b *bodyState) branch(s syntax.Stmt, past bool) {
+	if past {
+		b.aside++
+		defer func() { b.aside-- }()
+	}
+	b.stmt(s)
 }
 
 func (b *bodyState) loop(s syntax.Stmt) {
@@ -450,7 +470,9 @@ func (e *elab) setArity(b *bodyState, g *Global, n int, at syntax.Node) {
 			return
 		}
 		if g.HasInit && n > 0 {
-			e.errorAt(codeGlobalInit, g.Decl.Name, "only scalar globals can be initialized").related(at, "used as an array here")
+			e.errorAt(codeInconsistentArity, at, "inconsistent arity (0 vs %d)", n).related(g.Decl.Name, "arity 0 first inferred here").
+				help("only scalar globals can be initialized")
+			*a = arity{true, n, at} // told
 			return
 		}
 		*a = arity{true, n, at}
@@ -500,6 +522,7 @@ func (b *bodyState) expr(x syntax.Expr) {
 	case *syntax.Unary:
 		b.expr(x.X)
 	case *syntax.IncDec:
+		b.condWrite(x)
 		b.lvalue(x.X, x)
 	case *syntax.Binary:
 		b.expr(x.X)
@@ -532,6 +555,7 @@ func (b *bodyState) expr(x syntax.Expr) {
 		b.expr(x.Then)
 		b.expr(x.Else)
 	case *syntax.AssignExpr:
+		b.condWrite(x)
 		b.lvalue(x.L, x)
 		b.expr(x.R)
 		if id, ok := x.L.(*syntax.Ident); ok && x.Op == syntax.Assign {
@@ -552,6 +576,10 @@ func (b *bodyState) expr(x syntax.Expr) {
 			}
 		}
 	case *syntax.Call:
+		if b.cond && b.e.user(x) {
+			b.error(codeCondVar, x.Name, "probe condition must not reference function").
+				help("set a global in another handler, or test inside this one")
+		}
 		for _, a := range x.Args {
 			b.expr(a)
 		}
@@ -578,6 +606,13 @@ func (b *bodyState) expr(x syntax.Expr) {
 		b.error(codeEmbedded, x, "embedded C cannot run as eBPF").help("%s", embeddedHelp("", x.Code.Text))
 	case *syntax.ScriptArg:
 		b.e.unresolved = true
+	}
+}
+
+// condWrite reports a condition of a probe point that changes something.
+func (b *bodyState) condWrite(at syntax.Node) {
+	if b.cond {
+		b.error(codeCondVar, at, "probe condition must not modify any variables")
 	}
 }
 

@@ -319,7 +319,7 @@ func TestDumpP2(t *testing.T) {
 	if err := DumpP2(&b, p, true); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(b.String(), "timer.ms(100) if (h) /* <- timer.ms(100) */ /* <- foo.bar if (h) = timer.ms(100), timer.s(1)? */\n  # locals\n  z:long\n  { z = 1 }\n  { println(z) }\n") {
+	if !strings.Contains(b.String(), "timer.ms(100) if (h) /* <- foo.bar = timer.ms(100), timer.s(1)? <- foo.bar if (h) */\n  # locals\n  z:long\n  { z = 1 }\n  { println(z) }\n") {
 		t.Errorf("got\n%s", b.String())
 	}
 }
@@ -441,7 +441,7 @@ func TestWildcards(t *testing.T) {
 	p := mustElaborate(t, `
 probe a.b.c = timer.s(1) { x = 1 }
 probe a.d = timer.s(2) { x = 2 }
-probe a.e("n").f = timer.s(3) { x = 3 }
+probe a.e.f = timer.s(3) { x = 3 }
 probe ab.x = timer.s(4) { x = 4 }
 probe a.* { println("one", x) }
 probe a** { println("deep", x) }
@@ -453,7 +453,7 @@ probe timer.{ms(500000),ns(500000)} { println("group") }`, Options{})
 	}
 	want := []string{
 		"timer.s(2) <- a.*",
-		"timer.s(1) <- a**", "timer.s(2) <- a**", "timer.s(4) <- a**",
+		"timer.s(1) <- a**", "timer.s(2) <- a**", "timer.s(3) <- a**", "timer.s(4) <- a**",
 		"timer.s(4) <- a*.x",
 		"timer.ms(500000) <- timer.ms(500000)", "timer.ns(500000) <- timer.ns(500000)",
 	}

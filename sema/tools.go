@@ -78,7 +78,7 @@ func (e *elab) elaborateRest(files []*syntax.File) {
 	}
 	e.drain()
 	e.lateAutocasts()
-	e.infer()
+	e.inferAll()
 	for _, f := range e.allFunc {
 		if !f.Library || f.used {
 			t.Funcs = append(t.Funcs, f)

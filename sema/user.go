@@ -731,10 +731,10 @@ func (r *resolver) processFilter(in *request) (c Carrier, head string, f *fail) 
 		return c, "", f
 	}
 	r.e.opt.Binaries.Search.See(paths[0])
-	if _, err := os.Stat(paths[0]); err != nil {
+	if _, err := os.Stat(paths[0]); err != nil && !filepath.IsAbs(a.str) {
 		return c, "", failf(codeNoMatch, nil, "no match").withHelp("there is no file %s", paths[0])
 	}
-	_, c.Process = r.e.opt.Binaries.Search.Real(paths[0])
+	_, c.Process = r.e.opt.Binaries.Search.Real(paths[0]) // a program that is not there may be put there later
 	return c, fmt.Sprintf("process(%q)", c.Process), nil
 }
 
