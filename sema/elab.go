@@ -92,6 +92,7 @@ type elab struct {
 	// broken: the parser found errors, so that what is left may look useless.
 	broken   bool
 	noted    map[string]bool
+	after    map[diag.Pos]int  // findings that follow others, with where these are
 	counters map[string]*Probe // perf counters, by the probes that declare them
 	conds    map[syntax.Expr]*Body
 	impure   map[*Func]bool
@@ -142,7 +143,7 @@ func newElab(files []*syntax.File, opt Options) *elab {
 		opt: &opt, prog: &Program{Files: append([]*syntax.File(nil), files...)},
 		units: map[*syntax.File]*unit{}, globals: map[string]*Global{}, funcs: map[string][]*Func{},
 		pulled: map[string]bool{}, shared: map[string][]*bodyState{}, firstType: map[typeSlot]place{},
-		seen: map[string]bool{}, noted: map[string]bool{}, counters: map[string]*Probe{}, conds: map[syntax.Expr]*Body{}, blockIDs: map[*syntax.Block]int{},
+		seen: map[string]bool{}, noted: map[string]bool{}, after: map[diag.Pos]int{}, counters: map[string]*Probe{}, conds: map[syntax.Expr]*Body{}, blockIDs: map[*syntax.Block]int{},
 	}
 	e.res = &resolver{e: e, userAliases: &tnode{}, libTrees: map[string]*tnode{}}
 	for _, f := range files {

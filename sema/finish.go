@@ -83,11 +83,19 @@ func (e *elab) sortDiags(files []*syntax.File) {
 			if a.Range.Start.File != b.Range.Start.File {
 				return a.Range.Start.File < b.Range.Start.File
 			}
-			return a.Range.Start.Offset < b.Range.Start.Offset
+			return e.offset(a) < e.offset(b)
 		}
 	}
 	sort.SliceStable(e.prog.Diags, less(e.prog.Diags))
 	sort.SliceStable(e.prog.Late, less(e.prog.Late))
+}
+
+// offset is where a finding is sorted to: what is left of an assignment follows it.
+func (e *elab) offset(d *diag.Diagnostic) int {
+	if at, ok := e.after[d.Range.Start]; ok && d.Code == codeElideExpr {
+		return at
+	}
+	return d.Range.Start.Offset
 }
 
 // walker visits the live expressions and statements of a body: those that
@@ -995,7 +1003,8 @@ func (b *bodyState) warnElided() {
 			if id, ok := a.L.(*syntax.Ident); ok {
 				b.e.errorAt(codeElideAssign, a, "Eliding assignment to '%s'", id.Name).unnecessary()
 				// SystemTap tells of what is left, too.
-				b.e.errorAt(codeElideExpr, id, "Eliding side-effect-free expression").unnecessary()
+				left := b.e.errorAt(codeElideExpr, id, "Eliding side-effect-free expression").unnecessary()
+				b.e.after[left.d.Range.Start] = syntax.AnchorRange(a).Start.Offset
 				return false
 			}
 		}

@@ -95,12 +95,18 @@ func (e *elab) infer(l *live) {
 	// Arithmetic, comparisons and print take what is still unknown as it comes: a
 	// variable that is only read is never assigned, so either type would do.
 	told := map[typeSlot]bool{}
-	for _, fn := range []bool{true, false} {
-		for _, b := range e.bodies {
-			if (b.fn != nil) == fn && alive[b] {
-				b.unresolvedTypes(told)
+	check := func(calls bool) {
+		for _, fn := range []bool{true, false} {
+			for _, b := range e.bodies {
+				if (b.fn != nil) == fn && alive[b] {
+					b.unresolvedTypes(told, calls || !fn)
+				}
 			}
 		}
+	}
+	// A call in a function is told of only if nothing is that leads to it.
+	if check(false); !e.untyped {
+		check(true)
 	}
 	e.silent = true
 	e.rounds(func(*bodyState) bool { return true })
@@ -796,7 +802,7 @@ func (a *Access) accessor(x syntax.Expr) *syntax.Access {
 // nothing tells the type: each once, and of a statement only the first, since the others
 // follow from it or from what it follows from. They come in the order in which SystemTap
 // meets them: an array before its keys, the keys of a loop before its value and array.
-func (b *bodyState) unresolvedTypes(told map[typeSlot]bool) {
+func (b *bodyState) unresolvedTypes(told map[typeSlot]bool, calls bool) {
 	if diag.HasErrors(b.e.prog.Diags) && !b.e.untyped || b.e.unresolved {
 		return
 	}
@@ -876,7 +882,7 @@ func (b *bodyState) unresolvedTypes(told map[typeSlot]bool) {
 				array(x.Array)
 			}
 		case *syntax.Call:
-			if list := b.body.Calls[x]; used && len(list) > 0 {
+			if list := b.body.Calls[x]; used && calls && len(list) > 0 {
 				report(typeSlot{f: list[0]}, x.Name, x.Name.Name)
 			}
 		}
