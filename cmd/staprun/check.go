@@ -21,7 +21,9 @@ type checkInfo struct {
 	Verdict verdictInfo         `json:"verdict"`
 	Probes  []loader.ProbeState `json:"probes"`
 	Uses    usesInfo            `json:"uses"`
-	Limits  limitsInfo          `json:"limits"`
+	// Needs are the capabilities that it takes, and whether this process has them.
+	Needs  []loader.Need `json:"needs,omitempty"`
+	Limits limitsInfo    `json:"limits"`
 }
 
 type usesInfo struct {
@@ -59,6 +61,7 @@ func check(o *options, v trust.Verdict, img loader.Image, u bundle.Uses, l trust
 		fmt.Fprintf(stderr, "staprun: %v\n", err)
 		return exitFailed
 	}
+	info.Needs = loader.Needs(img, &u)
 	for _, p := range info.Probes {
 		if p.State == loader.StateMissing && !p.Optional {
 			v = v.ForKernel("required probes are missing")
@@ -76,6 +79,9 @@ func check(o *options, v trust.Verdict, img loader.Image, u bundle.Uses, l trust
 	}
 	return v.Kind.ExitCode()
 }
+
+// maxNamed bounds the probes that are named for a capability.
+const maxNamed = 4
 
 func (c *checkInfo) write(w io.Writer, v trust.Verdict) error {
 	var s strings.Builder
@@ -96,6 +102,22 @@ func (c *checkInfo) write(w io.Writer, v trust.Verdict) error {
 	fmt.Fprintf(&s, "cost     %d programs of %d instructions in all, about %d KiB of maps\n", c.Uses.Programs, c.Uses.Instructions, c.Uses.MapBytes>>10)
 	if len(c.Uses.Rights) > 0 {
 		fmt.Fprintf(&s, "rights   %s\n", strings.Join(c.Uses.Rights, " "))
+	}
+	for _, n := range c.Needs {
+		how := "needs"
+		if !n.Always {
+			how = "may need"
+		}
+		fmt.Fprintf(&s, "%-8s %s %s", how, n.Capability, n.Why)
+		if len(n.Probes) > maxNamed {
+			fmt.Fprintf(&s, ": %s and %d more", strings.Join(n.Probes[:maxNamed], ", "), len(n.Probes)-maxNamed)
+		} else if len(n.Probes) > 0 {
+			fmt.Fprintf(&s, ": %s", strings.Join(n.Probes, ", "))
+		}
+		if !n.Held {
+			s.WriteString(" (this process lacks it)")
+		}
+		s.WriteByte('\n')
 	}
 	var limits []string
 	if c.Limits.CPU > 0 {

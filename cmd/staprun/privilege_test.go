@@ -76,6 +76,51 @@ func TestCapabilities(t *testing.T) {
 	}
 }
 
+// TestNeeds: --check names the capabilities that a script takes, for which probes, and what
+// this process lacks of them.
+func TestNeeds(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		t.Skip("needs a kernel with BTF, to compile for")
+	}
+	if _, err := os.Stat("/usr/bin/setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	data := bundleOf(t, `global n, s
+		probe netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET") { n++ }
+		probe process("/bin/sh").begin { s[ubacktrace()] = symname(n) }
+		probe procfs("f").read { $value = "x" }`)
+	name := save(t, signed(t, data, ann))
+	open := func(path string) {
+		for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(exe)
+	open(name)
+	t.Setenv(capsVar, "+bpf,+perfmon")
+	files := map[string]string{signersFile: annLine, policyFile: "[[allow]]\nusers = [\"*\"]"}
+	r := commandWith(t, files, "--check", name)
+	for _, want := range []string{
+		"needs    CAP_BPF to load programs into the kernel\n",
+		"needs    CAP_NET_ADMIN to hook into the network: netfilter.hook(", "CAP_SYS_ADMIN to mount the files of procfs probes: procfs",
+		"may need CAP_SYSLOG to see the addresses of kernel symbols", "may need CAP_SYS_PTRACE to read the memory maps of other users' processes (this process lacks it)\n",
+	} {
+		if !strings.Contains(r.out, want) {
+			t.Errorf("no %q in\n%s%s", want, r.out, r.errOut)
+		}
+	}
+	if !strings.Contains(r.out, "this process lacks CAP_NET_ADMIN, to hook into the network\n") || r.status != 25 {
+		t.Errorf("status %d:\n%s", r.status, r.out)
+	}
+}
+
 // TestUnit has systemd check the unit that runs installed bundles.
 func TestUnit(t *testing.T) {
 	tool, err := exec.LookPath("systemd-analyze")
