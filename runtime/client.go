@@ -144,6 +144,9 @@ func (c *client) ask(q request, files []*os.File) (answer, error) {
 		delete(c.waiting, q.ID)
 	}
 	c.mu.Unlock()
+	if errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) {
+		return answer{}, errNoBroker
+	}
 	if err != nil {
 		return answer{}, err
 	}

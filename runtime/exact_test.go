@@ -406,3 +406,35 @@ func TestSignals(t *testing.T) {
 		}
 	})
 }
+
+// TestSuspended: while the loader is stopped, as when a machine is put to sleep or a debugger
+// has it, handlers go on; nothing is lost, and it goes on where it was.
+func TestSuspended(t *testing.T) {
+	needKernel(t)
+	r := startStap(t, fmt.Sprintf(`global n, told
+		probe begin { println("ready") }
+		probe kernel.trace("sys_enter") { if ($id == %d && execname() == "stapwork") n++ }
+		probe timer.ms(20) { if (n > 0) { println("again") exit() } else if (!told++) println("active") }
+		probe end { printf("n=%%d\n", n) }`, syscall.SYS_GETPGID))
+	if l := <-r.lines; l != "active" {
+		t.Fatalf("%q instead of a timer's line", l)
+	}
+	if err := r.Process.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	calls := load(t, 20000)
+	select {
+	case l := <-r.lines:
+		t.Errorf("it prints %q while it is stopped", l)
+	default:
+	}
+	if err := r.Process.Signal(unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	if st := r.finish(); st != 0 {
+		t.Errorf("status %d: %s", st, r.errOut.String())
+	}
+	if want := fmt.Sprintf("again\nn=%d\n", calls); !strings.HasSuffix(r.out.String(), want) || r.errOut.Len() > 0 {
+		t.Errorf("%q, wanted %q; %s", r.out.String(), want, r.errOut.String())
+	}
+}

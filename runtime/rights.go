@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -398,15 +397,4 @@ func readMaps(r rights, pid int) (list []mapping, started string, err error) {
 	defer f.Close()
 	list, err = parseMappings(f)
 	return list, started, err
-}
-
-// contents reads what rights opened.
-func contents(f *os.File, err error) ([]byte, error) {
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var b bytes.Buffer
-	_, err = b.ReadFrom(f)
-	return b.Bytes(), err
 }

@@ -95,6 +95,40 @@ func TestJudgements(t *testing.T) {
 	}
 }
 
+// TestNoBroker: whenever it is noticed that the broker has ended, the message is the same.
+func TestNoBroker(t *testing.T) {
+	for name, when := range map[string]func(theirs int) error{
+		"before a request": unix.Close,
+		"before an answer": func(theirs int) error {
+			go func() {
+				var b [256]byte
+				// The request is read, and never answered.
+				_, _ = unix.Read(theirs, b[:])
+				_ = unix.Close(theirs)
+			}()
+			return nil
+		},
+	} {
+		pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn, err := socketOf(os.NewFile(uintptr(pair[0]), "broker"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := when(pair[1]); err != nil {
+			t.Fatal(err)
+		}
+		c := &client{conn: conn, gone: make(chan struct{}), waiting: map[uint64]chan answer{}}
+		go c.read()
+		if _, err := c.kernelSymbols(); err == nil || !strings.Contains(err.Error(), "[R403]") {
+			t.Errorf("%s: %v", name, err)
+		}
+		conn.Close()
+	}
+}
+
 // FuzzRequest: no request makes the broker panic, or lets anything happen that was not set up.
 func FuzzRequest(f *testing.F) {
 	for _, q := range []request{

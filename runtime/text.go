@@ -200,11 +200,12 @@ func (t *texts) symbols() bool {
 }
 
 func kallsyms(r rights) (*sym.Table, error) {
-	data, err := contents(r.kernelSymbols())
+	f, err := r.kernelSymbols()
 	if err != nil {
 		return nil, err
 	}
-	return sym.Parse(data)
+	defer f.Close()
+	return sym.Read(f)
 }
 
 // kernelSymbols is the kernel's symbol table, nil if it cannot be had.

@@ -228,7 +228,7 @@ func (s *soak) start(bundle string, stdout *os.File, args ...string) (*loader, e
 
 // look notes memory and descriptors of the loader's two processes.
 func (s *soak) look(l *loader) {
-	for i, pid := range []int{l.Process.Pid, brokerOf(l.Process.Pid)} {
+	for i, pid := range []int{l.Process.Pid, host.Broker(l.Process.Pid)} {
 		s.objects.Note(pid)
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 		if f := strings.Fields(string(b)); err == nil && len(f) > 1 {
@@ -240,28 +240,6 @@ func (s *soak) look(l *loader) {
 			s.maxFDs[i] = max(s.maxFDs[i], len(d))
 		}
 	}
-}
-
-// brokerOf is the process that keeps the privileges of a loader, 0 if there is none.
-func brokerOf(pid int) int {
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		return 0
-	}
-	for _, list := range lists {
-		b, err := os.ReadFile(list)
-		if err != nil {
-			continue
-		}
-		for _, kid := range strings.Fields(string(b)) {
-			if name, err := os.ReadFile("/proc/" + kid + "/cmdline"); err == nil && string(name) == "staprun-broker\x00" {
-				if n, err := strconv.Atoi(kid); err == nil {
-					return n
-				}
-			}
-		}
-	}
-	return 0
 }
 
 // size is the most that was seen of both processes.
@@ -291,7 +269,7 @@ func (s *soak) brokerDies(round string) error {
 	if err != nil {
 		return err
 	}
-	broker := brokerOf(l.Process.Pid)
+	broker := host.Broker(l.Process.Pid)
 	if broker == 0 {
 		return errors.New("the loader has no broker")
 	}

@@ -206,6 +206,7 @@ func TestScripts(t *testing.T) {
 			s := newSystem(t, suite.Kernel)
 			s.describe(t)
 			s.scripts(t)
+			s.upsets(t)
 		})
 	}
 }

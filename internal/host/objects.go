@@ -107,3 +107,25 @@ func (o *Objects) String() string {
 	slices.Sort(list)
 	return strings.Join(list, ", ")
 }
+
+// Broker is the process that keeps the privileges of a loader, 0 if there is none.
+func Broker(pid int) int {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return 0
+	}
+	for _, list := range lists {
+		b, err := os.ReadFile(list)
+		if err != nil {
+			continue // the thread has ended
+		}
+		for _, kid := range strings.Fields(string(b)) {
+			if name, err := os.ReadFile("/proc/" + kid + "/cmdline"); err == nil && string(name) == "staprun-broker\x00" {
+				if n, err := strconv.Atoi(kid); err == nil {
+					return n
+				}
+			}
+		}
+	}
+	return 0
+}

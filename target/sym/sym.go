@@ -66,36 +66,35 @@ func Kallsyms() (*Table, error) {
 
 // Parse reads the text of /proc/kallsyms: lines of address, type, name and
 // optionally "[module]". A line of another shape is an error.
-func Parse(data []byte) (*Table, error) {
+func Parse(data []byte) (*Table, error) { return Read(bytes.NewReader(data)) }
+
+// maxNames bounds the names of a table, bytes.
+const maxNames = 1 << 31
+
+// Read is Parse for a text that is read a line at a time, so that no more than the names
+// is ever in memory.
+func Read(r io.Reader) (*Table, error) {
 	t := &Table{modules: []string{""}, hidden: true}
-	if int64(len(data)) > 1<<31 {
-		return nil, errors.New("symbol table is larger than 2 GiB")
-	}
-	t.text = string(data)
-	t.syms = make([]entry, 0, bytes.Count(data, []byte{'\n'})+1)
 	mods := map[string]uint16{}
 	sorted := true
 	var last uint64
-	for pos, line := 0, 1; pos < len(t.text); line++ {
-		end := strings.IndexByte(t.text[pos:], '\n')
-		if end < 0 {
-			end = len(t.text)
-		} else {
-			end += pos
-		}
-		e, mod, ok := parseLine(t.text, pos, end)
+	var names strings.Builder
+	sc := bufio.NewScanner(r)
+	sc.Buffer(make([]byte, 64<<10), 1<<20)
+	for line := 1; sc.Scan(); line++ {
+		e, name, mod, ok := parseLine(sc.Bytes())
 		if !ok {
-			return nil, fmt.Errorf("symbol table: line %d is not understood: %.80q", line, t.text[pos:end])
+			return nil, fmt.Errorf("symbol table: line %d is not understood: %.80q", line, sc.Bytes())
 		}
-		if mod != "" {
-			i, known := mods[mod]
+		if len(mod) > 0 {
+			i, known := mods[string(mod)]
 			if !known {
 				if len(t.modules) > 0xffff {
 					return nil, errors.New("symbol table: more than 65535 modules")
 				}
 				i = uint16(len(t.modules))
-				t.modules = append(t.modules, mod)
-				mods[mod] = i
+				t.modules = append(t.modules, string(mod))
+				mods[string(mod)] = i
 			}
 			e.module = i
 		}
@@ -106,21 +105,28 @@ func Parse(data []byte) (*Table, error) {
 			sorted = false
 		}
 		last = e.addr
+		if names.Len()+len(name) > maxNames {
+			return nil, errors.New("symbol table is larger than 2 GiB")
+		}
+		e.name, e.nameLen = uint32(names.Len()), uint16(len(name))
+		names.Write(name)
 		t.syms = append(t.syms, e)
-		pos = end + 1
 	}
+	if err := sc.Err(); err != nil {
+		return nil, fmt.Errorf("symbol table: %w", err)
+	}
+	t.text = names.String()
 	if !sorted {
 		slices.SortStableFunc(t.syms, func(a, b entry) int { return cmp.Compare(a.addr, b.addr) })
 	}
 	return t, nil
 }
 
-// parseLine reads text[pos:end], such as
-// "ffffffffc0201000 t ovl_open	[overlay]".
-func parseLine(text string, pos, end int) (e entry, mod string, ok bool) {
-	i := pos
+// parseLine reads a line such as "ffffffffc0201000 t ovl_open	[overlay]".
+func parseLine(text []byte) (e entry, name, mod []byte, ok bool) {
+	i := 0
 hex:
-	for ; i < end; i++ {
+	for ; i < len(text); i++ {
 		c := text[i]
 		switch {
 		case '0' <= c && c <= '9':
@@ -132,22 +138,21 @@ hex:
 		}
 		e.addr = e.addr<<4 | uint64(c)
 	}
-	if i == pos || i-pos > 16 || end-i < 4 || text[i] != ' ' || text[i+2] != ' ' {
-		return e, "", false
+	if i == 0 || i > 16 || len(text)-i < 4 || text[i] != ' ' || text[i+2] != ' ' {
+		return e, nil, nil, false
 	}
 	e.typ = text[i+1]
-	i += 3
-	n := strings.IndexAny(text[i:end], "\t ")
-	if n < 0 {
-		n = end - i
-	} else if rest := strings.TrimSpace(text[i+n : end]); len(rest) > 2 && rest[0] == '[' && rest[len(rest)-1] == ']' {
-		mod = rest[1 : len(rest)-1]
+	name = text[i+3:]
+	if n := bytes.IndexAny(name, "\t "); n >= 0 {
+		if rest := bytes.TrimSpace(name[n:]); len(rest) > 2 && rest[0] == '[' && rest[len(rest)-1] == ']' {
+			mod = rest[1 : len(rest)-1]
+		}
+		name = name[:n]
 	}
-	if n == 0 || n > 0xffff {
-		return e, "", false
+	if len(name) == 0 || len(name) > 0xffff {
+		return e, nil, nil, false
 	}
-	e.name, e.nameLen = uint32(i), uint16(n)
-	return e, mod, true
+	return e, name, mod, true
 }
 
 // Len is the number of symbols.

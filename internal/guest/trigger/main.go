@@ -8,6 +8,8 @@
 //	trigger getppid N
 //	trigger chdir N PATH
 //	trigger sleep N MS      sleeps so many milliseconds
+//	trigger cpu N 0|1       takes processor N off line, or on again
+//	trigger clock N SECONDS sets the clock forth by so much, or back, N times
 //	trigger vsock N BYTES   sends BYTES to itself by a virtual socket, and reads them;
 //	                        before, nobody listens once
 //
@@ -104,6 +106,23 @@ func repeat(call string, n int, operand string) error {
 		for range n {
 			ts := unix.NsecToTimespec(int64(ms) * 1e6)
 			if err := unix.Nanosleep(&ts, nil); err != nil {
+				return err
+			}
+		}
+	case "cpu":
+		return os.WriteFile(fmt.Sprintf("/sys/devices/system/cpu/cpu%d/online", n), []byte(operand), 0)
+	case "clock":
+		seconds, err := strconv.ParseInt(operand, 10, 64)
+		if err != nil {
+			return err
+		}
+		for range n {
+			var now unix.Timespec
+			if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
+				return err
+			}
+			now.Sec += seconds
+			if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {
 				return err
 			}
 		}
