@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"context"
 	"math/rand/v2"
 	"os"
@@ -105,6 +106,10 @@ func TestCorpusWords(t *testing.T) {
 			}
 			cut := int(tok.Off) + 3
 			for _, text := range [][]byte{f.Src[:cut], slices.Concat(f.Src[:cut], f.Src[tok.End:])} {
+				if pp, ok := innermost[*syntax.ProbePoint](path); ok && kind == "point" &&
+					!bytes.Contains(text, []byte("probe "+pp.Components[0].Name+"."+word)) && !inLibrary(env, path, word) {
+					continue // declared behind the cut
+				}
 				s := env.Snapshot("corpus.stp", text)
 				asked[kind]++
 				items := s.Complete(context.Background(), cut).Items
@@ -123,6 +128,22 @@ func TestCorpusWords(t *testing.T) {
 	if len(asked) < 3 {
 		t.Skip("SystemTap's scripts are not installed")
 	}
+}
+
+// inLibrary reports whether an alias of the library has a component of that name.
+func inLibrary(env *Env, path []syntax.Node, word string) bool {
+	pp, ok := innermost[*syntax.ProbePoint](path)
+	if !ok {
+		return false
+	}
+	for _, a := range env.Library().AliasNames(pp.Components[0].Name) {
+		for _, c := range a.Name.Components {
+			if c.Name == word {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // isAliasName reports whether a point is the name that an alias is given.

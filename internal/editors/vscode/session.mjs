@@ -53,8 +53,10 @@ probe end {
 `);
 writeFileSync(join(folder, 'untidy.stp'), 'probe begin{x=1\nprintln( x )\nexit()}\n');
 writeFileSync(join(folder, 'model.stp'), "ISO-10303-21;\nHEADER;\nENDSEC;\n");
-// stap is a stand-in: what is shown is that it is called, and how.
-writeFileSync(join(work, 'bin/stap'), '#!/bin/sh\necho "stap was called: $*"\n', { mode: 0o755 });
+// Stand-ins: what is shown is that they are called, and how.
+for (const tool of ['stap', 'stapc', 'staplint']) {
+  writeFileSync(join(work, 'bin', tool), `#!/bin/sh\necho "${tool} was called: $*"\n`, { mode: 0o755 });
+}
 const settings = {
   'stapkit.target': vmlinux,
   'workbench.startupEditor': 'none',
@@ -79,7 +81,7 @@ const settings = {
   'terminal.integrated.gpuAcceleration': 'off',
 };
 // Paths of programs are settings of the machine that the files are on.
-const machine = { 'stapkit.stap': [join(work, 'bin/stap')], 'stapkit.server.args': ['--log', join(work, 'staplsp.log')] };
+const machine = { 'stapkit.stap': [join(work, 'bin/stap')], 'stapkit.stapc': [join(work, 'bin/stapc')], 'stapkit.staplint': [join(work, 'bin/staplint')], 'stapkit.server.args': ['--log', join(work, 'staplsp.log')] };
 // Put in place whole: VS Code reads the file as soon as it changes.
 const writeSettings = (of, s) => {
   writeFileSync(join(work, 'settings.json'), JSON.stringify(s, null, 2));
@@ -346,7 +348,7 @@ async function session() {
 
   // Format, by command and on saving.
   await goto(1, 1);
-  await command('Format Document');
+  await command('SystemTap: Format Script');
   await expectSeen('format', lines, (l) => includes('probe begin {')(l) && includes('println(x)')(l));
   await keys('Control+KeyZ');
   await until(lines, includes('probe begin{'));
@@ -368,6 +370,22 @@ async function session() {
   await command('SystemTap: Show Generated Code');
   await expectSeen('generated code', lines, includes('stap was called: -p3'));
   await keys('Control+Digit1');
+
+  // The other commands.
+  await open('reads.stp');
+  await goto(9, tab(2));
+  await command('SystemTap: List What Probes Match');
+  await expectSeen('what a probe matches', texts('.quick-input-list .monaco-list-row'), includes('kernel.function("vfs_read")'));
+  await keys('Escape');
+  const terminal = texts('.terminal-wrapper.active .xterm-accessibility-tree, .terminal-wrapper .xterm-rows');
+  await command('SystemTap: Build Bundle');
+  await expectSeen('build a bundle', terminal, includes('stapc was called:'));
+  await keys('Control+KeyJ', 'Control+Digit1');
+  await command('SystemTap: Check All Scripts of the Workspace');
+  await expectSeen('check all scripts', terminal, includes('staplint was called:'));
+  await keys('Control+KeyJ', 'Control+Digit1');
+  await command('SystemTap: Restart Language Server');
+  await expectSeen('restart', texts('.statusbar-item[id$="stapkit.target"]'), includes('vmlinux'));
 
   // Another target, by the status item.
   await open('reads.stp');
