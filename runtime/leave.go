@@ -164,7 +164,7 @@ func (l *left) remove(r rights) error {
 // mountBPF sees to it that there is a BPF file system.
 func mountBPF() error {
 	var st unix.Statfs_t
-	if unix.Statfs(bpffs, &st) == nil && st.Type == unix.BPF_FS_MAGIC {
+	if unix.Statfs(bpffs, &st) == nil && uint32(st.Type) == unix.BPF_FS_MAGIC {
 		return nil
 	}
 	if err := unix.Mount("bpf", bpffs, "bpf", 0, "mode=700"); err != nil {
