@@ -8,6 +8,8 @@
 package plan
 
 import (
+	"math"
+
 	"stapkit/diag"
 	"stapkit/ir"
 )
@@ -370,9 +372,9 @@ func (pl *planner) slots() {
 
 // ticks drops the action counts of handlers that cannot reach the limit.
 func (pl *planner) ticks() {
-	c := tickCounter{funcs: pl.p.Funcs, known: make([]int, len(pl.p.Funcs))}
+	c := tickCounter{funcs: pl.p.Funcs, known: make([]int64, len(pl.p.Funcs))}
 	for _, h := range pl.p.Handlers {
-		if h.Kernel && c.most(h.Body, h.Cond) <= h.MaxActions {
+		if h.Kernel && (h.MaxActions == math.MaxInt32 || c.most(h.Body, h.Cond) <= int64(h.MaxActions)) {
 			h.Body = dropTicks(h.Body)
 			h.Uncounted = true
 		}
@@ -383,17 +385,17 @@ func (pl *planner) ticks() {
 // often as it stands there.
 type tickCounter struct {
 	funcs []*ir.Func
-	known []int // by function, plus 1
+	known []int64 // by function, plus 1
 }
 
-const unbounded = 1 << 30
+const unbounded = 1 << 40 // more than any limit
 
-func (c *tickCounter) most(list []ir.Stmt, cond ir.Expr) int {
-	n := 0
+func (c *tickCounter) most(list []ir.Stmt, cond ir.Expr) int64 {
+	n := int64(0)
 	stmt := func(s ir.Stmt) {
 		switch s := s.(type) {
 		case *ir.Tick:
-			n = min(n+s.N, unbounded)
+			n = min(n+int64(s.N), unbounded)
 		case *ir.While, *ir.Foreach, *ir.ForeachHist:
 			n = unbounded
 		}
@@ -410,7 +412,7 @@ func (c *tickCounter) most(list []ir.Stmt, cond ir.Expr) int {
 	return n
 }
 
-func (c *tickCounter) function(i int) int {
+func (c *tickCounter) function(i int) int64 {
 	if c.funcs[i].Recursive {
 		return unbounded
 	}

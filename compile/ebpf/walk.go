@@ -219,8 +219,8 @@ func setsGlobal(e ir.Expr, id int) bool {
 	return found
 }
 
-// huge bounds what is counted.
-const huge = 1 << 30
+// huge bounds what is counted; twice as much is still a number of 32 bits.
+const huge = 1 << 29
 
 // analysis is what must be known of a handler or function before code is made
 // for it. What it calls is counted in.
