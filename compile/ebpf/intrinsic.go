@@ -154,11 +154,14 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 	case ir.IPerfCount:
 		p.perfCount(e, dst)
 	case ir.IResult:
-		if p.result.size == 0 {
+		switch {
+		case p.h.Ctx != ir.CtxNetfilter && p.h.Ctx != ir.CtxLSM:
 			p.internal(e.Site, "no result in context %d", p.h.Ctx)
-			return
+		case p.result.size == 0: // the handler sets none
+			p.imm(dst, p.noEffect())
+		default:
+			p.memLoad(dst, p.result)
 		}
-		p.memLoad(dst, p.result)
 	case ir.IKFrame, ir.IUFrame:
 		p.stackFrame(e, dst)
 	default:

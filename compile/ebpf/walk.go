@@ -407,7 +407,7 @@ func (v *analyzer) expr(e ir.Expr) {
 			}
 			v.a.groups = true
 			v.a.places = max(v.a.places, int(min(max(n, 0), huge))+1)
-		case ir.IResult, ir.ISetResult:
+		case ir.ISetResult:
 			v.a.result = true
 		case ir.IError:
 			v.a.errText = max(v.a.errText, e.Args[0].Type().Width)
