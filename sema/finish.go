@@ -657,7 +657,7 @@ func (b *bodyState) elideStmt(s syntax.Stmt, dead map[*Local]bool) (changed bool
 		}
 		return b.body.Elided[s]
 	}
-	drop := false
+	drop, past := false, false // past: a literal leads past the body
 	switch s := s.(type) {
 	case *syntax.Block:
 		drop = true
@@ -678,7 +678,7 @@ func (b *bodyState) elideStmt(s syntax.Stmt, dead map[*Local]bool) (changed bool
 				branch = s.Else
 			}
 			changed = b.cut(branch) || changed
-			drop = c.truth() && gone(s.Then) || !c.truth() && gone(s.Else)
+			drop, past = c.truth() && gone(s.Then) || !c.truth() && gone(s.Else), true
 		} else if c, ok := b.body.Consts[s.Cond]; ok {
 			drop = c.truth() && gone(s.Then) || !c.truth() && gone(s.Else)
 		} else {
@@ -688,20 +688,21 @@ func (b *bodyState) elideStmt(s syntax.Stmt, dead map[*Local]bool) (changed bool
 		changed = b.elideStmt(s.Body, dead)
 		if c, ok := b.literal(s.Cond); ok && !c.truth() {
 			changed = b.cut(s.Body) || changed
-			drop = true
+			drop, past = true, true
 		}
 	case *syntax.ForStmt:
 		changed = b.elideStmt(s.Body, dead)
 		if s.Cond != nil {
 			if c, ok := b.literal(s.Cond); ok && !c.truth() {
 				changed = b.cut(s.Body) || changed
-				drop = s.Init == nil || !b.effect(s.Init, dead)
+				drop, past = s.Init == nil || !b.effect(s.Init, dead), true
 			}
 		}
 	case *syntax.ForeachStmt:
 		changed = b.elideStmt(s.Body, dead)
 		if c, ok := b.literal(s.Limit); ok && c.Type == Long && c.Int <= 0 {
 			changed = b.cut(s.Body) || changed
+			past = true
 		}
 		drop = gone(s.Body)
 		for _, x := range append(s.Slice[:len(s.Slice):len(s.Slice)], s.Limit) {
@@ -719,6 +720,9 @@ func (b *bodyState) elideStmt(s syntax.Stmt, dead map[*Local]bool) (changed bool
 		drop = gone(s.Body)
 	}
 	if drop && !b.body.bad1(s) {
+		if past {
+			return b.cut(s)
+		}
 		b.body.Elided[s] = true
 		return true
 	}
@@ -892,11 +896,12 @@ func (e *elab) warnings(l *live) {
 		}
 	}
 	e.warnOverloads()
+	aside := e.writtenAside()
 	for _, g := range e.order {
 		if g.Library {
 			continue
 		}
-		if g.Read && !g.Written && !g.HasInit {
+		if g.Read && !g.Written && !g.HasInit && !aside[g] {
 			e.errorAt(codeNeverAssigned, g.Decl.Name, "never-assigned global variable '%s'", g.Name)
 		}
 		if !g.used && !e.unresolved && !e.broken {
@@ -953,6 +958,24 @@ func (e *elab) procfsFiles() {
 			e.errorAt(codePointArg, p.Decl, "only one %s procfs probe can exist for procfs path %q", verb, p.Path).related(old.Decl, "the other one")
 		}
 	}
+}
+
+// writtenAside lists the globals that are written where literal conditions lead past.
+func (e *elab) writtenAside() map[*Global]bool {
+	out := map[*Global]bool{}
+	for _, b := range e.bodies {
+		w := &walker{b: b, write: func(x syntax.Expr, _ syntax.Node, _, _ bool) {
+			if o, _ := b.baseObject(x); o != nil {
+				if g, ok := o.(*Global); ok {
+					out[g] = true
+				}
+			}
+		}}
+		for s := range b.unreached {
+			w.s(s)
+		}
+	}
+	return out
 }
 
 // reads reports whether any code of the body, also such as has no effect, reads a

@@ -149,7 +149,8 @@ func (b *bodyState) inferBody() {
 }
 
 func (b *bodyState) inferStmt(s syntax.Stmt) {
-	if s == nil || b.body.Elided[s] && !b.e.silent {
+	// What a literal condition leads past still tells types.
+	if s == nil || b.body.Elided[s] && !b.unreached[s] && !b.e.silent {
 		return
 	}
 	switch s := s.(type) {
