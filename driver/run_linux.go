@@ -6,7 +6,6 @@ import (
 
 	"stapkit/bundle"
 	loader "stapkit/runtime"
-	"stapkit/target/elf"
 )
 
 // backgroundRun is the side of a run that goes on in the background.
@@ -22,10 +21,10 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		fmt.Fprintln(s.stderr, "Pass 5: starting run.")
 	}
 	start := s.begin()
-	lines := &lineReader{search: &elf.Search{}}
+	lines := s.lineReader()
 	defer lines.close()
 	opt := loader.Options{
-		Lines:   lines.line,
+		Lines:   lines.line, KernelLines: lines.kernelLine,
 		Verbose: o.levels[5], Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,

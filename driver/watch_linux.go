@@ -12,7 +12,6 @@ import (
 	"syscall"
 
 	loader "stapkit/runtime"
-	"stapkit/target/elf"
 )
 
 // ownGroup keeps signals of the terminal from a command.
@@ -21,10 +20,10 @@ func ownGroup(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: t
 // replay is --replay.
 func (s *stap) replay(ctx context.Context) int {
 	o := s.o
-	lines := &lineReader{search: &elf.Search{}}
+	lines := s.lineReader()
 	defer lines.close()
 	return s.failed(loader.Replay(ctx, o.Replay, loader.Options{
-		Lines: lines.line, Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Rotation: o.Rotation,
+		Lines: lines.line, KernelLines: lines.kernelLine, Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Rotation: o.Rotation,
 		NoWarnings: o.NoWarnings, JSON: o.OutputFormat == "json", Stacks: o.Stacks,
 	}))
 }

@@ -989,7 +989,7 @@ func (c *checker) intrinsic(x *Intrinsic) {
 
 // textArgs is how many words each kind of text is made from.
 var textArgs = [numTexts]int{
-	TextKSym: 1, TextKSymData: 1, TextKMod: 1, TextKSymFile: 1, TextKSymLine: 1, TextTaskStack: 1, TextKSymAddr: 1,
+	TextKSym: 1, TextKSymData: 1, TextKMod: 1, TextKSymFile: 1, TextKSymLine: 1, TextTaskStack: 1, TextKSymAddr: 1, TextKSymFileLine: 1,
 	TextUSym: 2, TextUSymData: 2, TextUMod: 2, TextUSymFile: 2, TextUSymLine: 2, TextUSymFileLine: 2, TextUBuildID: 2,
 	TextType: 1,
 }

@@ -305,7 +305,8 @@ type Attach struct {
 	// Spec is the argument specification of a USDT mark, for which the program
 	// was compiled: another build's copy of the mark must have the same.
 	Spec string
-	// Compat are the numbers by which 32-bit programs make the system call.
+	// Compat are the numbers by which 32-bit programs make the system call; from
+	// MaxSyscall on those that it has, less MaxSyscall, in socketcall.
 	Compat []int
 	// MaxActive is how many calls of the function a return probe follows at a time;
 	// 0: as many as the carrier can.
@@ -319,12 +320,17 @@ type Dispatcher struct {
 	Name   string // of the program; its map of programs is called Name + "_m"
 	Target string
 	Layer  uint32
-	// Handlers by system call number; of 32-bit programs by the number and MaxSyscall.
+	// Handlers by system call number; of 32-bit programs by the number (Attach.Compat)
+	// and MaxSyscall.
 	Handlers map[uint64]int
 }
 
 // MaxSyscall is the number of system calls that dispatchers know.
 const MaxSyscall = 1024
+
+// MaxCalls is the number of calls that they tell apart: those of 64-bit programs, those
+// of 32-bit ones, and what is behind socketcall.
+const MaxCalls = 2*MaxSyscall + 32
 
 // Dispatchers lists the dispatchers that the probes' rows ask for, in a fixed order.
 func (p *Program) Dispatchers() []Dispatcher {
@@ -346,7 +352,7 @@ func (p *Program) Dispatchers() []Dispatcher {
 				list[n].Handlers[a.Config] = a.Handler
 			}
 			for _, nr := range a.Compat {
-				if nr >= 0 && nr < MaxSyscall {
+				if nr >= 0 && nr < MaxCalls-MaxSyscall {
 					list[n].Handlers[uint64(nr)+MaxSyscall] = a.Handler
 				}
 			}

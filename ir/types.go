@@ -44,7 +44,7 @@ const (
 	TextType              // pretty-printed C value: [layout | flags<<32, addr, captured bytes…]
 	TextFormat            // text that was left to the loader: [index | Lazy tag<<32, args as in an item…]
 	TextParms             // the $$vars family: a list of "name=value": [layout, words…]
-	TextKSymFile          // source file and line of the kernel address [addr], when known
+	TextKSymFile          // source file of the kernel address [addr], when known
 	TextUSymFile          // source file of [tgid, addr], when known
 	TextKStackFull        // kernel stack as print_backtrace shows it: address, symbol, offset, size, module
 	TextUStackFull        // user stack as print_ubacktrace shows it
@@ -56,6 +56,8 @@ const (
 	TextKSymAddr          // kernel symbol name of [addr], and the address in hex
 	TextUSymFileLine      // source file and line, as file:line, of [tgid, addr], when known
 	TextUStackLine        // user stack as print_ubacktrace_fileline shows it: with source lines
+	TextKSymFileLine      // source file and line, as file:line, of the kernel address [addr], when known
+	TextKStackLine        // kernel stack as print_backtrace_fileline shows it: with source lines
 	numTexts
 )
 
@@ -94,13 +96,14 @@ var textNames = [numTexts]string{
 	"none", "ksym", "ksymdata", "kmod", "kstack", "kstacksym", "usym", "usymdata", "umod", "ustack", "ustacksym",
 	"type", "format", "parms", "ksymfile", "usymfile", "kstackfull", "ustackfull", "ustackbrief",
 	"ksymline", "usymline", "ubuildid", "taskframes", "ksymaddr", "usymfileline", "ustackline",
+	"ksymfileline", "kstackline",
 }
 
 // IsStack reports whether t is a stack, captured where it is made and not given
 // as arguments; user tells whether a user stack, whose payload has the tgid first.
 func (t Text) IsStack() (user, ok bool) {
 	switch t {
-	case TextKStack, TextKStackSym, TextKStackFull:
+	case TextKStack, TextKStackSym, TextKStackFull, TextKStackLine:
 		return false, true
 	case TextUStack, TextUStackSym, TextUStackFull, TextUStackBrief, TextUStackLine:
 		return true, true

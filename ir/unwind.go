@@ -77,6 +77,7 @@ const (
 	UnwindCFA     // of the frame
 	UnwindTmp     // 16 bytes
 	_             //
+	UnwindLink    // link register, of machines that have one; 0: not known
 	UnwindFrames  // UnwindMax addresses
 	UnwindHead    = UnwindFrames
 	UnwindInfoEnd = UnwindState + UnwindHead
@@ -99,7 +100,7 @@ type UnwindRow struct {
 	CFA    UnwindCFAKind
 	FP     UnwindFPKind
 	RA     UnwindRAKind
-	_      uint8
+	Words  uint8 // see UnwindRAWords
 }
 
 // UnwindRowSize is the size of a row.
@@ -137,4 +138,9 @@ type UnwindRAKind uint8
 const (
 	UnwindRAAtCFA  UnwindRAKind = iota // in memory just below the CFA
 	UnwindRASignal                     // in memory just above the CFA's; it is that of the very instruction
+	// Of machines with a link register only:
+	UnwindRALink   // in that register
+	UnwindRABeside // in memory at cfa + FPOff + 8, beside the frame pointer
+	UnwindRAAlone  // in memory at cfa + FPOff, where the frame pointer is not
+	UnwindRAWords  // in memory at cfa - 8*Words
 )

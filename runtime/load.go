@@ -85,9 +85,13 @@ func (s *session) load(img Image) error {
 	s.opt.Stopwatch.Lap("carriers chosen")
 	needed := map[string]bool{}
 	copies := map[string]bool{}
+	fixed := 0
 	for _, p := range s.plans {
 		if len(p.rows) > 0 {
 			a := p.rows[0].a
+			if h := s.p.Handlers[a.Handler]; len(h.Points) > 0 && fixedPoint(h, a) {
+				fixed++
+			}
 			name := s.p.Handlers[a.Handler].Name
 			if key := s.programKey(&p.rows[0]); key == name {
 				needed[name] = true
@@ -105,7 +109,11 @@ func (s *session) load(img Image) error {
 		}
 	}
 	if n := len(needed) + len(copies); n > maxPrograms {
-		return errorf(codeKernel, nil, "the script needs %d programs in the kernel, and no more than %d are loaded at a time: releasing more can hang a kernel for good; probe fewer points", n, maxPrograms)
+		err := errorf(codeKernel, nil, "the script needs %d programs in the kernel, and no more than %d are loaded at a time: releasing more can hang a kernel for good; probe fewer points", n, maxPrograms)
+		if fixed > 0 {
+			err.Lines = append(err.Lines, fmt.Sprintf("  %d of them are copies for the tracepoints of a pattern, since the handler asks which one it is (pp(), $$name and their like, or what differs between them); from Linux 6.10 on one program serves all, and a handler that does not ask needs one everywhere", fixed))
+		}
+		return err
 	}
 	if spec.Programs[ir.ProgUnwindKey] != nil {
 		needed[ir.ProgUnwindKey] = true

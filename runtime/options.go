@@ -76,6 +76,9 @@ type Options struct {
 	// as the file numbers it. Without it no handler learns of these: the loader
 	// reads no debug information.
 	Lines func(path string, addr uint64) (file string, line int, ok bool)
+	// KernelLines tells those of the code so many bytes behind a symbol of the kernel, with
+	// module "", or of a module.
+	KernelLines func(module, symbol string, offset uint64) (file string, line int, ok bool)
 	// Verbose 1 tells what is done, 2 adds the kernel's verifier log where a
 	// program is refused.
 	Verbose int

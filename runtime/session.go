@@ -321,6 +321,7 @@ func (s *session) open(ctx context.Context, img Image) error {
 		s.texts.have, s.texts.users.have = have, have
 	}
 	s.texts.users.lines = s.opt.Lines
+	s.texts.kernelLines = s.opt.KernelLines
 	s.texts.pure = s.tell
 	s.peek.rights = s.rights
 	if s.opt.RecordTo != "" {

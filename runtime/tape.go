@@ -244,6 +244,7 @@ func Replay(ctx context.Context, name string, opt Options) (err error) {
 	s.rights = newLocal(nil, nil)
 	s.texts = newTexts(s.p, s.rights, s.out.warn)
 	s.texts.users.lines = opt.Lines
+	s.texts.kernelLines = opt.KernelLines
 	s.texts.pure = s.tell
 	s.texts.away, s.texts.users.away = &awayKernel{}, true
 	if s.machine, err = interp.New(s.p, s.env); err != nil {

@@ -36,6 +36,8 @@ type texts struct {
 	away *awayKernel
 	// observe hears of the symbols that addresses lead to.
 	observe *tape
+	// kernelLines tells source lines of the kernel (Options.KernelLines).
+	kernelLines func(module, symbol string, offset uint64) (file string, line int, ok bool)
 	// listed hears of the lists of addresses that are named.
 	listed func(pid int, addrs []uint64)
 }
@@ -106,12 +108,12 @@ func (t *texts) render(kind ir.Text, s string) string {
 	}
 	w := words(s)
 	switch kind {
-	case ir.TextKSym, ir.TextKSymData, ir.TextKMod, ir.TextKSymFile, ir.TextKSymLine, ir.TextKSymAddr:
+	case ir.TextKSym, ir.TextKSymData, ir.TextKMod, ir.TextKSymFile, ir.TextKSymLine, ir.TextKSymFileLine, ir.TextKSymAddr:
 		if len(w) == 0 {
 			return ""
 		}
 		return t.kernelSymbol(kind, w[0])
-	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
+	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull, ir.TextKStackLine:
 		return t.stack(kind, 0, frames(w))
 	case ir.TextTaskStack:
 		if len(w) == 0 {
@@ -246,11 +248,41 @@ func (t *texts) kernelSymbol(kind ir.Text, addr uint64) string {
 			return fmt.Sprintf("%s %#x", s.Name, addr)
 		}
 		return fmt.Sprintf("%#x %#x", addr, addr)
+	case ir.TextKSymFile, ir.TextKSymLine, ir.TextKSymFileLine:
+		if !ok {
+			break
+		}
+		if file, line, known := t.kernelLine(s, off); known {
+			switch kind {
+			case ir.TextKSymFile:
+				return file
+			case ir.TextKSymLine:
+				return strconv.Itoa(line)
+			}
+			return file + ":" + strconv.Itoa(line)
+		}
 	}
-	// Source lines of the kernel are in its debug information, which the host
-	// has not.
 	return fmt.Sprintf("%#x", addr)
 }
+
+// kernelLine is the source line of the code off bytes behind a symbol of the kernel, if
+// there is who knows it: the kernel's debug information is not read here.
+func (t *texts) kernelLine(s sym.Symbol, off uint64) (file string, line int, ok bool) {
+	if t.kernelLines == nil {
+		return "", 0, false
+	}
+	name := s.Name
+	if s.Module == "" && t.away == nil {
+		// Several functions may have a name; this has one place.
+		if text := t.ksyms.ByName(kernelText); len(text) == 1 && s.Addr >= text[0].Addr {
+			name, off = kernelText, s.Addr+off-text[0].Addr
+		}
+	}
+	return t.kernelLines(s.Module, name, off)
+}
+
+// kernelText is where the kernel's code begins.
+const kernelText = "_stext"
 
 // stack makes the text of a stack of a process (tgid), or of the kernel.
 func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
@@ -262,8 +294,8 @@ func (t *texts) stack(kind ir.Text, tgid int, addrs []uint64) string {
 		switch kind {
 		case ir.TextKStack, ir.TextUStack:
 			fmt.Fprintf(&b, "%#x ", a)
-		case ir.TextKStackSym, ir.TextKStackFull:
-			t.frame(&b, kind, a)
+		case ir.TextKStackSym, ir.TextKStackFull, ir.TextKStackLine:
+			t.frame(&b, kind, a, i == 0)
 		default:
 			t.users.frame(&b, kind, tgid, a, i == 0)
 		}
@@ -290,7 +322,7 @@ func (t *texts) lines(list string, pid int, form int64) string {
 		case pid != 0:
 			t.users.frame(&b, map[bool]ir.Text{true: ir.TextUStackSym, false: ir.TextUStackFull}[form == 2], pid, a, false)
 		default:
-			t.frame(&b, map[bool]ir.Text{true: ir.TextKStackSym, false: ir.TextKStackFull}[form == 2], a)
+			t.frame(&b, map[bool]ir.Text{true: ir.TextKStackSym, false: ir.TextKStackFull}[form == 2], a, false)
 		}
 	}
 	if t.listed != nil {
@@ -300,8 +332,18 @@ func (t *texts) lines(list string, pid int, form int64) string {
 }
 
 // frame appends the line of one frame of a kernel stack.
-func (t *texts) frame(b *strings.Builder, kind ir.Text, a uint64) {
+func (t *texts) frame(b *strings.Builder, kind ir.Text, a uint64, first bool) {
 	s, off, size, ok := t.kernel(a)
+	if kind == ir.TextKStackLine && ok {
+		at := off
+		if !first && at > 0 {
+			at-- // of the call, not of where it returns to
+		}
+		if file, line, known := t.kernelLine(s, at); known {
+			fmt.Fprintf(b, " %#x : %s+%#x/%#x at %s:%d [%s]\n", a, s.Name, off, size, file, line, moduleName(s))
+			return
+		}
+	}
 	switch {
 	case kind == ir.TextKStackSym && ok:
 		fmt.Fprintf(b, "%s+%#x [%s]\n", s.Name, off, moduleName(s))

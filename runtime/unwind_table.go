@@ -3,6 +3,7 @@
 package loader
 
 import (
+	stdelf "debug/elf"
 	"errors"
 	"math"
 	"slices"
@@ -16,6 +17,13 @@ const (
 	dwarfBP = 6
 	dwarfSP = 7
 	dwarfIP = 16
+)
+
+// DWARF numbers of arm64's registers.
+const (
+	dwarfARMFP   = 29
+	dwarfARMLink = 30
+	dwarfARMSP   = 31
 )
 
 // DWARF operations that call frame tables of x86-64 use.
@@ -34,10 +42,14 @@ const (
 func unwindRows(f *elf.File) ([]ir.UnwindRow, error) {
 	fr, err := f.Frames()
 	if errors.Is(err, elf.ErrNoFrames) {
-		return nil, nil
+		return signalRows(f, nil), nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	compact := compact
+	if f.Machine == stdelf.EM_AARCH64 {
+		compact = compactARM
 	}
 	rows := []ir.UnwindRow{{}}
 	end := uint64(0) // of the row before, as an offset
@@ -74,14 +86,115 @@ func unwindRows(f *elf.File) ([]ir.UnwindRow, error) {
 		return true
 	})
 	if len(rows) == 1 {
-		return nil, nil
+		return signalRows(f, nil), nil
 	}
 	add(ir.UnwindRow{PC: uint32(end)})
 	if !sorted {
 		// Segments of the file are in another order than in memory.
 		slices.SortStableFunc(rows, func(a, b ir.UnwindRow) int { return int(int64(a.PC) - int64(b.PC)) })
 	}
-	return rows, nil
+	return signalRows(f, rows), nil
+}
+
+// signalRows adds what no table of arm64 tells: the frame of a signal, which returns to
+// code of the kernel (setup_return in arch/arm64/kernel/signal.c).
+func signalRows(f *elf.File, rows []ir.UnwindRow) []ir.UnwindRow {
+	if f.Machine != stdelf.EM_AARCH64 {
+		return rows
+	}
+	list, err := f.Lookup("__kernel_rt_sigreturn")
+	if err != nil || len(list) != 1 {
+		return rows
+	}
+	at, ok := f.Offset(list[0].Addr)
+	if !ok || at < 4 || at > math.MaxUint32-8 {
+		return rows
+	}
+	// struct rt_sigframe: siginfo, then ucontext, in which the registers are.
+	const (
+		regs = 128 + 176 + 8
+		fp   = regs + 29*8
+		sp   = regs + 31*8 // the address is behind it
+	)
+	// What calls is before the return address, where there is an instruction for this.
+	from, to := uint32(at-4), uint32(at+8)
+	var out []ir.UnwindRow
+	var before ir.UnwindRow // in effect at to
+	if len(rows) == 0 {
+		out = append(out, ir.UnwindRow{})
+	}
+	signal := ir.UnwindRow{PC: from, CFA: ir.UnwindAtSP, CFAOff: sp, RA: ir.UnwindRASignal, FP: ir.UnwindFPAtSP, FPOff: fp}
+	placed := false
+	place := func() {
+		if !placed {
+			before.PC = to
+			out = append(out, signal, before)
+			placed = true
+		}
+	}
+	for _, r := range rows {
+		switch {
+		case r.PC < from:
+			out = append(out, r)
+			before = r
+		case r.PC <= to:
+			before = r
+		default:
+			place()
+			out = append(out, r)
+		}
+	}
+	place()
+	return out
+}
+
+// compactARM is compact for arm64.
+func compactARM(r *elf.Row) ir.UnwindRow {
+	var out, none ir.UnwindRow
+	if r.RA.Kind == elf.RuleUndefined {
+		return ir.UnwindRow{CFA: ir.UnwindStackEnd}
+	}
+	if r.CFA.Kind != elf.RuleRegister {
+		return none
+	}
+	switch r.CFA.Reg {
+	case dwarfARMSP:
+		out.CFA = ir.UnwindBySP
+	case dwarfARMFP:
+		out.CFA = ir.UnwindByFP
+	default:
+		return none
+	}
+	fits := func(v int64) bool { return v == int64(int32(v)) }
+	if !fits(r.CFA.Off) {
+		return none
+	}
+	out.CFAOff = int32(r.CFA.Off)
+	switch r.FP.Kind {
+	case elf.RuleOffset:
+		if !fits(r.FP.Off) {
+			return none
+		}
+		out.FP, out.FPOff = ir.UnwindFPAtCFA, int32(r.FP.Off)
+	case elf.RuleSame, elf.RuleUndefined:
+	default:
+		return none
+	}
+	switch off := r.RA.Off; {
+	case r.RA.Kind == elf.RuleSame, r.RA.Kind == elf.RuleRegister && r.RA.Reg == dwarfARMLink:
+		out.RA = ir.UnwindRALink
+	case r.RA.Kind != elf.RuleOffset || !fits(off):
+		return none
+	case out.FP == ir.UnwindFPAtCFA && off == int64(out.FPOff)+8:
+		out.RA = ir.UnwindRABeside
+	case out.FP == ir.UnwindFPSame:
+		out.RA, out.FPOff = ir.UnwindRAAlone, int32(off)
+	case off < 0 && off%8 == 0 && off >= -8*math.MaxUint8:
+		out.RA, out.Words = ir.UnwindRAWords, uint8(-off/8)
+	default:
+		return none
+	}
+	return out
 }
 
 // compact puts a row into the kernel's form, UnwindNone if it does not fit.

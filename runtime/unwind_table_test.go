@@ -30,8 +30,13 @@ func TestUnwindRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if f.Machine.String() != "EM_X86_64" {
-		t.Skip("tables are for x86-64")
+	compact := compact
+	switch f.Machine.String() {
+	case "EM_X86_64":
+	case "EM_AARCH64":
+		compact = compactARM
+	default:
+		t.Skip("tables are for x86-64 and arm64")
 	}
 	fr, err := f.Frames()
 	if err != nil {
@@ -105,6 +110,38 @@ func TestCompact(t *testing.T) {
 		{"cut", elf.Row{CFA: expr(0x77, 0x80), RA: atCFA(-8), FP: same}, ir.UnwindRow{}},
 	} {
 		if got := compact(&c.row); got != c.want {
+			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestCompactARM(t *testing.T) {
+	reg := func(n int, off int64) elf.Rule { return elf.Rule{Kind: elf.RuleRegister, Reg: n, Off: off} }
+	sp := func(off int64) elf.Rule { return reg(dwarfARMSP, off) }
+	atCFA := func(off int64) elf.Rule { return elf.Rule{Kind: elf.RuleOffset, Off: off} }
+	same, link := elf.Rule{Kind: elf.RuleSame}, reg(dwarfARMLink, 0)
+	for _, c := range []struct {
+		name string
+		row  elf.Row
+		want ir.UnwindRow
+	}{
+		{"leaf", elf.Row{CFA: sp(0), RA: link, FP: same}, ir.UnwindRow{CFA: ir.UnwindBySP, RA: ir.UnwindRALink}},
+		{"leaf with locals", elf.Row{CFA: sp(32), RA: same, FP: same}, ir.UnwindRow{CFA: ir.UnwindBySP, CFAOff: 32, RA: ir.UnwindRALink}},
+		{"pair", elf.Row{CFA: sp(48), RA: atCFA(-40), FP: atCFA(-48)},
+			ir.UnwindRow{CFA: ir.UnwindBySP, CFAOff: 48, FP: ir.UnwindFPAtCFA, FPOff: -48, RA: ir.UnwindRABeside}},
+		{"large pair", elf.Row{CFA: reg(dwarfARMFP, 70000), RA: atCFA(-69992), FP: atCFA(-70000)},
+			ir.UnwindRow{CFA: ir.UnwindByFP, CFAOff: 70000, FP: ir.UnwindFPAtCFA, FPOff: -70000, RA: ir.UnwindRABeside}},
+		{"address alone", elf.Row{CFA: sp(16), RA: atCFA(-16), FP: same},
+			ir.UnwindRow{CFA: ir.UnwindBySP, CFAOff: 16, FPOff: -16, RA: ir.UnwindRAAlone}},
+		{"apart", elf.Row{CFA: sp(64), RA: atCFA(-8), FP: atCFA(-64)},
+			ir.UnwindRow{CFA: ir.UnwindBySP, CFAOff: 64, FP: ir.UnwindFPAtCFA, FPOff: -64, RA: ir.UnwindRAWords, Words: 1}},
+		{"far apart", elf.Row{CFA: sp(4096), RA: atCFA(-2048), FP: atCFA(-4096)}, ir.UnwindRow{}},
+		{"start", elf.Row{CFA: sp(0), FP: same}, ir.UnwindRow{CFA: ir.UnwindStackEnd}},
+		{"other register", elf.Row{CFA: reg(12, 0), RA: link, FP: same}, ir.UnwindRow{}},
+		{"address elsewhere", elf.Row{CFA: sp(0), RA: reg(4, 0), FP: same}, ir.UnwindRow{}},
+		{"large", elf.Row{CFA: sp(1 << 33), RA: link, FP: same}, ir.UnwindRow{}},
+	} {
+		if got := compactARM(&c.row); got != c.want {
 			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)
 		}
 	}

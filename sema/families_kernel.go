@@ -725,20 +725,26 @@ func (r *resolver) syscall(in *request, arch, name string, nr int) *Probe {
 		p.CompatNrs = compatNumbers(arch, name)
 	}
 	if len(p.CompatNrs) > 0 {
-		seen := map[string]bool{}
-		for _, fn := range compatFunctions(arch, name, event) {
-			if seen[fn] || t != nil && !known(t, fn) {
-				continue
+		carriers := func(functions []string, reason string) (out []Carrier) {
+			seen := map[string]bool{}
+			for _, fn := range functions {
+				if seen[fn] || t != nil && !known(t, fn) {
+					continue
+				}
+				seen[fn] = true
+				kind := "kprobe"
+				if p.Return {
+					kind = "kretprobe"
+				}
+				out = append(out, Carrier{Kind: kind, Target: fn, Reason: reason})
 			}
-			seen[fn] = true
-			kind := "kprobe"
-			if p.Return {
-				kind = "kretprobe"
-			}
-			p.Compat = append(p.Compat, Carrier{Kind: kind, Target: fn, Reason: "calls of 32-bit programs"})
+			// Without kprobes every call of a program pays for those of 32-bit ones.
+			return append(out, Carrier{Kind: "raw_tp", Target: "sys_" + which, Reason: reason})
 		}
-		// Without kprobes every call of a program pays for those of 32-bit ones.
-		p.Compat = append(p.Compat, Carrier{Kind: "raw_tp", Target: "sys_" + which, Reason: "calls of 32-bit programs"})
+		p.Compat = carriers(compatFunctions(arch, name, event), "calls of 32-bit programs")
+		if n := socketCalls[name]; n > 0 && arch == "x86_64" {
+			p.SocketCall, p.SocketCarriers = n, carriers(socketFunctions, "calls of 32-bit programs by socketcall")
+		}
 	}
 	full := tracefs.Name{System: "syscalls", Event: "sys_" + which + "_" + event}
 	if t != nil && len(t.Events(full.String())) > 0 {

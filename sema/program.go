@@ -487,6 +487,10 @@ type Probe struct {
 	// programs only.
 	CompatNrs []int
 	Compat    []Carrier
+	// SocketCall is the number that the call has in socketcall, by which 32-bit programs
+	// of x86 may make it, 0 if none; SocketCarriers are the ways to see those.
+	SocketCall     int
+	SocketCarriers []Carrier
 	// Path, Umask, MaxSize and Write of procfs.
 	Path           string
 	Umask, MaxSize int64

@@ -1052,6 +1052,12 @@ func (b *bodyState) check(x syntax.Expr) *fail {
 			}
 			return nil
 		}
+		if tv, ok := x.(*syntax.TargetVar); ok && b.atEntry(tv) {
+			// In a return probe it stands for its value at the entry.
+			sub := *b
+			sub.entryOf = b.context().entry
+			return sub.check(x)
+		}
 		acc, f := b.access(x, false)
 		b.lastAccess = acc
 		return f

@@ -120,6 +120,18 @@ func compatNumbers(arch, name string) []int {
 // mmap2 is in pages.
 var compatNames = map[string][]string{"newfstatat": {"fstatat64"}, "mmap": {"mmap2"}}
 
+// socketCalls are the numbers by which 32-bit programs of x86 make calls of sockets
+// through one call, socketcall: many do, though each has had a number of its own since
+// Linux 4.3.
+var socketCalls = map[string]int{
+	"socket": 1, "bind": 2, "connect": 3, "listen": 4, "accept": 5, "getsockname": 6, "getpeername": 7, "socketpair": 8,
+	"sendto": 11, "recvfrom": 12, "shutdown": 13, "setsockopt": 14, "getsockopt": 15, "sendmsg": 16, "recvmsg": 17,
+	"accept4": 18, "recvmmsg": 19, "sendmmsg": 20,
+}
+
+// socketFunctions are what the kernel may call the function of socketcall.
+var socketFunctions = []string{"__ia32_compat_sys_socketcall", "__ia32_sys_socketcall"}
+
 // compatFunctions are what the kernel may call the function of a call that 32-bit
 // programs make on x86, best first.
 func compatFunctions(arch, name, event string) []string {

@@ -1,6 +1,7 @@
 package ebpf
 
 import (
+	"maps"
 	"sort"
 
 	cebpf "github.com/cilium/ebpf"
@@ -17,12 +18,16 @@ type callRegs struct {
 	mask, compat   int32 // of the mode
 	// Where the arguments are, and those of a 32-bit program.
 	args, args32 [6]int
+	// socketcall is the number of the call that stands for all of sockets in 32-bit
+	// programs, 0 if there is none.
+	socketcall int32
 }
 
 var syscallRegs = map[string]callRegs{
 	"amd64": {from: 120, nr: 0, mode: 16, mask: 0xffff, compat: 0x23, // orig_ax, ip, cs: __USER32_CS
-		args:   [6]int{112, 104, 96, 56, 72, 64},  // di si dx r10 r8 r9
-		args32: [6]int{40, 88, 96, 104, 112, 32}}, // bx cx dx si di bp
+		args:       [6]int{112, 104, 96, 56, 72, 64}, // di si dx r10 r8 r9
+		args32:     [6]int{40, 88, 96, 104, 112, 32}, // bx cx dx si di bp
+		socketcall: 102},
 	"arm64": {from: 264, nr: 16, mode: 0, mask: 0x10, compat: 0x10, // pstate, orig_x0, syscallno: PSR_MODE32_BIT
 		args:   [6]int{272, 8, 16, 24, 32, 40}, // x0 holds the result later
 		args32: [6]int{272, 8, 16, 24, 32, 40}},
@@ -75,6 +80,9 @@ const mostCalls = 200
 func (g *generator) passBy(d ir.Dispatcher) asm.Instructions {
 	table := make([]byte, ir.MaxSyscall)
 	for nr := range d.Handlers {
+		if nr >= 2*ir.MaxSyscall {
+			nr = uint64(syscallRegs[g.opt.Arch].socketcall)
+		}
 		table[nr%ir.MaxSyscall] = 1
 	}
 	return asm.Instructions{
@@ -84,6 +92,34 @@ func (g *generator) passBy(d ir.Dispatcher) asm.Instructions {
 		asm.Add.Reg(asm.R1, asm.R0),
 		asm.LoadMem(asm.R1, asm.R1, 0, asm.Byte),
 		asm.JEq.Imm(asm.R1, 0, "out"),
+	}
+}
+
+// bySocketCall reports whether calls are told apart that go through socketcall.
+func (g *generator) bySocketCall(numbers func(yield func(uint64) bool)) bool {
+	if syscallRegs[g.opt.Arch].socketcall == 0 {
+		return false
+	}
+	for nr := range numbers {
+		if nr >= 2*ir.MaxSyscall {
+			return true
+		}
+	}
+	return false
+}
+
+// socketIndex reads which of the calls behind socketcall it is: it leaves 2*MaxSyscall
+// and its number in R0, or more than MaxCalls.
+func (g *generator) socketIndex(ctx, base asm.Register, buf int16) asm.Instructions {
+	return asm.Instructions{
+		asm.LoadMem(asm.R3, ctx, 0, asm.DWord),
+		asm.Add.Imm(asm.R3, int32(syscallRegs[g.opt.Arch].args32[0])),
+		asm.Mov.Reg(asm.R1, base),
+		asm.Add.Imm(asm.R1, int32(buf)),
+		asm.Mov.Imm(asm.R2, 8),
+		asm.FnProbeReadKernel.Call(),
+		asm.LoadMem(asm.R0, base, buf, asm.Word),
+		asm.Add.Imm(asm.R0, 2*ir.MaxSyscall),
 	}
 }
 
@@ -97,8 +133,13 @@ func (g *generator) dispatchers() {
 			insns = append(insns, g.passBy(d)...)
 		}
 		insns = append(insns, g.syscallIndex(d.Target, asm.R6, asm.RFP, -24)...)
-		insns = append(insns,
-			asm.JGE.Imm(asm.R0, 2*ir.MaxSyscall, "out"),
+		check := asm.JGE.Imm(asm.R0, ir.MaxCalls, "out")
+		if g.bySocketCall(maps.Keys(d.Handlers)) {
+			insns = append(insns, asm.JNE.Imm(asm.R0, ir.MaxSyscall+syscallRegs[g.opt.Arch].socketcall, "known"))
+			insns = append(insns, g.socketIndex(asm.R6, asm.RFP, -24)...)
+			check = check.WithSymbol("known")
+		}
+		insns = append(insns, check,
 			asm.Mov.Reg(asm.R3, asm.R0),
 			asm.Mov.Reg(asm.R1, asm.R6),
 			asm.LoadMapPtr(asm.R2, 0).WithReference(table),
@@ -106,7 +147,7 @@ func (g *generator) dispatchers() {
 			asm.Mov.Imm(asm.R0, 0).WithSymbol("out"),
 			asm.Return(),
 		)
-		m := object.Map{Name: table, Type: cebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: 2 * ir.MaxSyscall}
+		m := object.Map{Name: table, Type: cebpf.ProgramArray, KeySize: 4, ValueSize: 4, MaxEntries: ir.MaxCalls}
 		for nr, h := range d.Handlers {
 			m.Values = append(m.Values, object.MapValue{Index: uint32(nr), Name: g.p.Handlers[h].Name})
 		}

@@ -2,6 +2,7 @@ package ebpf
 
 import (
 	"encoding/binary"
+	"maps"
 
 	"github.com/cilium/ebpf/asm"
 
@@ -62,10 +63,12 @@ func (p *prog) dispatched() *ir.Attach {
 
 // pointOfCall sets R0 to the point by the system call's number.
 func (p *prog) pointOfCall(d *ir.Attach) {
-	table := make([]byte, 4*2*ir.MaxSyscall)
+	table := make([]byte, 4*ir.MaxCalls)
+	calls := map[uint64]bool{}
 	for row := range p.h.Points {
 		pt := &p.h.Points[row]
 		put := func(at uint64) {
+			calls[at] = true
 			binary.LittleEndian.PutUint32(table[4*at:], uint32(ir.PointCookie(row, pt.Probe)))
 		}
 		for _, a := range p.g.p.Probes[pt.Probe].Attach {
@@ -76,7 +79,7 @@ func (p *prog) pointOfCall(d *ir.Attach) {
 				put(a.Config)
 			}
 			for _, nr := range a.Compat {
-				if nr >= 0 && nr < ir.MaxSyscall {
+				if nr >= 0 && nr < ir.MaxCalls-ir.MaxSyscall {
 					put(uint64(nr) + ir.MaxSyscall)
 				}
 			}
@@ -86,7 +89,13 @@ func (p *prog) pointOfCall(d *ir.Attach) {
 	buf := p.alloc(24)
 	p.emit(p.g.syscallIndex(d.Target, rCtx, p.base(), int16(buf.off))...)
 	known := p.label()
-	p.jimm(asm.JLT, asm.R0, 2*ir.MaxSyscall, known)
+	if p.g.bySocketCall(maps.Keys(calls)) {
+		plain := p.label()
+		p.jimm(asm.JNE, asm.R0, int64(ir.MaxSyscall+syscallRegs[p.g.opt.Arch].socketcall), plain)
+		p.emit(p.g.socketIndex(rCtx, p.base(), int16(buf.off))...)
+		p.place(plain)
+	}
+	p.jimm(asm.JLT, asm.R0, ir.MaxCalls, known)
 	p.imm(asm.R0, 0) // never: the dispatcher has looked
 	p.place(known)
 	p.emit(asm.LSh.Imm(asm.R0, 2))

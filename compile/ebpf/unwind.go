@@ -18,11 +18,21 @@ const unwindSteps = 22
 // maxUnwind is the most frames of a stack.
 const maxUnwind = 256
 
-// Offsets in struct pt_regs of x86-64, the one machine with tables.
-const (
-	x86BP, x86IP, x86CS, x86SP = 32, 128, 136, 152
-	x86UserCS                  = 0x33
-)
+// unwindRegs is what differs between the machines that have tables: offsets in struct
+// pt_regs, and how functions are called.
+type unwindRegs struct {
+	fp, ip, sp int
+	link       int // register with the return address, 0: it is on the stack
+	mode       int // the word that, cut by mask, is user in programs of 64 bits
+	mask, user int32
+	pushed     int32  // what a call puts on the stack
+	bits       uint32 // of an address; what is above signs return addresses
+}
+
+var unwindMachines = map[string]*unwindRegs{
+	"amd64": {fp: 32, ip: 128, sp: 152, mode: 136, mask: 0xffff, user: 0x33, pushed: 8},
+	"arm64": {fp: 232, ip: 256, sp: 248, link: 240, mode: 264, mask: 0x1f, bits: 48},
+}
 
 // Sizes and limits of the maps.
 const (
@@ -33,7 +43,10 @@ const (
 )
 
 // canUnwind reports whether there are tables for the machine.
-func (g *generator) canUnwind() bool { return g.opt.Arch == "amd64" }
+func (g *generator) canUnwind() bool { return unwindMachines[g.opt.Arch] != nil }
+
+// linked reports whether calls leave the return address in a register.
+func (g *generator) linked() bool { return unwindMachines[g.opt.Arch].link != 0 }
 
 // addUnwind adds the maps of the walk, if a program walks.
 func (g *generator) addUnwind() {
@@ -88,16 +101,20 @@ func (p *prog) walkStack(max int) mem {
 	frames := mem{st.off + ir.UnwindHead, 8 * max}
 	at := func(off int) mem { return mem{st.off + off, 8} }
 	p.zero(p.frameText(frames))
+	regs := unwindMachines[p.g.opt.Arch]
 	plain, done, none := p.label(), p.label(), p.label()
 	p.g.unwindWord(p.stream, asm.R1, ir.UnwindReady)
 	p.jimm(asm.JEq, asm.R1, 0, plain)
 	if p.hasUserRegs() {
 		p.usesCtx = true
-		p.load(asm.R1, rCtx, x86CS)
-		p.jimm(asm.JNE, asm.R1, x86UserCS, plain)
-		for _, r := range []struct{ from, to int }{{x86IP, ir.UnwindPC}, {x86SP, ir.UnwindSP}, {x86BP, ir.UnwindFP}} {
-			p.load(asm.R1, rCtx, r.from)
-			p.memStore(at(r.to), asm.R1)
+		p.load(asm.R1, rCtx, regs.mode)
+		p.emit(asm.And.Imm(asm.R1, regs.mask))
+		p.jimm(asm.JNE, asm.R1, int64(regs.user), plain)
+		for _, r := range []struct{ from, to int }{{regs.ip, ir.UnwindPC}, {regs.sp, ir.UnwindSP}, {regs.fp, ir.UnwindFP}, {regs.link, ir.UnwindLink}} {
+			if r.from != 0 {
+				p.load(asm.R1, rCtx, r.from)
+				p.memStore(at(r.to), asm.R1)
+			}
 		}
 	} else {
 		read := func(to mem, from, n int) {
@@ -111,14 +128,18 @@ func (p *prog) walkStack(max int) mem {
 			p.emit(asm.FnProbeReadKernel.Call())
 			p.jimm(asm.JNE, asm.R0, 0, none)
 		}
-		regs := mem{frames.off, 8} // not filled yet
-		read(at(ir.UnwindFP), x86BP, 8)
-		read(at(ir.UnwindTmp), x86CS, 8)
+		buf := mem{frames.off, 8} // not filled yet
+		read(at(ir.UnwindFP), regs.fp, 8)
+		read(at(ir.UnwindTmp), regs.mode, 8)
 		p.memLoad(asm.R1, at(ir.UnwindTmp))
-		p.jimm(asm.JNE, asm.R1, x86UserCS, plain)
-		read(at(ir.UnwindSP), x86SP, 8)
-		read(regs, x86IP, 8)
-		p.memLoad(asm.R1, regs)
+		p.emit(asm.And.Imm(asm.R1, regs.mask))
+		p.jimm(asm.JNE, asm.R1, int64(regs.user), plain)
+		read(at(ir.UnwindSP), regs.sp, 8)
+		if regs.link != 0 {
+			read(at(ir.UnwindLink), regs.link, 8)
+		}
+		read(buf, regs.ip, 8)
+		p.memLoad(asm.R1, buf)
 		p.memStore(at(ir.UnwindPC), asm.R1)
 	}
 	for _, off := range []int{ir.UnwindN, ir.UnwindStart, ir.UnwindEnd, ir.UnwindTable} {
@@ -406,15 +427,21 @@ func (g *generator) unwindStep() string {
 func (g *generator) unwindByFP(s *stream, stop, next label) {
 	const st = asm.R6
 	chain, moved := s.label(), s.label()
-	// Before a function has done anything its return address is on top.
+	// Before a function has done anything its return address is on top, or in the link
+	// register.
 	s.load(asm.R1, st, ir.UnwindEntry)
 	s.storeImm(st, ir.UnwindEntry, 0)
 	s.jimm(asm.JEq, asm.R1, 0, chain)
 	s.load(asm.R8, st, ir.UnwindSP)
-	unwindRead(s, ir.UnwindTmp, 8, asm.R8, stop)
-	s.emit(asm.Add.Imm(asm.R8, 8))
-	s.store(st, ir.UnwindCFA, asm.R8)
-	s.load(asm.R8, st, ir.UnwindTmp)
+	if g.linked() {
+		s.store(st, ir.UnwindCFA, asm.R8)
+		s.load(asm.R8, st, ir.UnwindLink)
+	} else {
+		unwindRead(s, ir.UnwindTmp, 8, asm.R8, stop)
+		s.emit(asm.Add.Imm(asm.R8, 8))
+		s.store(st, ir.UnwindCFA, asm.R8)
+		s.load(asm.R8, st, ir.UnwindTmp)
+	}
 	s.ja(moved)
 	s.place(chain)
 	s.load(asm.R8, st, ir.UnwindFP)
@@ -428,6 +455,9 @@ func (g *generator) unwindByFP(s *stream, stop, next label) {
 	s.store(st, ir.UnwindFP, asm.R1)
 	s.load(asm.R8, st, ir.UnwindTmp+8)
 	s.place(moved)
+	if g.linked() {
+		s.storeImm(st, ir.UnwindLink, 0)
+	}
 	g.unwindMove(s, stop, next)
 }
 
@@ -518,9 +548,39 @@ func (g *generator) unwindApply(s *stream, stop, none label) {
 	s.emit(asm.Add.Imm(asm.R3, -8))
 	kind(asm.R1, 2)
 	s.jimm(asm.JEq, asm.R1, int64(ir.UnwindRASignal), signal)
-	ordered := s.label()
+	ordered, haveLink := s.label(), s.label()
+	if g.linked() {
+		link, alone, words := s.label(), s.label(), s.label()
+		s.jimm(asm.JEq, asm.R1, int64(ir.UnwindRALink), link)
+		s.jimm(asm.JEq, asm.R1, int64(ir.UnwindRAAlone), alone)
+		s.jimm(asm.JEq, asm.R1, int64(ir.UnwindRAWords), words)
+		s.jimm(asm.JNE, asm.R1, int64(ir.UnwindRABeside), none)
+		sum(asm.R3, ir.UnwindCFA, fpOff)
+		s.emit(asm.Add.Imm(asm.R3, 8))
+		s.ja(ordered)
+		s.place(alone)
+		sum(asm.R3, ir.UnwindCFA, fpOff)
+		s.ja(ordered)
+		s.place(words)
+		kind(asm.R1, 3)
+		s.emit(asm.LSh.Imm(asm.R1, 3))
+		s.load(asm.R3, st, ir.UnwindCFA)
+		s.emit(asm.Sub.Reg(asm.R3, asm.R1))
+		s.ja(ordered)
+		s.place(link)
+		s.load(asm.R1, st, ir.UnwindLink)
+		s.storeImm(st, ir.UnwindLink, 0)
+		s.store(st, ir.UnwindTmp+8, asm.R1)
+		s.ja(haveLink)
+	}
 	s.ja(ordered)
 	s.place(signal)
+	if g.linked() {
+		// The interrupted function may not have saved it.
+		sum(asm.R3, ir.UnwindSP, fpOff)
+		s.emit(asm.Add.Imm(asm.R3, 8))
+		unwindRead(s, ir.UnwindLink, 8, asm.R3, stop)
+	}
 	s.storeImm(st, ir.UnwindExact, 1)
 	sum(asm.R3, ir.UnwindSP, cfaOff)
 	s.emit(asm.Add.Imm(asm.R3, 8))
@@ -529,8 +589,12 @@ func (g *generator) unwindApply(s *stream, stop, none label) {
 	// A stack grows down; without progress there is no end.
 	s.load(asm.R1, st, ir.UnwindSP)
 	s.jreg(asm.JLT, asm.R3, asm.R1, stop)
+	if g.linked() {
+		s.storeImm(st, ir.UnwindLink, 0)
+	}
 	s.place(haveRA)
 	unwindRead(s, ir.UnwindTmp+8, 8, asm.R3, stop)
+	s.place(haveLink)
 
 	fpAtFP, fpAtSP, read := s.label(), s.label(), s.label()
 	kind(asm.R1, 1)
@@ -558,6 +622,9 @@ func (g *generator) unwindApply(s *stream, stop, none label) {
 // in R8 the present one, and goes to next, or on.
 func (g *generator) unwindMove(s *stream, stop, next label) {
 	const st = asm.R6
+	if free := 64 - int32(unwindMachines[g.opt.Arch].bits); free < 64 {
+		s.emit(asm.LSh.Imm(asm.R8, free), asm.RSh.Imm(asm.R8, free))
+	}
 	s.jimm(asm.JEq, asm.R8, 0, stop)
 	g.unwindTrampoline(s)
 	s.load(asm.R1, st, ir.UnwindCFA)
@@ -605,7 +672,9 @@ func (g *generator) unwindTrampoline(s *stream) {
 		s.jimm(asm.JEq, call, 0, stop)
 		read(ir.UnwindRIStack)
 		s.load(asm.R2, st, ir.UnwindCFA)
-		s.emit(asm.Add.Imm(asm.R2, -8))
+		if n := unwindMachines[g.opt.Arch].pushed; n != 0 {
+			s.emit(asm.Add.Imm(asm.R2, -n))
+		}
 		s.jreg(asm.JNE, asm.R1, asm.R2, next)
 		read(ir.UnwindRIOrig)
 		s.store(st, ir.UnwindTmp+8, asm.R1)

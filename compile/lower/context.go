@@ -205,7 +205,9 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 	case sema.BaseSyscallArg:
 		native := func() ir.Expr { return b.savedReg(r.call[acc.N], 8, site) }
 		switch {
-		case r.call32 != nil && b.only32:
+		case b.calls == socketCalls:
+			return b.socketWord(acc.N), true
+		case r.call32 != nil && b.calls == calls32:
 			return b.savedReg(r.call32[acc.N], 4, site), true
 		case b.ctx == ir.CtxTracepoint && !b.ret:
 			return &ir.CtxField{Off: 16 + 8*acc.N, Size: 8}, true
@@ -213,7 +215,14 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 			if b.compat == 0 {
 				b.compat = 1 + b.temp(ir.TInt)
 			}
-			return &ir.Cond{C: &ir.Local{ID: b.compat - 1, T: ir.TInt}, X: b.savedReg(r.call32[acc.N], 4, site), Y: native(), T: ir.TInt}, true
+			arg := ir.Expr(&ir.Cond{C: &ir.Local{ID: b.compat - 1, T: ir.TInt}, X: b.savedReg(r.call32[acc.N], 4, site), Y: native(), T: ir.TInt})
+			if b.socket > 0 {
+				if b.via == 0 {
+					b.via = 1 + b.temp(ir.TInt)
+				}
+				arg = &ir.Cond{C: &ir.Local{ID: b.via - 1, T: ir.TInt}, X: b.socketWord(acc.N), Y: arg, T: ir.TInt}
+			}
+			return arg, true
 		}
 		return native(), true
 	case sema.BaseSyscallNr:
@@ -238,10 +247,50 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 
 // prologue are the statements that what was lowered so far wants before it.
 func (b *body) prologue() []ir.Stmt {
-	if b.compat == 0 {
-		return nil
+	set := func(local int, x ir.Expr) ir.Stmt {
+		return &ir.Eval{X: &ir.Update{L: ir.LValue{ID: local - 1, T: ir.TInt}, Op: ir.OpSet, R: x}}
 	}
-	return []ir.Stmt{&ir.Eval{X: &ir.Update{L: ir.LValue{ID: b.compat - 1, T: ir.TInt}, Op: ir.OpSet, R: b.mode32(0)}}}
+	var out []ir.Stmt
+	if b.compat > 0 {
+		out = append(out, set(b.compat, b.mode32(0)))
+	}
+	if b.via > 0 {
+		nr, _ := b.syscall(&sema.Access{Base: sema.BaseSyscallNr}, 0)
+		out = append(out, set(b.via, &ir.Logical{
+			And: true,
+			X:   &ir.Local{ID: b.compat - 1, T: ir.TInt},
+			Y:   &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: socketcallNr}, T: ir.TInt},
+		}))
+	}
+	var words []ir.Stmt
+	for n, local := range b.words {
+		if local > 0 {
+			at := &ir.Binary{Op: ir.OpAdd, X: b.savedReg(b.regs().call32[1], 4, 0), Y: &ir.IntConst{V: int64(4 * n)}, T: ir.TInt}
+			words = append(words, set(local, &ir.Load{Addr: at, Size: 4, Space: ir.UserSpace}))
+		}
+	}
+	if len(words) > 0 {
+		// What cannot be read is 0, as the kernel will find out.
+		read := &ir.Try{Body: words, Var: -1}
+		if b.via > 0 {
+			return append(out, &ir.If{C: &ir.Local{ID: b.via - 1, T: ir.TInt}, Then: []ir.Stmt{read}})
+		}
+		out = append(out, read)
+	}
+	return out
+}
+
+// socketcallNr is the number of socketcall in 32-bit programs of x86. Its second argument
+// is the address of the arguments of the call that it stands for, 32 bits each.
+const socketcallNr = 102
+
+// socketWord is the local that has argument n of a call through socketcall, if the call
+// is made by that.
+func (b *body) socketWord(n int) ir.Expr {
+	if b.words[n] == 0 {
+		b.words[n] = 1 + b.temp(ir.TInt)
+	}
+	return &ir.Local{ID: b.words[n] - 1, T: ir.TInt}
 }
 
 // location reads where DWARF or a USDT note says.

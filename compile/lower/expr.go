@@ -423,6 +423,49 @@ func (b *body) arrayIn(x *syntax.ArrayIn) ir.Expr {
 	return &ir.IntConst{}
 }
 
+// probeFunc is the name of the probed function: the one in the probe point, or, where that
+// names none, of the function that is at the place.
+func (b *body) probeFunc(t ir.Type, site int) ir.Expr {
+	if !b.unnamed {
+		return b.intrinsic(ir.IPpfunc, ir.Type{Kind: ir.Str}, site)
+	}
+	text := func(kind ir.Text, space ir.Space, args ...ir.Expr) ir.Expr {
+		args = append(args, b.intrinsic(ir.IFuncIP, ir.TInt, site))
+		return &ir.MakeText{Kind: kind, Site: site, Space: space, Args: args, T: ir.Type{Kind: ir.Deferred, Text: kind, Width: 8 * len(args)}}
+	}
+	return &ir.Cond{
+		C: b.intrinsic(ir.IUserMode, ir.TInt, site),
+		X: text(ir.TextUSym, ir.UserSpace, b.intrinsic(ir.IPid, ir.TInt, site)),
+		Y: text(ir.TextKSym, ir.KernelSpace),
+		T: t,
+	}
+}
+
+// unnamed reports whether a probe has a place in code, and a point that names no function.
+func unnamed(p *sema.Probe) bool {
+	switch p.Family {
+	case sema.FamProfile, sema.FamPerf, sema.FamMark, sema.FamData:
+		return true
+	}
+	return false
+}
+
+// onlyUnnamed reports whether all probes that the kernel runs are such: then so are those
+// that call a function of the script.
+func (l *lowerer) onlyUnnamed() bool {
+	some := false
+	for _, p := range l.src.Probes {
+		if p.InLoader() {
+			continue
+		}
+		if !unnamed(p) {
+			return false
+		}
+		some = true
+	}
+	return some
+}
+
 func (b *body) call(x *syntax.Call) ir.Expr {
 	chain := b.src.Calls[x]
 	if len(chain) == 0 {
@@ -436,6 +479,8 @@ func (b *body) call(x *syntax.Call) ir.Expr {
 	switch {
 	case strings.HasPrefix(f.Intrinsic, "text_"):
 		return b.textCall(x, f.Intrinsic)
+	case f.Intrinsic == "probefunc":
+		return b.probeFunc(irType(want), site)
 	case f.Intrinsic == "ksym":
 		name, ok := x.Args[0].(*syntax.StringLit)
 		if !ok {

@@ -108,10 +108,32 @@ type lowerer struct {
 	// dispatch: system calls ride on the raw tracepoints, by number.
 	dispatch bool
 	counters map[*sema.Probe]int
-	only32   bool           // what is lowered sees system calls of 32-bit programs only
+	calls    calls          // the system calls that what is lowered sees
 	layers   map[string]int // handlers so far of a call, by tracepoint and number
 	crowds   map[*syntax.ProbeDecl]int
 	entries  map[entryKey]int // arrays of @entry values that the probes of a crowd share
+}
+
+// calls tells which system calls a probe of one sees.
+type calls int
+
+const (
+	allCalls    calls = iota // those of 64-bit programs; on raw tracepoints of 32-bit ones, too
+	calls32                  // those of 32-bit programs that have the call's own number
+	socketCalls              // those that 32-bit programs make through socketcall
+)
+
+// compatNumbers are the numbers by which a dispatcher tells the calls of 32-bit programs
+// that a probe sees.
+func (l *lowerer) compatNumbers(p *sema.Probe) []int {
+	var nrs []int
+	if l.calls != socketCalls {
+		nrs = slices.Clone(p.CompatNrs)
+	}
+	if p.SocketCall > 0 && l.calls != calls32 {
+		nrs = append(nrs, ir.MaxSyscall+p.SocketCall)
+	}
+	return nrs
 }
 
 type entryKey struct {
@@ -226,6 +248,7 @@ func (l *lowerer) function(f *sema.Func) {
 		out.Result = irType(f.Result)
 	}
 	b.result = out.Result
+	b.unnamed = l.onlyUnnamed()
 	if f.Decl.Body != nil {
 		out.Body = b.block(f.Decl.Body.Stmts)
 	}
@@ -253,7 +276,7 @@ func (l *lowerer) chooseDispatch() {
 
 // carriers are the ways to attach a probe, as sema found them, or the dispatcher.
 func (l *lowerer) carriers(p *sema.Probe) []sema.Carrier {
-	if l.only32 {
+	if l.calls != allCalls {
 		list := slices.Clone(p.Carriers)
 		for i := range list {
 			if list[i].Kind == "raw_tp" {
@@ -292,7 +315,7 @@ func (l *lowerer) carriers(p *sema.Probe) []sema.Carrier {
 // layer numbers the handlers of one system call: each layer has one for a call.
 func (l *lowerer) layer(c *sema.Carrier, p *sema.Probe) {
 	if c.Kind == "dispatch" {
-		key := fmt.Sprint(c.Target, p.SyscallNr)
+		key := fmt.Sprint(c.Target, p.SyscallNr, l.calls)
 		c.Type = uint32(l.layers[key])
 		l.layers[key]++
 	}
@@ -305,9 +328,14 @@ func (l *lowerer) probe(p *sema.Probe) {
 		return
 	}
 	row := ir.Probe{
-		Point: p.Point, Name: p.Point, Func: p.Func,
+		Point: p.Point, Name: p.Point,
 		Order: p.Order, Interval: p.Interval, Random: p.Random, PerSecond: p.Hz,
 		Optional: p.Optional, Sufficient: p.Sufficient, Member: p.Member,
+	}
+	switch p.Family {
+	case sema.FamMark, sema.FamProcess, sema.FamNetfilter: // they have names of other things
+	default:
+		row.Func = p.Func
 	}
 	switch {
 	case p.Decl != nil:
@@ -330,8 +358,13 @@ func (l *lowerer) probe(p *sema.Probe) {
 	if f, ok := families[p.Family]; ok {
 		row.Family, row.Kind = f.fam, f.kind
 	}
-	if rest, ok := strings.CutPrefix(row.Kind, "kernel."); ok && strings.HasPrefix(p.Point, "kprobe.") {
-		row.Kind = "kprobe." + rest
+	if rest, ok := strings.CutPrefix(row.Kind, "kernel."); ok {
+		switch {
+		case strings.HasPrefix(p.Point, "kprobe."):
+			row.Kind = "kprobe." + rest
+		case p.Family == sema.FamData && strings.HasPrefix(p.Point, "process"):
+			row.Kind = "process." + rest
+		}
 	}
 	index := len(l.out.Probes)
 	if p.InLoader() {
@@ -394,7 +427,7 @@ func (l *lowerer) probe(p *sema.Probe) {
 		case "kretprobe":
 			a.MaxActive = int(p.MaxActive)
 		case "dispatch":
-			a.Compat = p.CompatNrs
+			a.Compat = l.compatNumbers(p)
 		}
 		row.Attach = append(row.Attach, a)
 	}
@@ -405,14 +438,21 @@ func (l *lowerer) probe(p *sema.Probe) {
 	if len(entries.maps) > 0 {
 		l.entryProbe(p, &row, entries)
 	}
-	if !l.dispatch && !l.only32 && len(p.Compat) > 0 {
-		// The events of a call do not tell of 32-bit programs.
-		q := *p
-		q.Carriers, q.Optional = p.Compat, true
-		l.only32 = true
-		l.probe(&q)
-		l.only32 = false
+	if l.dispatch || l.calls != allCalls {
+		return
 	}
+	// The events of a call do not tell of 32-bit programs.
+	q := *p
+	q.Optional = true
+	if q.Carriers = p.Compat; len(q.Carriers) > 0 {
+		l.calls = calls32
+		l.probe(&q)
+	}
+	if q.Carriers = p.SocketCarriers; len(q.Carriers) > 0 {
+		l.calls = socketCalls
+		l.probe(&q)
+	}
+	l.calls = allCalls
 }
 
 // procfsUmask takes the files of procfs probes from all but their owner, as
@@ -591,7 +631,7 @@ func (l *lowerer) entryProbe(p *sema.Probe, ret *ir.Probe, entries *entryMaps) {
 		l.layer(&c, p)
 		a := attach(c, h)
 		if c.Kind == "dispatch" {
-			a.Compat = p.CompatNrs
+			a.Compat = l.compatNumbers(p)
 		}
 		row.Attach = append(row.Attach, a)
 	}
@@ -609,7 +649,7 @@ func (l *lowerer) entryHandler(p *sema.Probe, probe int, ctx ir.Context, entries
 	for i, e := range p.Body.Entries {
 		b := l.newBody(e.Body, p.Lib)
 		b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
-		b.ctx, b.kernel, b.only32 = ctx, true, l.only32
+		b.ctx, b.kernel, b.calls, b.socket = ctx, true, l.calls, p.SocketCall
 		x := b.expr(e.X)
 		g := entries.maps[i]
 		hd.Body = append(hd.Body, b.prologue()...)
@@ -653,9 +693,15 @@ func (l *lowerer) filterSyscall(p *sema.Probe, h *ir.Handler, ctx ir.Context, re
 	b := &body{lowerer: l, ctx: ctx, ret: ret, kernel: true}
 	var c ir.Expr
 	switch {
-	case l.only32 && ctx == ir.CtxKprobe:
+	case l.calls == socketCalls && ctx == ir.CtxKprobe:
+		c = &ir.Logical{
+			And: true,
+			X:   b.mode32(0),
+			Y:   &ir.Binary{Op: ir.OpEq, X: b.savedReg(b.regs().call32[0], 4, 0), Y: &ir.IntConst{V: int64(p.SocketCall)}, T: ir.TInt},
+		}
+	case l.calls == calls32 && ctx == ir.CtxKprobe:
 		c = b.mode32(0)
-	case !l.only32 && (ctx == ir.CtxRawTP || ctx == ir.CtxBTFTP):
+	case l.calls == allCalls && (ctx == ir.CtxRawTP || ctx == ir.CtxBTFTP):
 		// The same number is another call of a 32-bit program.
 		nr, _ := b.syscall(&sema.Access{Base: sema.BaseSyscallNr}, 0)
 		c = &ir.Logical{
@@ -706,7 +752,7 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	b := l.newBody(p.Body, p.Lib)
 	b.ctx = ctx
 	b.kernel = kernel
-	b.ret, b.only32 = p.Return, l.only32
+	b.ret, b.calls, b.socket, b.unnamed = p.Return, l.calls, p.SocketCall, unnamed(p)
 	for _, c := range p.Conds {
 		cb := l.newBody(c.Body, p.Lib)
 		x := cb.expr(c.X)

@@ -16,8 +16,12 @@ type body struct {
 	kernel  bool
 	ret     bool    // return probe
 	entries []int   // locals with the @entry values
-	only32  bool    // only calls of 32-bit programs come here
+	calls   calls   // what system calls come here
+	socket  int     // the number that the call has in socketcall, 0 if none
 	compat  int     // local that tells whether the program has 32 bits, and 1; 0: nothing asks
+	via     int     // local that tells whether it made the call through socketcall, and 1
+	words   [6]int  // locals with the arguments of that, and 1
+	unnamed bool    // see unnamed()
 	result  ir.Type // of a function
 	ticks   int     // statements since the last Tick
 	tickAt  syntax.Node

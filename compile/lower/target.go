@@ -339,6 +339,7 @@ var texts = map[string]ir.Text{
 	"text_ustackbrief": ir.TextUStackBrief,
 	"text_ksymline":    ir.TextKSymLine, "text_usymline": ir.TextUSymLine, "text_umodbuildid": ir.TextUBuildID, "text_taskstack": ir.TextTaskStack,
 	"text_ksymaddr": ir.TextKSymAddr, "text_usymfileline": ir.TextUSymFileLine, "text_ustackline": ir.TextUStackLine,
+	"text_ksymfileline": ir.TextKSymFileLine, "text_kstackline": ir.TextKStackLine,
 }
 
 // textCall lowers a call of such a function: symbols of an address, or a stack.
@@ -352,7 +353,7 @@ func (b *body) textCall(x *syntax.Call, name string) ir.Expr {
 	mt := &ir.MakeText{Kind: kind, Site: site, T: ir.Type{Kind: ir.Deferred, Text: kind, Width: 8}}
 	depth := max(b.opt.Limits.MaxBacktrace, 1)
 	switch kind {
-	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
+	case ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull, ir.TextKStackLine:
 		mt.T.Width = 8 + 8*depth
 	case ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief, ir.TextUStackLine:
 		mt.T.Width = 16 + 8*depth
