@@ -6,6 +6,7 @@
 # make differential  100,000 random programs, kernel against interpreter; root, hours
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make bench     what everything costs, beside bpftrace and others: bench/RESULTS.md
+# make bench-reference  known numbers of calls, a million in a second, against what scripts count
 # make bench-guest  instructions per hit of a probe in guests: the same on any machine
 # make test-editors  real editors, and the protocol's own client, against staplsp
 # make vsix     the extension for VS Code with the server inside, in build/ (VSIX=all: for all platforms)
@@ -20,14 +21,14 @@ export CGO_ENABLED = 0
 # What tests need beside Go: SystemTap's library and examples as a corpus to
 # read, a C compiler and SDT headers for programs to trace, and the tools whose
 # answers ours are held against.
-DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client pre-commit qemu-system-x86 xz-utils zstd lz4 neovim openssh-server tmux
+DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client pre-commit qemu-system-x86 xz-utils zstd lz4 neovim openssh-server tmux libc6-dbg
 
 # What the commands tell as their version.
 VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-smoke debs guests debug-kernel examples generate man manual pictures walk completions release packages test-packages lint clean
+.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-reference bench-smoke debs guests debug-kernel examples generate man manual pictures walk completions release packages test-packages lint clean
 all: build
 
 build:
@@ -110,6 +111,10 @@ bench: bench-debs
 bench-smoke:
 	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 10m $$(git grep -l '^func Benchmark' -- '*_test.go' | xargs -n 1 dirname | sort -u | sed 's,^,./,')
 	$(GO) run ./bench/native -smoke
+
+# Three minutes; needs root. The short form is TestReference of internal/e2e.
+bench-reference: debs
+	$(GO) run ./bench/reference -write
 
 bench-guest: bench-debs debs guests
 	$(GO) run ./bench/guest

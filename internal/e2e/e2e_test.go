@@ -34,8 +34,11 @@ var programs = map[string][]string{
 	"fixed":      {"-pthread", "-no-pie"},
 	"heap":       {},
 	"jit":        {},
+	"libmem":     {"-shared", "-fPIC"},
 	"librows":    {"-pthread", "-shared", "-fPIC", "-Dmain=rows_main"},
+	"load":       {"-pthread"},
 	"many":       {},
+	"ownheap":    {"-l:libmem", "-Wl,-rpath,$ORIGIN"},
 	"perf":       {},
 	"uselib":     {"-l:librows", "-Wl,-rpath,$ORIGIN"},
 	"rows":       {"-pthread"},
@@ -347,6 +350,77 @@ func TestHeap(t *testing.T) {
 	}
 }
 
+// TestDoubleFree runs the finder of leaks and double frees that introductions have: it
+// counts references by the allocator's own variables and keeps stacks in an array.
+func TestDoubleFree(t *testing.T) {
+	dir := needTools(t)
+	for _, c := range []struct {
+		library, prefix, program string
+		status                   int
+	}{
+		{"./libmem", "", "./ownheap", 0},
+		// The C library kills the program for its double free.
+		{"libc.so.6", "__libc_", "./heap", 1},
+	} {
+		lib := fmt.Sprintf("process(%q).function(\"%s", c.library, c.prefix)
+		script := `global refs, stacks
+probe begin { printf("=== begin ===\n") }
+probe ` + lib + `malloc").return, ` + lib + `calloc").return
+{
+	if (target() == pid()) {
+		if (refs[$return] == 0) {
+			refs[$return]++
+			stacks[$return] = sprint_ubacktrace()
+		}
+	}
+}
+probe ` + lib + `free").call
+{
+	if (target() == pid()) {
+		refs[$mem]--
+		if (refs[$mem] == 0) {
+			if ($mem != 0) {
+				stacks[$mem] = sprint_ubacktrace()
+			}
+		} else if (refs[$mem] < 0 && $mem != 0) {
+			printf("references of %p: %d\n", $mem, refs[$mem])
+			print_ubacktrace()
+			printf("freed before at:\n%s\n", stacks[$mem])
+		}
+	}
+}
+probe end
+{
+	printf("=== end ===\n")
+	foreach (mem in refs) {
+		if (refs[mem] > 0)
+			printf("%s\n", stacks[mem])
+	}
+}`
+		if out, err := exec.Command(filepath.Join(dir, "stap"), "-L", lib+`free")`).CombinedOutput(); c.prefix != "" && (err != nil || !strings.Contains(string(out), "$mem")) {
+			t.Logf("%s has no debugging information here:\n%s", c.library, out)
+			continue
+		}
+		out := start(t, dir, "-c", c.program, "-e", script).end(c.status)
+		found, leaks, ended := strings.Cut(out, "=== end ===\n")
+		if !ended || !strings.HasPrefix(found, "=== begin ===\n") {
+			t.Fatalf("%s:\n%s", c.library, out)
+		}
+		now, before, _ := strings.Cut(found, "freed before at:\n")
+		for _, stack := range []string{now, before} {
+			if strings.Count(stack, "planted_double_free+0x") != 1 || !strings.Contains(stack, "free+0x0") {
+				t.Errorf("%s: the stack does not name the functions:\n%s", c.library, stack)
+			}
+		}
+		if strings.Count(found, "references of") != 1 || !strings.Contains(found, ": -1\n") {
+			t.Errorf("%s: not one block freed twice:\n%s", c.library, found)
+		}
+		if strings.Count(leaks, "planted_leak+0x") != 1 || strings.Contains(leaks, "planted_double_free") || strings.Contains(leaks, "balanced") {
+			t.Errorf("%s: leaks:\n%s", c.library, leaks)
+		}
+	}
+}
+
 func TestFunction(t *testing.T) {
 	dir := needTools(t)
 	user := filepath.Join(dir, "user")
@@ -434,6 +508,20 @@ probe end { foreach ([p+, a] in calls) printf("%s(%s) %d\n", p, a, calls[p, a]);
 	} {
 		if got := stap(t, dir, "-c", "./calls32", "-e", "global calls, returns probe "+points+body); got != want {
 			t.Errorf("%s:\n%s\nnot\n%s", points, got, want)
+		}
+	}
+	// Those of sockets, which the program makes by one call with the arguments in memory.
+	const sockets = `global seen_calls
+probe syscall.socket { if (pid() == target()) seen_calls[argstr]++ }
+probe syscall.connect { if (pid() == target()) seen_calls[uaddr_ip . sprintf(" %d %d", uaddr_ip_port, addrlen)]++ }
+probe syscall.connect.return { if (pid() == target()) seen_calls[retstr . sprintf(" %d", @entry($arg3))]++ }
+probe syscall.getsockopt { if (pid() == target()) seen_calls[level_str . " " . optname_str]++ }
+probe end { foreach (s+ in seen_calls) println(s, ": ", seen_calls[s]) }
+`
+	const want = "0 16: 3\n127.0.0.1 4711 16: 3\nPF_INET, SOCK_DGRAM, IPPROTO_IP: 3\nSOL_SOCKET SO_TYPE: 3\n"
+	for _, more := range []string{"", `probe syscall.* { if (pid() == target() && name == "no such call") println(argstr) }`} {
+		if got := stap(t, dir, "-c", "./calls32", "-e", sockets+more); got != want {
+			t.Errorf("%s\n%s\nnot\n%s", more, got, want)
 		}
 	}
 	got := stap(t, dir, "-c", "./calls32", "-e", `global calls probe syscall_any { if (pid() == target()) calls[name]++ } probe end { println(calls["getppid"]) }`)

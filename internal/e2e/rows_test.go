@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -209,6 +208,51 @@ func TestProcessForms(t *testing.T) {
 	}
 }
 
+// TestContexts asks in each family what is known of the running probe.
+func TestContexts(t *testing.T) {
+	dir := needTools(t)
+	list := families.ProgramContexts(symbols(t, filepath.Join(dir, "fixed"))("watched"))
+	for _, bad := range families.CheckContexts(list, stap(t, dir, "-c", "./fixed", "-e", families.ContextScript(list, ""))) {
+		t.Error(bad)
+	}
+	list = families.ClockContexts
+	for _, bad := range families.CheckContexts(list, stap(t, dir, "-c", "sleep 1", "-e", families.ContextScript(list, ""))) {
+		t.Error(bad)
+	}
+}
+
+// TestPython counts the calls of a function in Python by the interpreter's own marks,
+// which are hit only while their semaphores say that somebody listens.
+func TestPython(t *testing.T) {
+	dir := needTools(t)
+	const python = "/usr/bin/python3"
+	f, err := elf.Open(python)
+	if err != nil {
+		t.Skip(err)
+	}
+	marks, err := f.Marks()
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(marks, func(m elf.Mark) bool { return m.Name == "function__entry" }) {
+		t.Skip(python + " has no mark function__entry")
+	}
+	program := filepath.Join(t.TempDir(), "greet.py")
+	if err := os.WriteFile(program, []byte("def greet(n):\n    return n + 1\n\nfor i in range(7):\n    greet(i)\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out := stap(t, dir, "-c", python+" -S "+program, "-e", `global calls, names
+probe process("`+python+`").provider("python").mark("function__entry") { if (user_string($arg2) == "greet") calls[user_string($arg1), $arg3]++ }
+probe process("`+python+`").mark("*") { if (pid() == target()) names[$$provider, $$name]++ }
+probe end {
+	foreach ([f, l] in calls) println(f, ":", l, " ", calls[f, l])
+	println(names["python", "function__entry"] > 7, " ", names["python", "function__entry"] == names["python", "function__return"])
+}`)
+	if want := program + ":1 7\n1 1\n"; out != want {
+		t.Errorf("%s\nnot\n%s", out, want)
+	}
+}
+
 // TestMany attaches to a thousand functions, each of which is called once.
 func TestMany(t *testing.T) {
 	dir := needTools(t)
@@ -231,31 +275,27 @@ func TestPerf(t *testing.T) {
 	}
 }
 
-// TestReference has a program make hundreds of thousands of calls as fast as it can on
-// two CPUs: each is counted, and each line printed of them arrives or is told of as lost.
+// TestReference has a program make an exact number of calls as fast as it can on two
+// CPUs: scripts count all of them, or tell what they did not. The long form of it is
+// bench/reference.
 func TestReference(t *testing.T) {
 	dir := needTools(t)
-	const n = 150_000
-	began := time.Now()
-	tr := start(t, dir, "-s", "1", "-c", fmt.Sprintf("./user %d", n), "-e", `global ticks, calls, all
-probe process("./user").function("tick") { ticks++ }
-probe syscall.getppid { if (pid() == target()) { calls++; all <<< 1; printf("call %d of %s\n", tid(), execname()) } }
-probe end { printf("%d %d %d\n", ticks, calls, @count(all)) }`)
-	if err := tr.cmd.Wait(); err != nil {
-		t.Fatalf("%v\n%s", err, &tr.stderr)
+	const n = 30_000
+	for _, l := range families.Loads {
+		t.Run(l.Name, func(t *testing.T) {
+			tr := start(t, dir, "-s", "1", "-o", "load.out", "-c", fmt.Sprintf("./load %s %d", l.Kind, n), "-e", l.Text)
+			err := tr.cmd.Wait()
+			out, rerr := os.ReadFile(filepath.Join(dir, "load.out"))
+			if err := errors.Join(err, rerr); err != nil {
+				t.Fatalf("%v\n%s", err, &tr.stderr)
+			}
+			told, bad := l.Check(string(out), tr.stderr.String(), n)
+			for _, b := range bad {
+				t.Errorf("%s\n%s", b, &tr.stderr)
+			}
+			t.Logf("%d skipped, %d lines lost; %s", told.Skipped, told.Lost, strings.TrimSpace(tr.stderr.String()))
+		})
 	}
-	lines := strings.Split(strings.TrimSpace(tr.stdout.String()), "\n")
-	if got, want := lines[len(lines)-1], fmt.Sprintf("%[1]d %[1]d %[1]d", 2*n); got != want {
-		t.Errorf("counted %s, not %s\n%s", got, want, &tr.stderr)
-	}
-	lost := 0
-	if m := regexp.MustCompile(`output lost because the buffer was full, in hits: (\d+)`).FindStringSubmatch(tr.stderr.String()); m != nil {
-		lost, _ = strconv.Atoi(m[1])
-	}
-	if got := len(lines) - 1 + lost; got != 2*n {
-		t.Errorf("%d lines and %d lost make %d, not %d\n%s", len(lines)-1, lost, got, 2*n, &tr.stderr)
-	}
-	t.Logf("%d hits in %.1f s, %d lines lost", 4*n, time.Since(began).Seconds(), lost)
 }
 
 // TestElsewhere probes a program in process and mount namespaces of its own, and below

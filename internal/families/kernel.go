@@ -84,6 +84,13 @@ probe end { println(n, " ", after) }`, Want: "dropped\n1 0\n"},
 		Text: `probe kernel.function("vfs_read") { if ($count == 807) { print_regs(); exit() } }`, Match: `^RIP: [0-9a-f]{16}\nRSP: [0-9a-f]{16}  EFLAGS: [0-9a-f]{8}\nRAX: .*RDX: 0000000000000327.*R15: [0-9a-f]{16}\n$`},
 	{Name: "k_ftrace", Args: []string{"-c", "cat /proc/sys/kernel/ostype; cat /sys/kernel/tracing/trace > /tmp/trace; grep -c 'from the loader' /tmp/trace; grep -c 'from the kernel' /tmp/trace"},
 		Text: `global n probe begin { ftrace("from the loader") } probe kernel.function("proc_sys_read") { n++; ftrace("from the kernel") } probe end { println(n) }`, Match: "^Linux\n[1-9]\n([1-9])\n[1-9]\n$"},
+	// The script of introductions, as it stands there: also what prints its output is probed.
+	{Name: "k_intro1", Noisy: true, Args: []string{"-c", "sh -c 'trigger write 3 821; sleep 60'"},
+		Text: `probe begin { printf("begin\n") }
+probe kernel.function("vfs_write").call { print_regs() print_backtrace() }
+probe timer.ms(5000) { exit() }
+probe end { printf("end\n") }`,
+		Match: `^begin\nRIP: [0-9a-f]{16}\nRSP: [0-9a-f]{16}  EFLAGS: [0-9a-f]{8}\n(RAX|RDX|RBP|R10|R13): .*R15: [0-9a-f]{16}\n 0x[0-9a-f]+ : vfs_write\+0x0/0x[0-9a-f]+ \[kernel\]\n 0x[0-9a-f]+ : \w+\+0x.*RDX: 0000000000000335 .*end\n$`},
 	{Name: "k_percpu", Command: "read 3 808",
 		Text: `probe kernel.function("vfs_read") { if ($count == 808) println(@var("current_task")->pid == tid()) }`, Only: "6.1", Want: "1\n1\n1\n"},
 	{Name: "k_var_address", Command: "read 1 808",

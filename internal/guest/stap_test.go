@@ -225,12 +225,15 @@ func (s *system) scripts(t *testing.T) {
 // skipUnless skips what is only for some kernels: families.Script says how they are named.
 func (s *system) skipUnless(t *testing.T, only string) {
 	t.Helper()
-	version, _, _ := strings.Cut(s.Kernel.Name, "-")
-	s.ran++
-	if only != "" && only != version && only != s.Kernel.Arch && only != version+"-"+s.Kernel.Arch {
-		s.ran--
+	if !s.isFor(only) {
 		t.Skip("for " + only)
 	}
+	s.ran++
+}
+
+func (s *system) isFor(only string) bool {
+	version, _, _ := strings.Cut(s.Kernel.Name, "-")
+	return only == "" || only == version || only == s.Kernel.Arch || only == version+"-"+s.Kernel.Arch
 }
 
 // run compiles the script here and runs it there.

@@ -1,0 +1,2 @@
+// The program heap with the allocator of libmem.
+#include "heap.c"

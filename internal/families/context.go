@@ -1,0 +1,115 @@
+package families
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// A Context is what the functions about the running probe tell in one: pp(), ppfunc(),
+// probefunc(), probe_type(), $$name, $$vars and print_regs().
+type Context struct {
+	At, If string
+	Want   string // regular expression of "pp|ppfunc|probefunc|probe_type|$$name|$$vars|"
+	Regs   bool   // registers are printed
+	Only   string // kernel
+}
+
+// ContextScript is a script with all of these probes; each tells once.
+func ContextScript(list []Context, more string) string {
+	var s strings.Builder
+	s.WriteString("global told\n")
+	for i, c := range list {
+		cond := fmt.Sprintf("!told[%d]++", i)
+		if c.If != "" {
+			cond = c.If + " && " + cond
+		}
+		fmt.Fprintf(&s, `probe %s {
+	if (%s) {
+		printf("%d %%s|%%s|%%s|%%s|%%s|%%s|\n", pp(), ppfunc(), probefunc(), probe_type(), @defined($$name) ? $$name : "-", @defined($$vars) ? $$vars : "-")
+		print_regs()
+	}
+}
+`, c.At, cond, i)
+	}
+	return s.String() + more
+}
+
+var printedRegs = regexp.MustCompile(`^(RIP: [0-9a-f]{16}\nRSP: [0-9a-f]{16}  EFLAGS: [0-9a-f]{8}\n(R\w\w: [0-9a-f]{16} R\w\w: [0-9a-f]{16} R\w\w: [0-9a-f]{16}\n){5}|pc : [0-9a-f]{16} lr : [0-9a-f]{16} pstate: [0-9a-f]{8}\n(.*\n){17})$`)
+
+// CheckContexts says which of the lines are not as they have to be.
+func CheckContexts(list []Context, out string) (bad []string) {
+	got := map[int]string{}
+	last := -1
+	for line := range strings.Lines(out) {
+		n := 0
+		if _, err := fmt.Sscanf(line, "%d ", &n); err == nil && strings.Contains(line, "|") {
+			last = n
+			_, line, _ = strings.Cut(line, " ")
+		}
+		got[last] += line
+	}
+	for i, c := range list {
+		line, regs, _ := strings.Cut(got[i], "\n")
+		switch {
+		case !regexp.MustCompile("^" + c.Want + "$").MatchString(line):
+			bad = append(bad, fmt.Sprintf("%s: %q, not %s", c.At, line, c.Want))
+		case c.Regs && !printedRegs.MatchString(regs):
+			bad = append(bad, fmt.Sprintf("%s: registers %q", c.At, regs))
+		case !c.Regs && regs != "":
+			bad = append(bad, fmt.Sprintf("%s: registers %q, and there are none", c.At, regs))
+		}
+	}
+	return bad
+}
+
+// ProgramContexts are those of programs, and of what the loader runs once; the program is
+// internal/e2e/testdata/rows.c without a position of its own, and watched where its
+// variable of that name is.
+func ProgramContexts(watched uint64) []Context {
+	const p = `process("./fixed")`
+	return []Context{
+		{At: "begin", Want: `begin\|\|\|begin\|-\|-\|`},
+		{At: "begin(3)", Want: `begin\(3\)\|\|\|begin\|-\|-\|`},
+		{At: "end", Want: `end\|\|\|end\|-\|-\|`},
+		{At: `kernel.trace("sched:sched_process_exit")`, If: `execname() == "fixed"`, Want: `kernel\.trace\("sched:sched_process_exit"\)\|sched_process_exit\|sched_process_exit\|kernel\.trace\|sched_process_exit\|p=0xff[0-9a-f]+( group_dead=0x[01])?\|`},
+		{At: `kernel.tracepoint("sched_process_exit")`, If: `execname() == "fixed"`, Want: `kernel\.tracepoint\("sched_process_exit"\)\|sched_process_exit\|sched_process_exit\|kernel\.tracepoint\|sched_process_exit\|arg1=0xff[0-9a-f]+( arg2=0x[01])?\|`},
+		{At: "syscall.getppid", If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
+		{At: "syscall.getppid.return", If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\.return\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
+		{At: "nd_syscall.getppid", If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
+		{At: "tp_syscall.getppid", If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
+		{At: `kernel.syscall("getppid")`, If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
+		{At: `kernel.syscall("getppid").return`, If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\.return\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
+		{At: "syscall_any", If: `execname() == "fixed" && name == "getppid"`, Want: `kernel\.trace\("raw_syscalls:sys_enter"\)\|sys_enter\|sys_enter\|kernel\.trace\|sys_enter\|regs=0xff[0-9a-f]+ id=0x6e\|`},
+		{At: "syscall_any.return", If: `execname() == "fixed" && name == "getppid"`, Want: `kernel\.trace\("raw_syscalls:sys_exit"\)\|sys_exit\|sys_exit\|kernel\.trace\|sys_exit\|regs=0xff[0-9a-f]+ ret=0x[0-9a-f]+\|`},
+		{At: p + `.function("callee")`, Want: `process\(".*/fixed"\)\.function\("callee@.*rows\.c:19"\)\|callee\|callee\|process\.function\|-\|a=0x0\|`, Regs: true},
+		{At: p + `.function("callee").call`, Want: `process\(".*/fixed"\)\.function\("callee@.*rows\.c:19"\)\.call\|callee\|callee\|process\.function\|-\|a=0x0\|`, Regs: true},
+		{At: p + `.function("callee").return`, Want: `process\(".*/fixed"\)\.function\("callee@.*rows\.c:19"\)\.return\|callee\|callee\|process\.function\|-\|a=0x0\|`, Regs: true},
+		{At: p + `.function("other").exported`, Want: `process\(".*/fixed"\)\.function\("other@.*rows\.c:37"\)\.exported\|other\|other\|process\.function\|-\|a=0x0\|`, Regs: true},
+		{At: p + `.function("inl").inline`, Want: `process\(".*/fixed"\)\.function\("inl@.*rows\.c:13"\)\.inline\|inl\|inl\|process\.function\|-\|a=0x0\|`, Regs: true},
+		{At: p + `.function("twice").label("out")`, Want: `process\(".*/fixed"\)\.function\("twice@.*rows\.c:25"\)\.label\("out"\)\|twice\|twice\|process\.statement\|-\|a=0x0 r=0x3\|`, Regs: true},
+		{At: p + `.function("twice").callee("callee")`, Want: `process\(".*/fixed"\)\.function\("twice@.*rows\.c:25"\)\.callee\("callee@.*rows\.c:19"\)\|callee\|callee\|process\.function\|-\|a=0x0\|`, Regs: true},
+		{At: p + `.statement("twice@rows.c:28")`, Want: `process\(".*/fixed"\)\.statement\("twice@.*rows\.c:28"\)\|twice\|twice\|process\.statement\|-\|a=0x0 r=0x1\|`, Regs: true},
+		{At: p + `.plt("strdup")`, Want: `process\(".*/fixed"\)\.plt\("strdup"\)\|strdup\|strdup\|process\.function\|strdup\|\|`, Regs: true},
+		{At: p + `.plt("strdup").return`, Want: `process\(".*/fixed"\)\.plt\("strdup"\)\.return\|strdup\|strdup\|process\.function\|strdup\|\|`, Regs: true},
+		{At: p + `.library("libc.so.6").function("strdup")`, If: `execname() == "fixed"`, Want: `process\(".*/fixed"\)\.library\(".*/libc\.so\.6"\)\.function\("\w*strdup.*"\)\|\w*strdup\|\w*strdup\|process\.function\|-\|.*\|`, Regs: true},
+		{At: p + `.mark("mid")`, Want: `process\(".*/fixed"\)\.mark\("mid"\)\|\|twice\|process\.mark\|mid\|arg1=0x3 arg2=0x[0-9a-f]+\|`, Regs: true},
+		{At: p + `.provider("rows").mark("mid")`, Want: `process\(".*/fixed"\)\.provider\("rows"\)\.mark\("mid"\)\|\|twice\|process\.mark\|mid\|arg1=0x3 arg2=0x[0-9a-f]+\|`, Regs: true},
+		{At: p + ".begin", Want: `process\(".*/fixed"\)\.begin\|\|\|process\|-\|\|`},
+		{At: p + ".end", Want: `process\(".*/fixed"\)\.end\|\|\|process\|-\|\|`},
+		{At: p + ".thread.begin", Want: `process\(".*/fixed"\)\.thread\.begin\|\|\|process\|-\|\|`},
+		{At: p + ".thread.end", Want: `process\(".*/fixed"\)\.thread\.end\|\|\|process\|-\|\|`},
+		{At: p + ".syscall", If: "$syscall == 110", Want: `process\(".*/fixed"\)\.syscall\|\|\|process\.syscall\|-\|syscall=0x6e arg1=0x[0-9a-f]+ .* arg6=0x[0-9a-f]+\|`},
+		{At: p + ".syscall.return", If: "$syscall == 110", Want: `process\(".*/fixed"\)\.syscall\.return\|\|\|process\.syscall\|-\|.*\|`},
+		{At: fmt.Sprintf("%s.data(%#x).write", p, watched), Want: `process\(".*fixed"\)\.data\(\d+\)\.write\|\|main\|process\.data\|-\|\|`, Regs: true},
+	}
+}
+
+// ClockContexts are those of timers, profilers and counters: they are hit anywhere.
+var ClockContexts = []Context{
+	{At: "timer.ms(5)", Want: `timer\.ms\(5\)\|\|\|timer\|-\|-\|`},
+	{At: "timer.jiffies(1)", Want: `timer\.jiffies\(1\)\|\|\|timer\|-\|-\|`},
+	{At: "timer.profile", Want: `timer\.profile\|\|.+\|timer\.profile\|-\|-\|`, Regs: true},
+	{At: "perf.type(1).config(0).sample(1000000)", Want: `perf\.type\(1\)\.config\(0\)\.sample\(1000000\)\|\|.+\|perf\|-\|.*\|`, Regs: true},
+	{At: "perf.sw.cpu_clock", Want: `perf\.type\(1\)\.config\(0\)\|\|.+\|perf\|-\|.*\|`, Regs: true},
+}
