@@ -62,7 +62,7 @@ func (s *system) here(t *testing.T, args ...string) string {
 func (s *system) listing(t *testing.T) {
 	line := map[string]string{"6.1": "450", "6.12": "549"}[s.Kernel.Name]
 	out := s.here(t, "-L", `kernel.function("vfs_read@fs/read_write.c:`+line+`")`)
-	if want := `kernel.function("vfs_read@fs/read_write.c:` + line + `") $file:struct file* $buf:char* $count:size_t $pos:loff_t*`; !regexp.MustCompile("^" + regexp.QuoteMeta(want)+`[ \n]`).MatchString(out) {
+	if want := `kernel.function("vfs_read@fs/read_write.c:` + line + `") $file:struct file* $buf:char* $count:size_t $pos:loff_t*`; !regexp.MustCompile("^" + regexp.QuoteMeta(want) + `[ \n]`).MatchString(out) {
 		t.Errorf("%q does not begin with\n%q", out, want)
 	}
 }
