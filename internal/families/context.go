@@ -12,7 +12,6 @@ type Context struct {
 	At, If string
 	Want   string // regular expression of "pp|ppfunc|probefunc|probe_type|$$name|$$vars|"
 	Regs   bool   // registers are printed
-	Only   string // kernel
 }
 
 // ContextScript is a script with all of these probes; each tells once.
@@ -112,4 +111,27 @@ var ClockContexts = []Context{
 	{At: "timer.profile", Want: `timer\.profile\|\|.+\|timer\.profile\|-\|-\|`, Regs: true},
 	{At: "perf.type(1).config(0).sample(1000000)", Want: `perf\.type\(1\)\.config\(0\)\.sample\(1000000\)\|\|.+\|perf\|-\|.*\|`, Regs: true},
 	{At: "perf.sw.cpu_clock", Want: `perf\.type\(1\)\.config\(0\)\|\|.+\|perf\|-\|.*\|`, Regs: true},
+}
+
+// KernelContexts are those of functions of the kernel and what hooks it.
+var KernelContexts = []Context{
+	{At: `kernel.function("vfs_read")`, If: "$count == 841", Want: `kernel\.function\("vfs_read"\)\|vfs_read\|vfs_read\|kernel\.function\|-\|file=0xff[0-9a-f]+ buf=0x[0-9a-f]+ count=0x349 pos=0x[0-9a-f]+\|`, Regs: true},
+	{At: `kernel.function("vfs_read").call`, If: "$count == 841", Want: `kernel\.function\("vfs_read"\)\.call\|vfs_read\|vfs_read\|kernel\.function\|-\|file=0xff[0-9a-f]+ buf=0x[0-9a-f]+ count=0x349 pos=0x[0-9a-f]+\|`, Regs: true},
+	{At: `kernel.function("vfs_read").return`, If: "$return == 841", Want: `kernel\.function\("vfs_read"\)\.return\|vfs_read\|vfs_read\|kernel\.function\|-\|file=0xff[0-9a-f]+ buf=0x[0-9a-f]+ count=0x349 pos=0x[0-9a-f]+\|`, Regs: true},
+	{At: `kernel.function("inode_permission").exported`, If: `execname() == "trigger"`, Want: `kernel\.function\("inode_permission"\)\.exported\|inode_permission\|inode_permission\|kernel\.function\|-\|.*inode=0xff[0-9a-f]+ mask=0x[0-9a-f]+\|`, Regs: true},
+	{At: "kernel.function(" + Address("vfs_read") + ")", If: "$count == 841", Want: `kernel\.function\("vfs_read"\)\|vfs_read\|vfs_read\|kernel\.function\|-\|file=0xff[0-9a-f]+ buf=0x[0-9a-f]+ count=0x349 pos=0x[0-9a-f]+\|`, Regs: true},
+	{At: "kernel.statement(" + Address("vfs_read") + ").absolute", If: `register("rdx") == 841`, Want: `kernel\.statement\((0x[0-9a-f]+|-?\d+)\)\.absolute\|(vfs_read)?\|vfs_read\|kernel\.statement\|-\|(-|.*count=0x349.*)?\|`, Regs: true},
+	{At: `kprobe.function("vfs_read")`, If: "ulong_arg(3) == 841", Want: `kprobe\.function\("vfs_read"\)\|vfs_read\|vfs_read\|kprobe\.function\|-\|(-|.*count=0x349.*)?\|`, Regs: true},
+	{At: `kprobe.function("vfs_read").return`, If: "returnval() == 841", Want: `kprobe\.function\("vfs_read"\)\.return\|vfs_read\|vfs_read\|kprobe\.function\|-\|(-|.*count=0x349.*)?\|`, Regs: true},
+	{At: "kprobe.statement(" + Address("vfs_read") + ").absolute", If: `register("rdx") == 841`, Want: `kprobe\.statement\((0x[0-9a-f]+|-?\d+)\)\.absolute\|(vfs_read)?\|vfs_read\|kprobe\.statement\|-\|(-|.*count=0x349.*)?\|`, Regs: true},
+	{At: `module("` + vsock + `").function("virtio_transport_stream_enqueue")`, Want: `module\("vmw_vsock_virtio_transport_common"\)\.function\("virtio_transport_stream_enqueue"\)\|virtio_transport_stream_enqueue\|virtio_transport_stream_enqueue\|kernel\.function\|-\|vsk=0xff[0-9a-f]+ msg=0xff[0-9a-f]+ len=0x21\|`, Regs: true},
+	{At: `module("` + vsock + `").function("virtio_transport_stream_enqueue").return`, Want: `module\("vmw_vsock_virtio_transport_common"\)\.function\("virtio_transport_stream_enqueue"\)\.return\|virtio_transport_stream_enqueue\|virtio_transport_stream_enqueue\|kernel\.function\|-\|vsk=0xff[0-9a-f]+ msg=0xff[0-9a-f]+ len=0x21\|`, Regs: true},
+	{At: `kprobe.module("` + vsock + `").function("virtio_transport_stream_enqueue")`, Want: `kprobe\.module\("vmw_vsock_virtio_transport_common"\)\.function\("virtio_transport_stream_enqueue"\)\|virtio_transport_stream_enqueue\|virtio_transport_stream_enqueue\|kprobe\.function\|-\|(-|.*len=0x21.*)?\|`, Regs: true},
+	{At: `module("` + vsock + `").trace("virtio_transport_alloc_pkt")`, Want: `module\("vmw_vsock_virtio_transport_common"\)\.trace\("(\w+:)?virtio_transport_alloc_pkt"\)\|virtio_transport_alloc_pkt\|virtio_transport_alloc_pkt\|kernel\.trace\|virtio_transport_alloc_pkt\|.*len=0x[0-9a-f]+.*\|`},
+	{At: `kernel.trace("raw_syscalls:sys_enter")`, If: `$id == 80 && execname() == "trigger"`, Want: `kernel\.trace\("raw_syscalls:sys_enter"\)\|sys_enter\|sys_enter\|kernel\.trace\|sys_enter\|regs=0xff[0-9a-f]+ id=0x50\|`},
+	{At: `kernel.tracepoint("sys_enter")`, If: `$arg2 == 80 && execname() == "trigger"`, Want: `kernel\.tracepoint\("sys_enter"\)\|sys_enter\|sys_enter\|kernel\.tracepoint\|sys_enter\|arg1=0xff[0-9a-f]+ arg2=0x50\|`},
+	{At: "syscall.chdir", If: `execname() == "trigger"`, Want: `kernel\.syscall\("chdir"\)\|chdir\|chdir\|kernel\.trace\|chdir\|\|`},
+	{At: "syscall.chdir.return", If: `execname() == "trigger"`, Want: `kernel\.syscall\("chdir"\)\.return\|chdir\|chdir\|kernel\.trace\|chdir\|\|`},
+	{At: `kernel.data("panic_timeout").write`, Want: `kernel\.data\("panic_timeout"\)\.write\|\|\w+\|kernel\.data\|-\|\|`, Regs: true},
+	{At: "lsm.file_open", If: `execname() == "trigger"`, Want: `lsm\.file_open\|file_open\|file_open\|lsm\|-\|file=0xff[0-9a-f]+\|`},
 }

@@ -158,6 +158,23 @@ func (s *system) batches(t *testing.T, debug bool) {
 	}
 }
 
+// contexts asks in each family what is known of the running probe.
+func (s *system) contexts(t *testing.T) {
+	// With names of registers; what is told does not depend on the version.
+	s.skipUnless(t, "6.1-amd64")
+	list := families.KernelContexts
+	script := s.addresses(t, families.ContextScript(list, ""))
+	r := s.run(t, "staprun", "--allow-unsigned", "-c",
+		"sh -c 'trigger read 2 841 chdir 2 /tmp vsock 2 33 open 1 /etc/hostname; ping -c 1 127.0.0.1 > /dev/null; echo 3 > /proc/sys/kernel/panic'",
+		s.compile(t, "contexts", script, "-g", "-w"))
+	if r.Code != 0 || r.Stderr != "" {
+		t.Errorf("exit status %d\n%s", r.Code, r.Stderr)
+	}
+	for _, bad := range families.CheckContexts(list, r.Stdout) {
+		t.Error(bad)
+	}
+}
+
 // addresses puts addresses in place of families.Address and families.InFile.
 func (s *system) addresses(t *testing.T, script string) string {
 	t.Helper()
@@ -214,6 +231,7 @@ func TestScripts(t *testing.T) {
 // scripts runs all scripts that are for the kernel.
 func (s *system) scripts(t *testing.T) {
 	s.batches(t, false)
+	t.Run("contexts", s.contexts)
 	for _, c := range slices.Concat(families.Functions, families.Kernel) {
 		t.Run(c.Name, func(t *testing.T) {
 			s.skipUnless(t, c.Only)
