@@ -24,7 +24,7 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	lines := s.lineReader()
 	defer lines.close()
 	opt := loader.Options{
-		Lines:   lines.line, KernelLines: lines.kernelLine,
+		Lines: lines.line, KernelLines: lines.kernelLine,
 		Verbose: o.levels[5], Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
