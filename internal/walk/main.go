@@ -258,7 +258,7 @@ func (r *recorder) bareHost(root, dev string) error {
 			return err
 		}
 	}
-	for _, m := range [][]string{{"-t", "proc", "proc", "proc"}, {"-t", "sysfs", "sysfs", "sys"}, {"--rbind", "/sys/kernel", "sys/kernel"}} {
+	for _, m := range [][]string{{"-t", "proc", "proc", "proc"}, {"-t", "sysfs", "sysfs", "sys"}, {"--rbind", "/sys/kernel", "sys/kernel"}, {"--rbind", "/dev", "dev"}} {
 		if err := r.mount(root, m); err != nil {
 			return err
 		}

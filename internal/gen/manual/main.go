@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/util"
 
 	"stapkit/cli"
 	"stapkit/internal/manual"
@@ -156,7 +157,7 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 		case *ast.Image:
 			n.Destination = []byte(up + "images/" + path.Base(string(n.Destination)))
 		case *ast.Text:
-			plain.Write(n.Segment.Value(src))
+			plain.WriteString(shown(n, src))
 			plain.WriteByte(' ')
 		case *ast.FencedCodeBlock:
 			plain.Write(n.Lines().Value(src))
@@ -190,11 +191,21 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 	return page.Bytes(), entries, nil
 }
 
+// shown is a text as it is shown: without backslashes in front of what they protect, with
+// characters for their names. In code both stand for themselves.
+func shown(t *ast.Text, src []byte) string {
+	text := t.Segment.Value(src)
+	if _, code := t.Parent().(*ast.CodeSpan); code || t.IsRaw() {
+		return string(text)
+	}
+	return string(util.ResolveNumericReferences(util.ResolveEntityNames(util.UnescapePunctuations(text))))
+}
+
 func plainText(n ast.Node, src []byte) string {
 	var b strings.Builder
 	for c := n.FirstChild(); c != nil; c = c.NextSibling() {
 		if t, ok := c.(*ast.Text); ok {
-			b.Write(t.Segment.Value(src))
+			b.WriteString(shown(t, src))
 		} else {
 			b.WriteString(plainText(c, src))
 		}
