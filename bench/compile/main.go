@@ -6,7 +6,7 @@
 // Each example is compiled in a process of its own: once, which reads what the
 // target's types say of it, then a few times more. The times are processor time of
 // the quickest of these, so that other work on the machine does not count; the memory
-// is the most that was resident. With -profile, profiles of each are written, which
+// is the most that was resident in the first round, as a command takes it. With -profile, profiles of each are written, which
 // go tool pprof reads: NAME.cpu of the later rounds, NAME.allocs of all.
 package main
 
@@ -60,7 +60,7 @@ type Result struct {
 	First float64 `json:"first"` // ms of processor time, with what is read of the target
 	Warm  float64 `json:"warm"`  // ms of processor time
 	Wall  float64 `json:"wall"`  // ms of the same round
-	MB    float64 `json:"mb"`    // most resident memory
+	MB    float64 `json:"mb"`    // most resident memory of the first round
 	KB    int     `json:"kb"`    // of the bundle
 	Why   string  `json:"why,omitempty"`
 }
@@ -119,6 +119,11 @@ func single(w io.Writer, call, spec, profile string) error {
 			return json.NewEncoder(w).Encode(r)
 		case i == 0:
 			r.First, r.KB = used, (len(got.Bundle)+1023)/1024
+			var u unix.Rusage
+			if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+				return err
+			}
+			r.MB = float64(u.Maxrss) / 1024
 		case i == 1 || used < r.Warm:
 			r.Warm, r.Wall = used, wall
 		}
@@ -133,11 +138,6 @@ func single(w io.Writer, call, spec, profile string) error {
 			return err
 		}
 	}
-	var u unix.Rusage
-	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
-		return err
-	}
-	r.MB = float64(u.Maxrss) / 1024
 	return json.NewEncoder(w).Encode(r)
 }
 
