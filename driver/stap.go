@@ -322,6 +322,7 @@ func (s *stap) scripts() error {
 		o.Scripts = []Script{sc}
 	case o.ListOn, o.DumpAlias, o.DumpFuncs:
 	case len(o.Extra) == 0:
+		//lint:ignore ST1005 the text is SystemTap's
 		return errors.New("a script must be specified.\nTry '--help' for more information.")
 	}
 	for i, e := range o.Extra {

@@ -3,7 +3,6 @@
 package tapsets_test
 
 import (
-	"fmt"
 	"regexp"
 	"sort"
 	"strings"
@@ -109,7 +108,7 @@ func TestFamiliesCovered(t *testing.T) {
 			t.Errorf("notFired has %s, which is no family", name)
 		}
 	}
-	t.Log(fmt.Sprintf("%d families: %s", len(names), strings.Join(names, " ")))
+	t.Logf("%d families: %s", len(names), strings.Join(names, " "))
 }
 
 // TestEnds: what ends a handler or a script does so where it stands.
