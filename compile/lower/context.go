@@ -13,7 +13,8 @@ type regs struct {
 	dwarf   []int // by DWARF register number, -1 where there is none
 	args    []int // function arguments
 	call    []int // system call arguments
-	nr      int   // system call number
+	nr      int   // system call number, of so many bytes
+	nrSize  int
 	call32  []int // system call arguments of 32-bit programs, nil: they are in the same places
 	mode    int   // the word that tells these programs: cut by mask32 it is mode32
 	mask32  int64
@@ -28,7 +29,7 @@ var archRegs = map[string]*regs{
 		dwarf: []int{80, 96, 88, 40, 104, 112, 32, 152, 72, 64, 56, 48, 24, 16, 8, 0, 128},
 		args:  []int{112, 104, 96, 88, 72, 64},
 		call:  []int{112, 104, 96, 56, 72, 64},
-		nr:    120, ret: 80, sp: 152, entrySP: 8,
+		nr:    120, nrSize: 8, ret: 80, sp: 152, entrySP: 8,
 		// bx cx dx si di bp; cs is __USER32_CS
 		call32: []int{40, 88, 96, 104, 112, 32}, mode: 136, mask32: 0xffff, mode32: 0x23,
 	},
@@ -37,7 +38,7 @@ var archRegs = map[string]*regs{
 			168, 176, 184, 192, 200, 208, 216, 224, 232, 240, 248, 256},
 		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
 		call: []int{272, 8, 16, 24, 32, 40}, // orig_x0 outlives the call
-		nr:   280, ret: 0, sp: 248,
+		nr:   280, nrSize: 4, ret: 0, sp: 248,
 		mode: 264, mask32: 0x10, mode32: 0x10, // PSR_MODE32_BIT
 	},
 }
@@ -230,9 +231,9 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 		case b.ctx == ir.CtxTracepoint:
 			return &ir.CtxField{Off: 8, Size: 8, Signed: true}, true
 		case b.ctx == ir.CtxKprobe:
-			return b.savedReg(r.nr, 8, site), true
+			return b.savedReg(r.nr, r.nrSize, site), true
 		case b.ret || acc.AtExit:
-			return b.savedReg(r.nr, 8, site), true
+			return b.savedReg(r.nr, r.nrSize, site), true
 		}
 		return &ir.CtxArg{N: 1, Size: 8}, true
 	}

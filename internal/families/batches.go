@@ -8,7 +8,8 @@ const vsock = "vmw_vsock_virtio_transport_common"
 // Batches are the forms of points of kernel functions, statements and tracepoints, in
 // the kernel and in a module, each counted.
 var Batches = []Batch{
-	{Name: "functions", Guru: true, Command: "read 7 901 chdir 3 /tmp vsock 5 33", Points: functionPoints()},
+	{Name: "functions", Not: bare, Guru: true, Command: "read 7 901 chdir 3 /tmp vsock 5 33", Points: functionPoints(true)},
+	{Name: "functions", Only: bare, Guru: true, Command: "read 7 901 chdir 3 /tmp vsock 5 33", Points: functionPoints(false)},
 	{Name: "several", Args: []string{"-c", "sh -c 'cat /proc/mounts > /tmp/several; cat /proc/modules >> /tmp/several; test $(wc -l < /tmp/several) -ge 8'"},
 		// The kernel has two functions m_show; of one line of each file each.
 		Points: []Point{
@@ -17,7 +18,7 @@ var Batches = []Batch{
 			{`kprobe.function("m_show")`, `execname() == "cat"`, 8, true},
 		}},
 	{Name: "data", Only: "amd64", Args: []string{"-c", watchedFiles}, Points: dataPoints(false)},
-	{Name: "data", Only: "arm64", Args: []string{"-c", watchedFiles}, Points: dataPoints(true)},
+	{Name: "data", Only: "6.12-arm64", Args: []string{"-c", watchedFiles}, Points: dataPoints(true)},
 	{Name: "netfilter", Only: "6.12", Args: []string{"-c", "sh -c 'ping -c 3 127.0.0.1 > /dev/null'"}, Points: []Point{
 		{`netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET")`, "", 6, false},
 		{`netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET").priority("7")`, "", 6, false},
@@ -40,7 +41,9 @@ func dataPoints(more bool) []Point {
 	}
 }
 
-func functionPoints() []Point {
+// functionPoints are those of functions; exported says whether the kernel tells which
+// functions are.
+func functionPoints(exported bool) []Point {
 	const enqueue = "virtio_transport_stream_enqueue"
 	mod := fmt.Sprintf("module(%q)", vsock)
 	out := []Point{
@@ -81,7 +84,7 @@ func functionPoints() []Point {
 		for _, end := range []string{".return", ".return.maxactive(20)"} {
 			out = append(out, Point{f.at + end, f.exit, f.n, false})
 		}
-		if f.exported {
+		if f.exported && exported {
 			out = append(out, Point{f.at + ".exported", f.entry, f.n, false})
 		}
 	}

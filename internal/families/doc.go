@@ -22,6 +22,7 @@ type Script struct {
 	Err     string // regular expression for standard error, "": there must be none
 	Code    int
 	Only    string // version of the kernel, architecture, or both: 6.12, amd64, 6.12-arm64
+	Not     string // the same, where it cannot run
 	Guru    bool
 	Noisy   bool // what is told on standard error does not matter
 }
@@ -40,7 +41,8 @@ type Batch struct {
 	Points  []Point
 	Command string   // of trigger
 	Args    []string // instead of Command
-	Only    string   // as in Script
+	Only    string   // as in Script, also Not
+	Not     string
 	Guru    bool
 	Debug   bool   // needs the kernel's debugging information
 	More    string // further probes of the script
@@ -77,6 +79,10 @@ func (b *Batch) Check(out string) []string {
 	}
 	return bad
 }
+
+// bare is a kernel whose symbol table has functions only, so that neither variables nor
+// what is exported are known, and which has no trampolines.
+const bare = "6.1-arm64"
 
 // What differs between machines, as scripts have it: the third argument of a function, the
 // probed place, and numbers of system calls.

@@ -2,7 +2,7 @@ package families
 
 // Kernel are scripts of the other families that the kernel carries.
 var Kernel = []Script{
-	{Name: "k_exported", Args: []string{"-c", "mkdir /tmp/k1 /tmp/k2 /tmp/k3"},
+	{Name: "k_exported", Not: bare, Args: []string{"-c", "mkdir /tmp/k1 /tmp/k2 /tmp/k3"},
 		Text: `global n probe kernel.function("vfs_mkdir").exported { if (execname() == "mkdir") n++ } probe end { println(n) }`, Want: "3\n"},
 	{Name: "k_call", Command: "read 20 801",
 		Text: `global n probe kernel.function("vfs_read").call { if ($count == 801) n++ } probe end { println(n, " ", pp()) }`, Want: "20 end\n"},
@@ -48,10 +48,10 @@ probe timer.ms(1010) { println(a >= 5 && a <= 51, " ", b >= 5 && b <= 68, " ", c
 		Text: `global n probe kernel.data("pid_max").write { n++; println(probe_type(), " ", pp()) } probe end { println(n) }`,
 		Want: "kernel.data kernel.data(\"pid_max\").write\nkernel.data kernel.data(\"pid_max\").write\n2\n"},
 	// An interrupt between the hit and the step over its instruction makes another hit of it.
-	{Name: "k_data", Only: "arm64", Args: []string{"-c", "echo 4000000 > /proc/sys/kernel/pid_max; echo 4194304 > /proc/sys/kernel/pid_max"},
+	{Name: "k_data", Only: "6.12-arm64", Args: []string{"-c", "echo 4000000 > /proc/sys/kernel/pid_max; echo 4194304 > /proc/sys/kernel/pid_max"},
 		Text:  `global n probe kernel.data("pid_max").write { n++; println(probe_type(), " ", pp()) } probe end { println(n) }`,
 		Match: `^(kernel\.data kernel\.data\("pid_max"\)\.write\n){2,}[2-9]\n$`},
-	{Name: "k_data_rw", Args: []string{"-c", "cat /proc/sys/kernel/pid_max"},
+	{Name: "k_data_rw", Not: bare, Args: []string{"-c", "cat /proc/sys/kernel/pid_max"},
 		Text: `global n probe kernel.data("pid_max").rw { if (execname() == "cat") n++ } probe end { println(n) }`, Match: "^4194304\n[1-9]"},
 	{Name: "k_netfilter", Args: []string{"-c", "ping -c 3 127.0.0.1 > /dev/null"}, Only: "6.12",
 		Text: `global n, h probe netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET") { n++; h[$hooknum, $skb->len, kernel_string($out->name)]++ }
@@ -62,11 +62,11 @@ probe netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET").priority("5") { after +=
 probe end { println(n, " ", after) }`, Want: "dropped\n1 0\n"},
 	{Name: "k_netfilter_61", Only: "6.1",
 		Text: `probe netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET") { exit() }`, Err: `need Linux 6\.4`, Code: 25},
-	{Name: "k_lsm", Command: "open 3 /etc/hostname",
+	{Name: "k_lsm", Not: bare, Command: "open 3 /etc/hostname",
 		Text: `global n probe lsm.file_open { if (pid() == target() && kernel_string($file->f_path->dentry->d_name->name) == "hostname") n++ } probe end { println(n, " ", pp()) }`, Want: "3 end\n"},
-	{Name: "k_lsm_deny", Guru: true, Args: []string{"-c", "cat /etc/hostname || echo denied"},
+	{Name: "k_lsm_deny", Not: bare, Guru: true, Args: []string{"-c", "cat /etc/hostname || echo denied"},
 		Text: `probe lsm.file_open { if (execname() == "cat" && kernel_string($file->f_path->dentry->d_name->name) == "hostname") $return = -1 }`, Want: "denied\n", Err: "not permitted"},
-	{Name: "k_lsm_range", Guru: true, Args: []string{"-c", "cat /etc/hostname > /dev/null"},
+	{Name: "k_lsm_range", Not: bare, Guru: true, Args: []string{"-c", "cat /etc/hostname > /dev/null"},
 		Text: `probe lsm.file_open { if (execname() == "cat") $return = 7 }`, Err: `ERROR: 7 cannot be the result of this probe`, Code: 1},
 	{Name: "k_procfs", Args: []string{"-c", "cat /run/stapkit/k_procfs/hello; echo 5 > /run/stapkit/k_procfs/hello; cat /run/stapkit/k_procfs/hello"},
 		Text: `global v probe procfs("hello").read { $value = sprintf("v=%d\n", v) } probe procfs("hello").write { v = strtol($value, 10) }`, Want: "v=0\nv=5\n"},
@@ -91,9 +91,9 @@ probe kernel.function("vfs_write").call { print_regs() print_backtrace() }
 probe timer.ms(5000) { exit() }
 probe end { printf("end\n") }`,
 		Match: `^begin\nRIP: [0-9a-f]{16}\nRSP: [0-9a-f]{16}  EFLAGS: [0-9a-f]{8}\n(RAX|RDX|RBP|R10|R13): .*R15: [0-9a-f]{16}\n 0x[0-9a-f]+ : vfs_write\+0x0/0x[0-9a-f]+ \[kernel\]\n 0x[0-9a-f]+ : \w+\+0x.*RDX: 0000000000000335 .*end\n$`},
-	{Name: "k_percpu", Command: "read 3 808",
+	{Name: "k_percpu", Not: bare, Command: "read 3 808",
 		Text: `probe kernel.function("vfs_read") { if ($count == 808) println(@var("current_task")->pid == tid()) }`, Only: "6.1", Want: "1\n1\n1\n"},
-	{Name: "k_var_address", Command: "read 1 808",
+	{Name: "k_var_address", Not: bare, Command: "read 1 808",
 		Text: `probe kernel.function("vfs_read") { if ($count == 808) println(kernel_int(&@var("pid_max"))) }`, Only: "6.1", Want: "4194304\n"},
 	{Name: "k_backtrace", Command: "read 1 808",
 		Text:  `probe kernel.function("vfs_read") { if ($count == 808) { print_backtrace(); exit() } }`,

@@ -38,7 +38,7 @@ func TestDebugInfo(t *testing.T) {
 			t.Run("source lines", s.sourceLines)
 			for _, c := range families.Debug {
 				t.Run(c.Name, func(t *testing.T) {
-					s.skipUnless(t, c.Only)
+					s.skipUnless(t, c.Only, c.Not)
 					(*script)(&c).run(t, s)
 				})
 			}

@@ -138,7 +138,7 @@ func (s *system) batches(t *testing.T, debug bool) {
 			continue
 		}
 		t.Run(b.Name, func(t *testing.T) {
-			s.skipUnless(t, b.Only)
+			s.skipUnless(t, b.Only, b.Not)
 			args := append([]string{"staprun", "--allow-unsigned"}, b.Args...)
 			if b.Command != "" {
 				args = append(args, "-c", "trigger "+b.Command)
@@ -161,7 +161,7 @@ func (s *system) batches(t *testing.T, debug bool) {
 // contexts asks in each family what is known of the running probe.
 func (s *system) contexts(t *testing.T) {
 	// With names of registers; what is told does not depend on the version.
-	s.skipUnless(t, "6.1-amd64")
+	s.skipUnless(t, "6.1-amd64", "")
 	list := families.KernelContexts
 	script := s.addresses(t, families.ContextScript(list, ""))
 	r := s.run(t, "staprun", "--allow-unsigned", "-c",
@@ -234,17 +234,20 @@ func (s *system) scripts(t *testing.T) {
 	t.Run("contexts", s.contexts)
 	for _, c := range slices.Concat(families.Functions, families.Kernel) {
 		t.Run(c.Name, func(t *testing.T) {
-			s.skipUnless(t, c.Only)
+			s.skipUnless(t, c.Only, c.Not)
 			(*script)(&c).run(t, s)
 		})
 	}
 }
 
 // skipUnless skips what is only for some kernels: families.Script says how they are named.
-func (s *system) skipUnless(t *testing.T, only string) {
+func (s *system) skipUnless(t *testing.T, only, not string) {
 	t.Helper()
 	if !s.isFor(only) {
 		t.Skip("for " + only)
+	}
+	if not != "" && s.isFor(not) {
+		t.Skip("not for " + not)
 	}
 	s.ran++
 }
