@@ -41,12 +41,12 @@ build:
 test: debs client
 	-@$(MAKE) --no-print-directory guests
 	@mkdir -p build
-	@echo '$(GO) test ./...'; { $(GO) test -timeout 20m ./... 2>&1; echo "status $$?" >build/test.status; } | tee build/test.log; \
+	@echo '$(GO) test ./...'; { $(GO) test -timeout 40m ./... 2>&1; echo "status $$?" >build/test.status; } | tee build/test.log; \
 	grep -qx 'status 0' build/test.status && exit 0; \
 	failed=$$(awk '$$1 == "FAIL" && $$2 ~ "/" && !/build failed|setup failed/ {print $$2}' build/test.log | sort -u); \
 	if [ -z "$$failed" ] || grep -qE '\[(build|setup) failed\]' build/test.log; then exit 1; fi; \
 	echo "--- once more, alone:" $$failed; \
-	$(GO) test -count=1 -p 1 -timeout 20m $$failed
+	$(GO) test -count=1 -p 1 -timeout 40m $$failed
 
 test-editors: debs client
 	EDITS=5000 $(GO) test -count=1 -v ./internal/editors
