@@ -56,6 +56,14 @@ func toolsFor(arch string) func() (map[string][]byte, error) {
 // described are the modules of these guests.
 var described = []string{"overlay", "fuse", "vsock_loopback"}
 
+// policy is what the operator of these guests permits: scripts in guru mode do there what
+// a host without a policy refuses.
+const policy = `allow_unsigned = true
+
+[[allow]]
+rights = ["override", "signal", "system", "verdict", "write"]
+`
+
 // newSystem boots a guest in which scripts can be run.
 func newSystem(t *testing.T, kernel string, more ...File) *system {
 	t.Helper()
@@ -71,7 +79,7 @@ func newSystem(t *testing.T, kernel string, more ...File) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := Options{Modules: described, Files: more}
+	o := Options{Modules: described, Files: append(slices.Clone(more), File{Path: "/etc/stapkit/policy.toml", Mode: 0o644, Data: []byte(policy)})}
 	for name, data := range progs {
 		o.Files = append(o.Files, File{Path: "/bin/" + name, Mode: 0o755, Data: data})
 	}
