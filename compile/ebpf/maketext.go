@@ -166,6 +166,13 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	p.jimm(asm.JSLT, asm.R0, 0, p.errTo(code, e.Site, asm.R1))
 }
 
+const (
+	// maxOwnFrames is how many frames of its own a program of a trampoline may have on the stack.
+	maxOwnFrames = 4
+	// entrySize is within how many bytes of its address a function calls the trampoline.
+	entrySize = 32
+)
+
 // stack captures the frames of the kernel's or the user's stack.
 func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 	p.usesCtx = true
@@ -198,16 +205,34 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 			p.storeImm(asm.R10, frames.mem.off+i, 0)
 		}
 	}
-	p.mov(asm.R1, rCtx)
-	p.addr(asm.R2, frames)
-	p.imm(asm.R3, int64(frames.width))
-	p.imm(asm.R4, flags)
-	p.emit(asm.FnGetStack.Call())
 	// The helper clears what is behind the frames, but not where it fails at once.
 	none, done := p.label(), p.label()
-	p.jimm(asm.JSLE, asm.R0, 0, none)
-	p.emit(asm.RSh.Imm(asm.R0, 3))
-	p.memStore(part(dst, off, 8).mem, asm.R0)
+	get := func(flags int64) {
+		p.mov(asm.R1, rCtx)
+		p.addr(asm.R2, frames)
+		p.imm(asm.R3, int64(frames.width))
+		p.imm(asm.R4, flags)
+		p.emit(asm.FnGetStack.Call())
+		p.jimm(asm.JSLE, asm.R0, 0, none)
+		p.emit(asm.RSh.Imm(asm.R0, 3))
+		p.memStore(part(dst, off, 8).mem, asm.R0)
+	}
+	if !user && p.h.Ctx == ir.CtxFentry && p.entersKernel() {
+		// Before the function come frames of the trampoline and of this program: one,
+		// where no loop or call is under way, else some more.
+		for skip := int64(1); skip <= maxOwnFrames; skip++ {
+			get(skip)
+			p.probedAddress(asm.R0)
+			p.memLoad(asm.R1, part(frames, 0, 8).mem)
+			p.emit(asm.Sub.Reg(asm.R1, asm.R0))
+			next := p.label()
+			p.jimm(asm.JGE, asm.R1, entrySize, next) // unsigned
+			p.memStore(part(frames, 0, 8).mem, asm.R0)
+			p.ja(done)
+			p.place(next)
+		}
+	}
+	get(flags)
 	if !user && p.h.Ctx == ir.CtxKprobe && p.entersKernel() {
 		p.probedAddress(asm.R0)
 		p.memStore(part(frames, 0, 8).mem, asm.R0)
