@@ -19,7 +19,7 @@ func lineOf(src Sources, p Pos) (string, bool) {
 		return "", false
 	}
 	start := -1
-	if (p.Offset > 0 || p.Line == 1) && p.Offset <= len(text) { // 0 elsewhere: it is not known
+	if (p.Offset > 0 || p.Offset == 0 && p.Line == 1) && p.Offset <= len(text) { // 0 elsewhere: it is not known
 		start = bytes.LastIndexByte(text[:p.Offset], '\n') + 1
 		if p.Offset-start != p.Col-1 {
 			start = -1
