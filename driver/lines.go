@@ -111,23 +111,6 @@ func usesLines(p *ir.Program) bool {
 			uses = uses || t.Kind == ir.Deferred
 		}
 	}
-	for i := range p.Formats {
-		for _, t := range p.Formats[i].Args {
-			look(t)
-		}
-	}
-	for i := range p.Globals {
-		look(p.Globals[i].Value)
-		for _, t := range p.Globals[i].Keys {
-			look(t)
-		}
-	}
-	expr := func(x ir.Expr) { look(x.Type()) }
-	for _, h := range p.Handlers {
-		h.Walk(nil, expr)
-	}
-	for _, f := range p.Funcs {
-		ir.Walk(f.Body, nil, expr)
-	}
+	p.EachType(look)
 	return uses
 }

@@ -62,7 +62,6 @@ type summary struct {
 	calls   map[int]bool
 	loops   bool // has a loop or recursion
 	prints  bool
-	ticks   int
 }
 
 func (s *summary) touch(g int, u use) {
@@ -131,8 +130,6 @@ func (pl *planner) scan(s *summary, list []ir.Stmt, exprs ...ir.Expr) {
 			if st.L.Global {
 				pl.element(s, st.L.ID, st.L.Keys, read)
 			}
-		case *ir.Tick:
-			s.ticks += st.N
 		}
 	}
 	expr := func(x ir.Expr) {
@@ -201,7 +198,6 @@ func (s *summary) merge(o *summary) {
 	}
 	s.loops = s.loops || o.loops
 	s.prints = s.prints || o.prints
-	s.ticks += o.ticks
 }
 
 // summarise computes the summaries of all functions and handlers.

@@ -219,24 +219,7 @@ func textsOf(p *ir.Program) (k textKinds) {
 			k.kernel, k.user = true, true
 		}
 	}
-	for i := range p.Formats {
-		for _, t := range p.Formats[i].Args {
-			see(t)
-		}
-	}
-	for i := range p.Globals {
-		see(p.Globals[i].Value)
-		for _, t := range p.Globals[i].Keys {
-			see(t)
-		}
-	}
-	expr := func(x ir.Expr) { see(x.Type()) }
-	for _, h := range p.Handlers {
-		h.Walk(nil, expr)
-	}
-	for _, f := range p.Funcs {
-		ir.Walk(f.Body, nil, expr)
-	}
+	p.EachType(see)
 	return k
 }
 

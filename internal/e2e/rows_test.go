@@ -385,11 +385,10 @@ probe end { for (i = 0; i < %d; i++) println(hits[i]) }`, len(rows)-1, len(rows)
 	checkRows(t, rows, strings.TrimPrefix(tr.end(0), "ready\n"))
 }
 
-// TestOrphans: what descends from the target belongs to it, although the processes
-// between have ended.
-func TestOrphans(t *testing.T) {
-	dir := needTools(t)
-	shell := exec.Command("/bin/sh", "-c", "read x; (sleep 0.2; exec ./rows) & exit 0")
+// shellIn starts a shell with a command, and a pipe to its input.
+func shellIn(t *testing.T, dir, command string) (*exec.Cmd, io.WriteCloser) {
+	t.Helper()
+	shell := exec.Command("/bin/sh", "-c", command)
 	shell.Dir = dir
 	in, err := shell.StdinPipe()
 	if err != nil {
@@ -398,6 +397,14 @@ func TestOrphans(t *testing.T) {
 	if err := shell.Start(); err != nil {
 		t.Fatal(err)
 	}
+	return shell, in
+}
+
+// TestOrphans: what descends from the target belongs to it, although the processes
+// between have ended.
+func TestOrphans(t *testing.T) {
+	dir := needTools(t)
+	shell, in := shellIn(t, dir, "read x; (sleep 0.2; exec ./rows) & exit 0")
 	tr := start(t, dir, "-x", fmt.Sprint(shell.Process.Pid), "-e", `global rows
 probe process.begin { if (execname() == "rows") rows++ }
 probe process.end { if (execname() == "rows" && ++ends == 2) exit() }
@@ -419,15 +426,7 @@ probe end { println(rows) }`)
 // TestResident asks for what the kernel knows of a process that was there before the script.
 func TestResident(t *testing.T) {
 	dir := needTools(t)
-	shell := exec.Command("/bin/sh", "-c", "read x; exit 0")
-	shell.Dir = dir
-	in, err := shell.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := shell.Start(); err != nil {
-		t.Fatal(err)
-	}
+	shell, in := shellIn(t, dir, "read x; exit 0")
 	pid := shell.Process.Pid
 	group, err := unix.Getpgid(pid)
 	if err != nil {
