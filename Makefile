@@ -4,6 +4,7 @@
 # make generate what go generate writes: the index of the library, docs/errors, …
 # make determinism   compilers for other machines write the same bytes
 # make differential  100,000 random programs, kernel against interpreter; root, hours
+# make fuzz      each fuzz target for a minute, on inputs that no run had before (FUZZTIME=seconds)
 # make examples runs SystemTap's example scripts, here and in guests, and counts them
 # make bench     what everything costs, beside bpftrace and others: bench/RESULTS.md
 # make bench-reference  known numbers of calls, a million in a second, against what scripts count
@@ -28,7 +29,7 @@ VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
 
 COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 
-.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism bench bench-debs bench-guest bench-reference bench-smoke debs guests debug-kernel examples generate man manual pictures walk completions release packages test-packages lint clean
+.PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism fuzz bench bench-debs bench-guest bench-reference bench-smoke debs guests debug-kernel examples generate man manual pictures walk completions release packages test-packages lint clean
 all: build
 
 build:
@@ -96,6 +97,10 @@ N ?= 100000
 BATCH ?= 2000
 differential:
 	$(GO) run ./internal/differential/run -n $(N) -batch $(BATCH) -wrap '$(WRAP)'
+
+# What it finds is kept below the package's testdata/fuzz, to be mended and committed.
+fuzz:
+	FUZZTIME=$${FUZZTIME:-60} .ci/fuzz
 
 # What benchmarks compare with, where Debian has it.
 BENCH_DEBS = gcc libc6-dev systemtap-sdt-dev clang bpftrace systemtap strace linux-perf shfmt systemtap-common systemtap-doc

@@ -14,6 +14,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -136,6 +137,8 @@ func onHost(t *testing.T) func(string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, "sh", "-c", script)
+		// A session of its own: where nobody has made one, groups and sessions are number 0.
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 		var stderr strings.Builder
 		cmd.Stderr = &stderr
 		out, err := cmd.Output()
