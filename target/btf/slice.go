@@ -138,7 +138,9 @@ func (c *slicer) follow(id uint32, whole bool) error {
 	c.state[id-1] = as
 	t := c.types[c.offs[id-1]:]
 	ref, vlen := c.bo.Uint32(t[8:]), int(c.bo.Uint32(t[4:])&0xffff)
-	switch c.kind(int(c.offs[id-1])) {
+	switch k := c.kind(int(c.offs[id-1])); k {
+	case KindFunc, KindVar, KindDatasec, KindDeclTag:
+		return &FormatError{"kernel", int(c.offs[id-1]), fmt.Sprintf("%d is of kind %d: nothing can consist of it", id, k)}
 	case KindPtr:
 		c.add(ref, false)
 	case KindTypedef, KindVolatile, KindConst, KindRestrict, KindTypeTag:

@@ -163,7 +163,7 @@ func Prototype(name string, f *Func) string { return Declare(f, name) }
 // give a one-line declaration.
 func Layout(t Type) string {
 	var b strings.Builder
-	budget := maxAnonymous
+	budget := maxLines
 	switch u := Unqualified(t).(type) {
 	case *Typedef:
 		if s, ok := Strip(u).(*Struct); ok && s.Name == "" {
@@ -212,6 +212,10 @@ func enumBody(b *strings.Builder, e *Enum) {
 // deep, a hostile type description may refer to itself.
 const maxNesting = 32
 
+// maxLines bounds how many lines of members with anonymous ones in place Layout makes;
+// beyond, these are named as a type.
+const maxLines = 1 << 14
+
 func layoutBody(b *strings.Builder, s *Struct, base int64, depth int, budget *int) {
 	*budget--
 	indent := strings.Repeat("\t", depth)
@@ -221,6 +225,7 @@ func layoutBody(b *strings.Builder, s *Struct, base int64, depth int, budget *in
 	}
 	b.WriteString("{\n")
 	for _, m := range s.Members() {
+		*budget--
 		bit := base + m.Bit
 		b.WriteString(indent + "\t")
 		if in, ok := Unqualified(m.Type).(*Struct); ok && in.Name == "" && depth < maxNesting && *budget > 0 {
