@@ -109,36 +109,37 @@ func (p *prog) recordHeader(base asm.Register, off int, l length) {
 	} else {
 		p.emit(asm.StoreMem(base, int16(off+4), l.reg, asm.Word))
 	}
-	if len(p.h.Points) > 0 {
-		p.memLoad(asm.R0, p.usePoint())
-		p.emit(asm.StoreImm(base, int16(off), ir.RecItems, asm.Half))
-		p.emit(asm.StoreMem(base, int16(off+2), asm.R0, asm.Half))
-	} else {
-		p.emit(asm.StoreImm(base, int16(off), int64(ir.RecItems|p.h.Probe<<16), asm.Word))
-	}
+	p.recordKind(base, off)
 	p.storeImm(base, off+24, 0)
-	if p.mode == onStack {
-		// Asking for the time costs more than all else of a record.
-		p.storeImm(base, off+8, 0)
-		p.storeImm(base, off+16, 0)
-		done := p.label()
-		p.session(asm.R0, ir.SessOffFlags)
-		p.load(asm.R0, asm.R0, 0)
-		p.jimm(asm.JEq, asm.R0, 0, done)
-		p.stamp(base, off)
-		p.place(done)
-		return
-	}
-	p.stamp(base, off)
-}
-
-// stamp notes in the header of a record when and where it is sent.
-func (p *prog) stamp(base asm.Register, off int) {
+	// Asking for the time costs more than most of a record. The parts of a record are
+	// joined by their CPU.
+	p.storeImm(base, off+8, 0)
+	p.storeImm(base, off+16, 0)
+	done := p.label()
+	p.session(asm.R0, ir.SessOffFlags)
+	p.load(asm.R0, asm.R0, 0)
+	p.jimm(asm.JEq, asm.R0, 0, done)
 	p.emit(asm.FnKtimeGetNs.Call())
 	p.store(base, off+8, asm.R0)
+	if p.chunks() {
+		p.place(done)
+	}
 	p.emit(asm.FnGetSmpProcessorId.Call())
 	p.emit(asm.StoreMem(base, int16(off+16), asm.R0, asm.Word))
-	p.emit(asm.StoreImm(base, int16(off+20), 0, asm.Word))
+	if !p.chunks() {
+		p.place(done)
+	}
+}
+
+// recordKind notes in the header of a record what it is, and of which probe.
+func (p *prog) recordKind(base asm.Register, off int) {
+	if len(p.h.Points) == 0 {
+		p.emit(asm.StoreImm(base, int16(off), int64(ir.RecItems|p.h.Probe<<16), asm.Word))
+		return
+	}
+	p.memLoad(asm.R0, p.usePoint())
+	p.emit(asm.StoreImm(base, int16(off), ir.RecItems, asm.Half))
+	p.emit(asm.StoreMem(base, int16(off+2), asm.R0, asm.Half))
 }
 
 // sendOutput sends what is in the buffer, at the end or because it is full. It
@@ -148,14 +149,11 @@ func (p *prog) sendOutput(end bool) {
 	if p.mode == onStack {
 		l := length{reg: asm.R9}
 		if at, same := p.outSame(); same {
-			if at == 0 {
-				return
-			}
-			l.n = at + ir.RecHeader
-		} else {
-			p.memLoad(asm.R9, p.outLen)
-			p.jimm(asm.JEq, asm.R9, 0, done)
+			p.sendShort(at)
+			return
 		}
+		p.memLoad(asm.R9, p.outLen)
+		p.jimm(asm.JEq, asm.R9, 0, done)
 		p.recordHeader(asm.R10, p.outMem.off, l)
 		p.mapPtr(asm.R1, ir.MapRing)
 		p.memAddr(asm.R2, p.outMem)
@@ -201,6 +199,54 @@ func (p *prog) sendOutput(end bool) {
 	p.jimm(asm.JEq, asm.R0, 0, done)
 	p.count(ir.DropOutput)
 	p.place(done)
+}
+
+// sendShort sends n bytes of items from the buffer on the stack. They are copied into the
+// ring word by word: that takes less than the kernel's own copying, and the header need not
+// be on the stack first.
+func (p *prog) sendShort(n int) {
+	if n == 0 {
+		return
+	}
+	sent, full, asked, stamped := p.label(), p.label(), p.label(), p.label()
+	p.mapPtr(asm.R1, ir.MapRing)
+	p.imm(asm.R2, int64(ir.RecHeader+n))
+	p.imm(asm.R3, 0)
+	p.emit(asm.FnRingbufReserve.Call())
+	p.jimm(asm.JEq, asm.R0, 0, full)
+	p.mov(asm.R1, asm.R0)
+	p.recordKind(asm.R1, 0)
+	p.emit(asm.StoreImm(asm.R1, 4, int64(ir.RecHeader+n), asm.Word))
+	for off := 8; off < ir.RecHeader; off += 8 {
+		p.storeImm(asm.R1, off, 0)
+	}
+	for off := 0; off < n; off += 8 {
+		p.load(asm.R0, asm.R10, p.outMem.off+ir.RecHeader+off)
+		p.store(asm.R1, ir.RecHeader+off, asm.R0)
+	}
+	p.session(asm.R0, ir.SessOffFlags)
+	p.load(asm.R0, asm.R0, 0)
+	p.jimm(asm.JNE, asm.R0, 0, asked)
+	p.place(stamped)
+	p.imm(asm.R2, 0)
+	p.emit(asm.FnRingbufSubmit.Call())
+	p.place(sent)
+	p.later(func() {
+		// The place in the ring is kept where the items were.
+		p.place(asked)
+		kept := p.outMem.off
+		p.store(asm.R10, kept, asm.R1)
+		p.emit(asm.FnKtimeGetNs.Call())
+		p.load(asm.R1, asm.R10, kept)
+		p.store(asm.R1, 8, asm.R0)
+		p.emit(asm.FnGetSmpProcessorId.Call())
+		p.load(asm.R1, asm.R10, kept)
+		p.emit(asm.StoreMem(asm.R1, 16, asm.R0, asm.Word))
+		p.ja(stamped)
+		p.place(full)
+		p.count(ir.DropOutput)
+		p.ja(sent)
+	})
 }
 
 // chunks reports whether the output can exceed the buffer.

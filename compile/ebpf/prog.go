@@ -500,6 +500,7 @@ func (p *prog) straight() {
 	p.site = p.g.siteOf(p.h)
 	p.waysOut()
 	p.ends(busy, quit)
+	p.flushCold()
 	p.dropPoint()
 	if !p.usesCtx && !p.pointUsed && !p.region || p.ctxStays(saveCtx) {
 		p.kill(saveCtx)
