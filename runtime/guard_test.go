@@ -49,7 +49,7 @@ func compiled(t *testing.T, script string, defines map[string]string) loader.Ima
 // getpgid.
 const busy = `global n
 probe kernel.trace("sys_enter") { if (execname() == "stapwork") for (i = 0; i < 700; i++) n += i ^ n }
-probe timer.ms(20000) { exit() }
+probe timer.ms(60000) { exit() }
 probe end { println(n != 0) }`
 
 // spin makes two threads call getpgid until the test ends.
@@ -83,7 +83,7 @@ func TestOverload(t *testing.T) {
 		opt     loader.Options
 		status  int
 	}{
-		{"over the limit", map[string]string{"MAXACTION": "100000"}, loader.Options{CPULimit: 5}, loader.StatusOverload},
+		{"over the limit", map[string]string{"MAXACTION": "100000"}, loader.Options{CPULimit: 1}, loader.StatusOverload},
 		{"under the limit", map[string]string{"MAXACTION": "100000"}, loader.Options{CPULimit: 100, Timeout: 5 * time.Second}, loader.StatusOK},
 		{"switched off", map[string]string{"MAXACTION": "100000", "STP_NO_OVERLOAD": "1"}, loader.Options{CPULimit: 1, Timeout: 5 * time.Second}, loader.StatusOK},
 	} {
