@@ -62,10 +62,9 @@ func (k *keyCodec) encode(b []byte, keys []interp.Value) {
 	}
 }
 
-func (k *keyCodec) decode(b []byte) []interp.Value {
-	vs := make([]interp.Value, len(k.types))
+// decode reads keys into vs.
+func (k *keyCodec) decode(vs []interp.Value, b []byte) {
 	for i, t := range k.types {
 		vs[i] = decodeValue(t, b[k.offs[i]:])
 	}
-	return vs
 }

@@ -135,6 +135,7 @@ func (gen *generations) giveBack(k *kernelGlobals, mem *interp.Store) error {
 // addElements adds to what the store has. Elements whose keys have the same text
 // become one: that is what such an array means to the script.
 func addElements(mem *interp.Store, g int, gl *ir.Global, list []interp.Element) error {
+	mem.Grow(g, len(list))
 	for i := range list {
 		e := &list[i]
 		if err := addElement(mem, g, gl, e); err != nil {

@@ -458,25 +458,21 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 		return nil, kg.failed("reading", err)
 	}
 	width := kg.stride * kg.parts
-	type numbered struct {
-		seq uint64
-		at  int
-	}
+	order := kg.creation(vals, n)
 	list := make([]interp.Element, n)
-	order := make([]numbered, n)
+	values := make([]interp.Value, n*len(kg.g.Keys))
 	stat := kg.g.Value.Kind == ir.Stat
 	twice := live && stat && ir.StatLayoutOf(kg.g.Stat).Guarded()
 	for i := range list {
-		key, val := keys[i*kg.key.size:(i+1)*kg.key.size], vals[i*width:(i+1)*width]
-		e := &list[i]
-		e.Keys = kg.key.decode(key)
-		if kg.off > 0 {
-			// Of a per-CPU element only the creator's part has the number.
-			for at := 0; at < width; at += kg.stride {
-				order[i].seq = max(order[i].seq, native.Uint64(val[at:]))
-			}
+		at := i
+		if order != nil {
+			at = order[i]
 		}
-		order[i].at = i
+		key, val := keys[at*kg.key.size:(at+1)*kg.key.size], vals[at*width:(at+1)*width]
+		e := &list[i]
+		w := len(kg.g.Keys)
+		e.Keys, values = values[:w:w], values[w:]
+		kg.key.decode(e.Keys, key)
 		switch {
 		case !stat:
 			e.Val = decodeValue(kg.g.Value, val[kg.off:])
@@ -493,16 +489,37 @@ func (k *kernelGlobals) list(kg *kernelGlobal, live bool) ([]interp.Element, err
 			e.Stat = mergeStat(&kg.g.Stat, val, kg.stride, kg.off)
 		}
 	}
-	if kg.off > 0 {
-		slices.SortFunc(order, func(a, b numbered) int {
-			return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.at, b.at))
-		})
+	return k.merge(kg, list), nil
+}
+
+// creation gives the places of n elements in the order in which they were created, nil if
+// that is not kept.
+func (kg *kernelGlobal) creation(vals []byte, n int) []int {
+	if kg.off == 0 {
+		return nil
 	}
-	out := make([]interp.Element, 0, n)
-	for _, o := range order {
-		out = append(out, list[o.at])
+	type numbered struct {
+		seq uint64
+		at  int
 	}
-	return k.merge(kg, out), nil
+	list := make([]numbered, n)
+	width := kg.stride * kg.parts
+	for i := range list {
+		// Of a per-CPU element only the creator's part has the number.
+		seq := uint64(0)
+		for at := i * width; at < (i+1)*width; at += kg.stride {
+			seq = max(seq, native.Uint64(vals[at:]))
+		}
+		list[i] = numbered{seq, i}
+	}
+	slices.SortFunc(list, func(a, b numbered) int {
+		return cmp.Or(cmp.Compare(a.seq, b.seq), cmp.Compare(a.at, b.at))
+	})
+	order := make([]int, n)
+	for i := range order {
+		order[i] = list[i].at
+	}
+	return order
 }
 
 // merge makes one element of those whose keys stand for the same text: to the

@@ -284,13 +284,13 @@ func (s *session) displayArray(store *interp.Store, g int, gl *ir.Global) error 
 	// By falling value, aggregates by falling count.
 	switch gl.Value.Kind {
 	case ir.Stat:
-		interp.Rank(list, true, func(e *interp.Element) int64 { return e.Stat.Count })
+		list = interp.Rank(list, len(list), true, func(e *interp.Element) int64 { return e.Stat.Count })
 	case ir.Int:
-		interp.Rank(list, true, func(e *interp.Element) int64 { return e.Val.I })
+		list = interp.Rank(list, len(list), true, func(e *interp.Element) int64 { return e.Val.I })
 	case ir.Deferred:
-		interp.Rank(list, true, func(e *interp.Element) string { return s.texts.text(e.Val) })
+		list = interp.Rank(list, len(list), true, func(e *interp.Element) string { return s.texts.text(e.Val) })
 	default:
-		interp.Rank(list, true, func(e *interp.Element) string { return e.Val.S })
+		list = interp.Rank(list, len(list), true, func(e *interp.Element) string { return e.Val.S })
 	}
 	types := make([]format.Type, len(gl.Keys))
 	for i, t := range gl.Keys {

@@ -264,7 +264,8 @@ func (c *compiler) foreach(s *ir.Foreach) stmtFn {
 		if len(keys) > 0 {
 			list = f.m.matching(g, list, keys, wild)
 		}
-		if err := f.m.sort(g, list, sortBy); err != nil {
+		list, err = f.m.sort(g, list, sortBy, most)
+		if err != nil {
 			return ctlDone, err.at(site)
 		}
 		return each(f, min(most, len(list)), func(i int) *Error {
@@ -300,12 +301,13 @@ next:
 	return out
 }
 
-// sort orders elements; equal ones stay in the order of creation.
-func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort) *Error {
+// sort gives the first of the elements in an order, most at most; equal ones stay in the
+// order of creation.
+func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort, most int) ([]Element, *Error) {
 	var t ir.Type
 	switch {
 	case by.By == 0:
-		return nil
+		return list, nil
 	case by.By > 0:
 		t = g.Keys[by.By-1]
 	default:
@@ -319,14 +321,14 @@ func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort) *Error {
 	}
 	switch t.Kind {
 	case ir.Int:
-		Rank(list, by.Desc, func(e *Element) int64 { return value(e).I })
+		return Rank(list, most, by.Desc, func(e *Element) int64 { return value(e).I }), nil
 	case ir.Str:
-		Rank(list, by.Desc, func(e *Element) string { return value(e).S })
+		return Rank(list, most, by.Desc, func(e *Element) string { return value(e).S }), nil
 	case ir.Stat:
-		Rank(list, by.Desc, func(e *Element) int64 {
+		return Rank(list, most, by.Desc, func(e *Element) int64 {
 			n, _ := e.stat().Get(&g.Stat, by.Fn) // one that is empty after all counts as 0
 			return n
-		})
+		}), nil
 	case ir.Deferred:
 		texts := make(map[string]string, len(list))
 		for i := range list {
@@ -336,30 +338,24 @@ func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort) *Error {
 			}
 			s, err := m.text(*v)
 			if err != nil {
-				return err
+				return nil, err
 			}
 			texts[v.S] = s
 		}
-		Rank(list, by.Desc, func(e *Element) string { return texts[value(e).S] })
-	default:
-		return NewError(ir.ErrInternal, 2)
+		return Rank(list, most, by.Desc, func(e *Element) string { return texts[value(e).S] }), nil
 	}
-	return nil
+	return nil, NewError(ir.ErrInternal, 2)
 }
 
-// Rank sorts elements by what key gives of each, and those of which it is the same by
-// where they stand. What is compared is taken out first: elements are large, and arrays
-// may have a million.
-func Rank[K cmp.Ordered](list []Element, desc bool, key func(*Element) K) {
+// Rank gives the first of elements, most at most, by what key gives of each, and those of
+// which it is the same by where they stand. What is compared is taken out first: elements
+// are large, and arrays may have a million.
+func Rank[K cmp.Ordered](list []Element, most int, desc bool, key func(*Element) K) []Element {
 	type place struct {
 		key K
 		at  int
 	}
-	order := make([]place, len(list))
-	for i := range list {
-		order[i] = place{key(&list[i]), i}
-	}
-	slices.SortFunc(order, func(a, b place) int {
+	before := func(a, b place) int {
 		c := cmp.Compare(a.key, b.key)
 		if desc {
 			c = -c
@@ -368,12 +364,31 @@ func Rank[K cmp.Ordered](list []Element, desc bool, key func(*Element) K) {
 			c = cmp.Compare(a.at, b.at)
 		}
 		return c
-	})
-	sorted := make([]Element, len(list))
-	for i, o := range order {
-		sorted[i] = list[o.at]
 	}
-	copy(list, sorted)
+	most = min(most, len(list))
+	// Of a few first ones, twice as many are collected before the latter half is dropped.
+	room := len(list)
+	if most <= room/4 {
+		room = 2 * most
+	}
+	order := make([]place, 0, room)
+	full := false // order has so many that what is behind the last of them need not be kept
+	for i := range list {
+		p := place{key(&list[i]), i}
+		if full && before(order[most-1], p) < 0 {
+			continue
+		}
+		if order = append(order, p); len(order) == room && room < len(list) {
+			slices.SortFunc(order, before)
+			order, full = order[:most], true
+		}
+	}
+	slices.SortFunc(order, before)
+	sorted := make([]Element, most)
+	for i := range sorted {
+		sorted[i] = list[order[i].at]
+	}
+	return sorted
 }
 
 func (e *Element) stat() *Stat {

@@ -28,6 +28,10 @@ type storeGlobal struct {
 	head element
 	n    int
 	buf  []byte
+	// Memory for elements to come and their keys, and how many more Grow announced.
+	slab    []element
+	keySlab []Value
+	room    int
 }
 
 type element struct {
@@ -61,6 +65,20 @@ func NewStore(p *ir.Program) *Store {
 
 // Len returns the number of elements of an array.
 func (s *Store) Len(g int) int { return s.globals[g].n }
+
+// Grow prepares an array for n elements that will be created soon: without it, each
+// takes memory of its own, and the index is built anew as it grows.
+func (s *Store) Grow(g, n int) {
+	a := &s.globals[g]
+	a.room = n
+	switch {
+	case a.n > 0:
+	case len(a.keys) == 1 && a.keys[0].Kind == ir.Int:
+		a.ints = make(map[int64]*element, n)
+	default:
+		a.strs = make(map[string]*element, n)
+	}
+}
 
 func (a *storeGlobal) encode(keys []Value) []byte {
 	b := a.buf[:0]
@@ -115,7 +133,8 @@ func (a *storeGlobal) create(keys []Value) (*element, *Error) {
 		}
 		a.remove(a.head.next)
 	}
-	e := &element{keys: append([]Value(nil), keys...), val: Zero(a.g.Value)}
+	e := a.element(keys)
+	e.val = Zero(a.g.Value)
 	if a.g.Value.Kind == ir.Stat {
 		e.stat = new(Stat)
 	}
@@ -139,6 +158,27 @@ func (a *storeGlobal) create(keys []Value) (*element, *Error) {
 	e.prev.next, a.head.prev = e, e
 	a.n++
 	return e, nil
+}
+
+// slabSize is how many elements share a piece of memory, which lives as long as one of
+// them does.
+const slabSize = 1024
+
+// element is a new one.
+func (a *storeGlobal) element(keys []Value) *element {
+	if len(a.slab) == 0 {
+		if a.room == 0 {
+			return &element{keys: append([]Value(nil), keys...)}
+		}
+		n := min(a.room, slabSize)
+		a.room -= n
+		a.slab, a.keySlab = make([]element, n), make([]Value, n*len(keys))
+	}
+	e, n := &a.slab[0], len(keys)
+	e.keys = a.keySlab[:n:n]
+	copy(e.keys, keys)
+	a.slab, a.keySlab = a.slab[1:], a.keySlab[n:]
+	return e
 }
 
 func (a *storeGlobal) remove(e *element) {
@@ -256,6 +296,7 @@ func (s *Store) Delete(g int, keys []Value) error {
 func (s *Store) Clear(g int) error {
 	a := &s.globals[g]
 	a.ints, a.strs, a.n = nil, nil, 0
+	a.slab, a.keySlab, a.room = nil, nil, 0
 	a.head.next, a.head.prev = &a.head, &a.head
 	return nil
 }
