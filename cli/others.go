@@ -18,7 +18,7 @@ several targets, one bundle holds what each needs.`,
 		{"Bundle", []Option{
 			{Long: "output", Short: "o", Arg: "FILE", Complete: Files, Help: "write the bundle to FILE (default: the script's name with .o)"},
 			{Long: "module", Short: "m", Arg: "NAME", Help: "name the bundle NAME"},
-			{Long: "sign", Arg: "KEY", Complete: Files, Help: "sign with KEY: a private key file, or a public key file whose key the ssh-agent has"},
+			{Long: "sign", Arg: "KEY", Complete: Files, Help: "sign with KEY: a private key file, or a public key or certificate whose key the ssh-agent or the file beside it has"},
 			{Long: "target", Arg: "FILE", Many: true, Complete: Files,
 				Help: "compile for the host that FILE describes (a BTF file, or a description by staprun --describe); several: one bundle for all"},
 			sysrootOption,
@@ -53,7 +53,7 @@ var StapcSign = &Command{
 	About: `stapc sign changes who has signed a bundle, and nothing else of it. Signatures are those of ssh-keygen -Y sign with the
 namespace stapkit-bundle.`,
 	Sections: []Section{{"Options", []Option{
-		{Long: "sign", Arg: "KEY", Many: true, Complete: Files, Help: "sign with KEY: a private key file, or a public key or certificate whose key the ssh-agent has"},
+		{Long: "sign", Arg: "KEY", Many: true, Complete: Files, Help: "sign with KEY: a private key file, or a public key or certificate whose key the ssh-agent or the file beside it has"},
 		{Long: "output", Short: "o", Arg: "FILE", Complete: Files, Help: "write the bundle to FILE instead of where it was"},
 		{Long: "attach", Arg: "FILE", Many: true, Complete: Files, Help: "add the signature in FILE, as ssh-keygen -Y sign writes it"},
 		{Long: "message", Arg: "FILE", Complete: Files, Help: "prepare the bundle for signing and write the text to sign to FILE"},

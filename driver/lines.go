@@ -4,7 +4,6 @@ import (
 	"errors"
 	"sync"
 
-	"stapkit/ir"
 	"stapkit/target/dwarf"
 	"stapkit/target/elf"
 )
@@ -98,19 +97,4 @@ func (l *lineReader) close() {
 	if l.opened {
 		l.s.close()
 	}
-}
-
-// usesLines reports whether a program, which may be without what runs in the kernel, asks
-// for source lines.
-func usesLines(p *ir.Program) bool {
-	uses := false
-	look := func(t ir.Type) {
-		switch t.Text {
-		case ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUStackLine,
-			ir.TextKSymFile, ir.TextKSymLine, ir.TextKSymFileLine, ir.TextKStackLine:
-			uses = uses || t.Kind == ir.Deferred
-		}
-	}
-	p.EachType(look)
-	return uses
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"stapkit/bundle"
+	"stapkit/ir"
 	loader "stapkit/runtime"
 )
 
@@ -55,7 +56,7 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	if err == nil {
 		// Source lines are read from debug information when they are asked for, which
 		// who has no privileges may be unable to; at the prompt more runs follow.
-		opt.Separate = loader.CanSeparate() && !o.Interactive && !usesLines(img.Program)
+		opt.Separate = loader.CanSeparate() && !o.Interactive && img.Program.TextSources()&ir.FromLines == 0
 		status, err = loader.Run(ctx, img, opt)
 	}
 	if mon != nil {

@@ -111,6 +111,47 @@ func (t Text) IsStack() (user, ok bool) {
 	return false, false
 }
 
+// Source is what the loader looks into to make text.
+type Source uint8
+
+// The sources, which can be combined.
+const (
+	FromKernel  Source = 1 << iota // the kernel's symbols
+	FromUser                       // processes' memory maps, and the symbols of what is mapped
+	FromThreads                    // kernel stacks of threads, as they are when the text is made
+	FromLines                      // source lines, as debug information has them
+)
+
+var textSources = [numTexts]Source{
+	TextNone: 0, TextType: 0, TextParms: 0,
+	TextFormat: FromKernel | FromUser, // whatever it is made of
+	TextKSym:   FromKernel, TextKSymData: FromKernel, TextKMod: FromKernel, TextKSymAddr: FromKernel,
+	TextKStack: FromKernel, TextKStackSym: FromKernel, TextKStackFull: FromKernel, TextKStackLine: FromKernel | FromLines,
+	TextKSymFile: FromKernel | FromLines, TextKSymLine: FromKernel | FromLines, TextKSymFileLine: FromKernel | FromLines,
+	TextTaskStack: FromKernel | FromThreads,
+	TextUSym:      FromUser, TextUSymData: FromUser, TextUMod: FromUser, TextUBuildID: FromUser,
+	TextUStack: FromUser, TextUStackSym: FromUser, TextUStackFull: FromUser, TextUStackBrief: FromUser, TextUStackLine: FromUser | FromLines,
+	TextUSymFile: FromUser | FromLines, TextUSymLine: FromUser | FromLines, TextUSymFileLine: FromUser | FromLines,
+}
+
+// Sources is what text of this kind is made from.
+func (t Text) Sources() Source {
+	if t < numTexts {
+		return textSources[t]
+	}
+	return 0
+}
+
+// TextSources is what all texts of a program are made from.
+func (p *Program) TextSources() (from Source) {
+	p.EachType(func(t Type) {
+		if t.Kind == Deferred {
+			from |= t.Text.Sources()
+		}
+	})
+	return from
+}
+
 // MaxStrWidth is the largest storage of a string: MAXSTRINGLEN's limit.
 const MaxStrWidth = 4096
 

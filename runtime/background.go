@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,6 +46,9 @@ func Daemon(args []string, pidFile string) (b *Background, pid, status int, err 
 			return nil, 0, 1, fmt.Errorf("%s=%s is no file descriptor", readyVar, v)
 		}
 		unix.CloseOnExec(fd)
+		// It was started as /proc/self/exe, by whose last part people would have to find
+		// it. Without a name of its own all works.
+		_ = os.WriteFile("/proc/self/comm", []byte(filepath.Base(os.Args[0])), 0)
 		b := &Background{ready: os.NewFile(uintptr(fd), "ready")}
 		if b.null, err = os.OpenFile(os.DevNull, os.O_RDWR, 0); err != nil {
 			return nil, 0, 1, err

@@ -181,46 +181,21 @@ func Needs(img Image, uses *bundle.Uses) []Need {
 	if slices.Contains(uses.Helpers, helperName(asm.FnProbeWriteUser)) {
 		add(capWriteUser, true, "")
 	}
-	texts := textsOf(p)
-	if texts.kernel || len(p.Ksyms) > 0 {
+	texts := p.TextSources()
+	if texts&ir.FromKernel != 0 || len(p.Ksyms) > 0 {
 		add(capSymbols, false, "")
 	}
-	if texts.user {
+	if texts&ir.FromUser != 0 {
 		add(capMaps, false, "")
 		add(capPrograms, false, "")
 	}
-	if texts.threads {
+	if texts&ir.FromThreads != 0 {
 		add(capStacks, false, "")
 	}
 	if kernel && !p.Limits.NoOverload {
 		add(capTimes, false, "")
 	}
 	return list
-}
-
-// textKinds is which texts a program has made of addresses.
-type textKinds struct{ kernel, user, threads bool }
-
-func textsOf(p *ir.Program) (k textKinds) {
-	see := func(t ir.Type) {
-		if t.Kind != ir.Deferred {
-			return
-		}
-		switch t.Text {
-		case ir.TextTaskStack:
-			k.kernel, k.threads = true, true
-		case ir.TextKSym, ir.TextKSymData, ir.TextKMod, ir.TextKSymFile, ir.TextKSymLine, ir.TextKSymAddr,
-			ir.TextKStack, ir.TextKStackSym, ir.TextKStackFull:
-			k.kernel = true
-		case ir.TextUSym, ir.TextUSymData, ir.TextUMod, ir.TextUStack, ir.TextUStackSym, ir.TextUStackFull, ir.TextUStackBrief,
-			ir.TextUStackLine, ir.TextUSymFile, ir.TextUSymLine, ir.TextUSymFileLine, ir.TextUBuildID:
-			k.user = true
-		case ir.TextFormat: // whatever it is made of
-			k.kernel, k.user = true, true
-		}
-	}
-	p.EachType(see)
-	return k
 }
 
 // raiseFiles makes room for so many open files.
@@ -257,14 +232,13 @@ func (s *session) keeps() uint64 {
 			set |= mask(capSysAdmin)
 		}
 	}
-	t := s.kinds
-	if t.kernel || len(s.p.Ksyms) > 0 {
+	if s.sources&ir.FromKernel != 0 || len(s.p.Ksyms) > 0 {
 		set |= mask(bitSyslog)
 	}
-	if t.user || s.unwind != nil || len(s.residentsOf()) > 0 {
+	if s.sources&ir.FromUser != 0 || s.unwind != nil || len(s.residentsOf()) > 0 {
 		set |= mask(bitSysPtrace, bitDACReadSearch, bitCheckpointRestore)
 	}
-	if t.threads {
+	if s.sources&ir.FromThreads != 0 {
 		set |= mask(capSysAdmin, bitSysPtrace)
 	}
 	if s.files.fs != nil {

@@ -9,6 +9,9 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"stapkit/bundle"
+	"stapkit/ir"
 )
 
 func TestExplainRights(t *testing.T) {
@@ -29,6 +32,26 @@ func TestExplainRights(t *testing.T) {
 		err := carrierCapability[tt.carrier].explainRights(tt.err, have(tt.caps))
 		if !errors.Is(err, tt.err) || tt.want == "" && err != tt.err || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s, %v with %#x: %v", tt.carrier, tt.err, tt.caps, err)
+		}
+	}
+}
+
+// Source lines of the kernel take its symbols' addresses, and those of programs their maps.
+func TestNeedsOfLines(t *testing.T) {
+	for kind, want := range map[ir.Text]string{
+		ir.TextKSymFileLine: "CAP_SYSLOG", ir.TextKStackLine: "CAP_SYSLOG", ir.TextUSymFileLine: "CAP_SYS_PTRACE CAP_DAC_READ_SEARCH",
+		ir.TextType: "",
+	} {
+		p := &ir.Program{Formats: []ir.Format{{Args: []ir.Type{{Kind: ir.Deferred, Width: 8, Text: kind}}}}}
+		var got []string
+		for _, n := range Needs(Image{Program: p}, &bundle.Uses{}) {
+			if n.Always || len(n.Probes) > 0 {
+				t.Errorf("%s: %+v", kind, n)
+			}
+			got = append(got, n.Capability)
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s takes %q, want %q", kind, got, want)
 		}
 	}
 }

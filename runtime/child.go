@@ -112,7 +112,9 @@ func startChild(command string, stdin, stdout, stderr *os.File, atExit func(pid 
 	if err != nil {
 		return nil, fmt.Errorf("-c %s: %w", words[0], err)
 	}
-	fd, err := unix.MemfdCreate("start", unix.MFD_CLOEXEC)
+	// Until it becomes the command, lists of processes show it by this name.
+	name := filepath.Base(words[0])
+	fd, err := unix.MemfdCreate(name[:min(len(name), 200)], unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("-c %s: %w", words[0], os.NewSyscallError("memfd_create", err))
 	}

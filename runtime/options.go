@@ -204,6 +204,23 @@ const (
 	StatusRuntime    = 32
 )
 
+// MoreMemory is how many bytes the maps of an image take in a run with these options beside
+// what Uses tells, which goes by the sizes in the object.
+func (o *Options) MoreMemory(img Image) int64 {
+	if len(img.ELF) == 0 {
+		return 0
+	}
+	spec, err := img.object()
+	if err != nil {
+		return 0 // Uses has told
+	}
+	m := spec.Maps[ir.MapRing]
+	if m == nil {
+		return 0
+	}
+	return int64(o.ringBytes()) - int64(m.MaxEntries)
+}
+
 func (o *Options) ringBytes() uint32 {
 	mb := o.BufferMB
 	if mb <= 0 {

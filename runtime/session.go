@@ -46,7 +46,7 @@ type session struct {
 	machine  *interp.Machine
 	env      *env
 	texts    *texts
-	kinds    textKinds // that texts has to make
+	sources  ir.Source // of the texts that have to be made
 	types    *typeFinder
 	peek     peek
 
@@ -315,7 +315,7 @@ func processName() string {
 func (s *session) open(ctx context.Context, img Image) error {
 	var err error
 	s.hits = make([]hit, len(s.p.Probes))
-	s.kinds = textsOf(s.p)
+	s.sources = s.p.TextSources()
 	s.texts = newTexts(s.p, s.rights, s.out.warn)
 	if have, err := effective(); err == nil {
 		s.texts.have, s.texts.users.have = have, have
@@ -361,7 +361,7 @@ func (s *session) open(ctx context.Context, img Image) error {
 			defer null.Close()
 			files[0] = null
 		}
-		s.child, err = s.rights.command(s.opt.Command, files, s.kinds.user, s.texts.note)
+		s.child, err = s.rights.command(s.opt.Command, files, s.sources&ir.FromUser != 0, s.texts.note)
 		if err != nil {
 			return err
 		}
@@ -796,7 +796,7 @@ func (s *session) running() error {
 // housekeep does what is due a few times a second.
 func (s *session) housekeep() {
 	s.blk.word(ir.SessOffRealtime).Store(uint64(clock(unix.CLOCK_REALTIME) - clock(unix.CLOCK_MONOTONIC)))
-	if s.opt.PID != 0 && s.kinds.user {
+	if s.opt.PID != 0 && s.sources&ir.FromUser != 0 {
 		s.texts.note(s.opt.PID)
 	}
 	s.loadAverages()

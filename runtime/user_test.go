@@ -167,3 +167,14 @@ int main(void) { return work(); }`)
 		t.Errorf("no process: %q", got)
 	}
 }
+
+// A traced program names its symbols and files as it likes.
+func TestShown(t *testing.T) {
+	for in, want := range map[string]string{
+		"work": "work", "a b;ü日": "a b;ü日", "f\n 0x1 : g": `f\012 0x1 : g`, "\x1b[2J\x7f": `\033[2J\177`, "\u009b1m": `\302\2331m`, "\xff": `\377`,
+	} {
+		if got := shown(in); got != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+}

@@ -14,6 +14,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -191,7 +193,7 @@ func (u *userSymbols) lookup(tgid int, addr uint64) (m *mapping, name string, of
 		// Code that the program has made itself; it may tell of it.
 		if j := u.jitOf(tgid); j != nil {
 			if s, ok := j.at(addr); ok {
-				return &mapping{path: j.path}, s.name, addr - s.start, s.size
+				return &mapping{path: j.path}, shown(s.name), addr - s.start, s.size
 			}
 		}
 		return nil, "", 0, 0
@@ -209,10 +211,32 @@ func (u *userSymbols) lookup(tgid int, addr uint64) (m *mapping, name string, of
 	}
 	for _, f := range m.file.tables {
 		if s, off, ok := f.At(at); ok {
-			return m, s.Name, off, s.Size
+			return m, shown(s.Name), off, s.Size
 		}
 	}
 	return m, "", at - m.file.base, m.file.size
+}
+
+// shown is a name that a traced program has chosen, of a symbol or a file, without what
+// begins a line or is a terminal's command: that stands in octal, as /proc/PID/maps has
+// it.
+func shown(name string) string {
+	control := func(c rune) bool { return unicode.IsControl(c) || c == utf8.RuneError }
+	if strings.IndexFunc(name, control) < 0 {
+		return name
+	}
+	var b strings.Builder
+	for i, c := range name {
+		if !control(c) {
+			b.WriteRune(c)
+			continue
+		}
+		_, n := utf8.DecodeRuneInString(name[i:])
+		for _, x := range []byte(name[i : i+n]) {
+			fmt.Fprintf(&b, "\\%03o", x)
+		}
+	}
+	return b.String()
 }
 
 // inImage is an address in the file's own address space.
@@ -230,7 +254,7 @@ func (u *userSymbols) symbol(kind ir.Text, tgid int, addr uint64) string {
 	case kind == ir.TextUMod && m == nil:
 		return "<unknown>"
 	case kind == ir.TextUMod:
-		return m.path
+		return shown(m.path)
 	case kind == ir.TextUBuildID:
 		if m == nil || m.file == nil {
 			return ""
@@ -250,9 +274,9 @@ func (u *userSymbols) symbol(kind ir.Text, tgid int, addr uint64) string {
 		return name
 	case kind == ir.TextUSymData && m != nil:
 		if name == "" {
-			return fmt.Sprintf("%#x [%s+%#x/%#x]", addr, m.path, off, size)
+			return fmt.Sprintf("%#x [%s+%#x/%#x]", addr, shown(m.path), off, size)
 		}
-		return fmt.Sprintf("%s+%#x/%#x [%s]", name, off, size, m.path)
+		return fmt.Sprintf("%s+%#x/%#x [%s]", name, off, size, shown(m.path))
 	}
 	return fmt.Sprintf("%#x", addr)
 }
@@ -266,7 +290,8 @@ func (u *userSymbols) line(m *mapping, addr uint64) (file string, line int, ok b
 	if !ok {
 		return "", 0, false
 	}
-	return u.lines(m.path, at)
+	file, line, ok = u.lines(m.path, at)
+	return shown(file), line, ok
 }
 
 // frame appends the line of one frame of a stack.
@@ -279,7 +304,7 @@ func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uin
 			at-- // of the call, not of where it returns to
 		}
 		if file, line, ok := u.line(m, at); ok && name != "" {
-			fmt.Fprintf(b, " %#x : %s+%#x/%#x at %s:%d [%s]\n", addr, name, off, size, file, line, m.path)
+			fmt.Fprintf(b, " %#x : %s+%#x/%#x at %s:%d [%s]\n", addr, name, off, size, file, line, shown(m.path))
 			return
 		}
 		fallthrough
@@ -288,9 +313,9 @@ func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uin
 		case m == nil:
 			fmt.Fprintf(b, " %#x\n", addr)
 		case name == "":
-			fmt.Fprintf(b, " %#x [%s+%#x/%#x]\n", addr, m.path, off, size)
+			fmt.Fprintf(b, " %#x [%s+%#x/%#x]\n", addr, shown(m.path), off, size)
 		default:
-			fmt.Fprintf(b, " %#x : %s+%#x/%#x [%s]\n", addr, name, off, size, m.path)
+			fmt.Fprintf(b, " %#x : %s+%#x/%#x [%s]\n", addr, name, off, size, shown(m.path))
 		}
 	case ir.TextUStackBrief:
 		if name != "" {
@@ -303,9 +328,9 @@ func (u *userSymbols) frame(b *strings.Builder, kind ir.Text, tgid int, addr uin
 		case m == nil:
 			fmt.Fprintf(b, "%#x\n", addr)
 		case name == "":
-			fmt.Fprintf(b, "%#x [%s+%#x]\n", addr, filepath.Base(m.path), off)
+			fmt.Fprintf(b, "%#x [%s+%#x]\n", addr, shown(filepath.Base(m.path)), off)
 		default:
-			fmt.Fprintf(b, "%s+%#x [%s]\n", name, off, filepath.Base(m.path))
+			fmt.Fprintf(b, "%s+%#x [%s]\n", name, off, shown(filepath.Base(m.path)))
 		}
 	}
 }
@@ -337,7 +362,7 @@ func (u *userSymbols) openFile(pid int, m *mapping) *userFile {
 		}
 		refusal = err
 	}
-	u.denied(1, capPrograms, "addresses in "+m.path+" have no names", refusal)
+	u.denied(1, capPrograms, "addresses in "+shown(m.path)+" have no names", refusal)
 	return nil
 }
 

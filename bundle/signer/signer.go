@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"os"
 	"runtime"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
@@ -29,8 +31,8 @@ type Options struct {
 const maxKeyFile = 1 << 20
 
 // Open returns the signer that a file stands for: the key in a private key file; or,
-// for a public key or certificate file, the key that ssh-agent (SSH_AUTH_SOCK) holds
-// to it. Security keys (FIDO2) and encrypted key files work through the agent, with
+// for a public key or certificate file (X.pub, X-cert.pub), the key that ssh-agent
+// (SSH_AUTH_SOCK) holds to it, or else the private key file X beside it. Security keys (FIDO2) and encrypted key files work through the agent, with
 // the public key file.
 func Open(path string) (ssh.Signer, error) {
 	return OpenWith(path, Options{AgentSocket: os.Getenv("SSH_AUTH_SOCK")})
@@ -44,11 +46,55 @@ func OpenWith(path string, opt Options) (ssh.Signer, error) {
 	}
 	if pub, _, _, _, perr := ssh.ParseAuthorizedKey(data); perr == nil {
 		key, err := fromAgent(pub, opt)
-		if err != nil {
+		if err == nil {
+			return key, nil
+		}
+		key, ferr := beside(path, pub, opt)
+		switch {
+		case ferr != nil:
+			return nil, ferr
+		case key == nil:
 			return nil, fmt.Errorf("%s: %w", path, err)
 		}
 		return key, nil
 	}
+	return openPrivate(path, data, opt)
+}
+
+// beside returns the key in the private key file that belongs to a public one by its name,
+// as ssh-keygen does; nil if there is no such file.
+func beside(path string, pub ssh.PublicKey, opt Options) (ssh.Signer, error) {
+	private, ok := strings.CutSuffix(path, "-cert.pub")
+	if !ok {
+		if private, ok = strings.CutSuffix(path, ".pub"); !ok {
+			return nil, nil
+		}
+	}
+	data, err := readKey(private)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	key, err := openPrivate(private, data, opt)
+	if err != nil {
+		return nil, err
+	}
+	cert, certified := pub.(*ssh.Certificate)
+	if certified {
+		pub = cert.Key
+	}
+	if !bytes.Equal(pub.Marshal(), key.PublicKey().Marshal()) {
+		return nil, fmt.Errorf("%s is not of the private key in %s", path, private)
+	}
+	if certified {
+		return ssh.NewCertSigner(cert, key)
+	}
+	return key, nil
+}
+
+func openPrivate(path string, data []byte, opt Options) (ssh.Signer, error) {
 	if err := checkPrivate(path); err != nil {
 		return nil, err
 	}

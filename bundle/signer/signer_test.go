@@ -145,6 +145,26 @@ func TestKeyFile(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 
+	// A public key or certificate without an agent stands for the private key beside it.
+	for _, typ := range []string{"ed25519", "rsa"} {
+		path := filepath.Join(dir, typ)
+		check(t, path+".pub", Options{}, "ann "+read(t, path+".pub"))
+		ca := filepath.Join(dir, "ca-"+typ)
+		keygen(t, ca, "ed25519", "")
+		tool(t, nil, "ssh-keygen", "-q", "-s", ca, "-I", "ann", "-n", "ann@example.org", "-V", "-1d:+1d", path+".pub")
+		check(t, path+"-cert.pub", Options{}, "*@example.org cert-authority "+read(t, ca+".pub"))
+	}
+	other := filepath.Join(dir, "other")
+	if err := os.WriteFile(other, []byte(read(t, filepath.Join(dir, "ed25519"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(other+".pub", []byte(read(t, filepath.Join(dir, "rsa.pub"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenWith(other+".pub", Options{}); err == nil || !strings.Contains(err.Error(), "is not of the private key in") {
+		t.Errorf("another's public key: %v", err)
+	}
+
 	open := filepath.Join(dir, "ed25519")
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
@@ -171,7 +191,11 @@ func TestAgent(t *testing.T) {
 	for _, typ := range []string{"rsa", "ed25519"} {
 		key := filepath.Join(dir, typ)
 		keygen(t, key, typ, "")
-		if _, err := OpenWith(key+".pub", opt); err == nil || !strings.Contains(err.Error(), "does not hold") {
+		alone := filepath.Join(dir, "alone.pub") // without the private key beside it
+		if err := os.WriteFile(alone, []byte(read(t, key+".pub")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := OpenWith(alone, opt); err == nil || !strings.Contains(err.Error(), "does not hold") {
 			t.Errorf("key that the agent does not hold: %v", err)
 		}
 		tool(t, env, "ssh-add", "-q", key)
@@ -198,6 +222,9 @@ func TestAgent(t *testing.T) {
 	t.Setenv("SSH_AUTH_SOCK", socket)
 	if s, err := Open(key + ".pub"); err != nil || s.PublicKey().Type() != ssh.KeyAlgoRSA {
 		t.Errorf("%v, %v", s, err)
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
 	}
 	if _, err := OpenWith(key+".pub", Options{}); err == nil || !strings.Contains(err.Error(), "SSH_AUTH_SOCK is not set") {
 		t.Errorf("no agent: %v", err)

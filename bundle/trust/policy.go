@@ -321,7 +321,7 @@ func (r *rule) permits(q *Request) error {
 		return &otherError{fmt.Sprintf("the script %q", q.Script)}
 	case !r.forUser(q):
 		if len(r.Users) == 0 && len(r.Groups) == 0 {
-			return fmt.Errorf("user %q may not run it: root may", q.User)
+			return fmt.Errorf("user %q may not run it: root and %s may", q.User, ServiceUser)
 		}
 		return &otherError{fmt.Sprintf("the user %q", q.User)}
 	}

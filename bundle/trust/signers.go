@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -236,14 +239,31 @@ func cutOption(s string) (option, rest string) {
 	return s, ""
 }
 
-// parseTime reads YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, in local time unless a
+// hostZone is the time zone of this host. time.Local would be that of the variable TZ, with
+// which whoever starts a program could shift the end of a signer's time.
+var hostZone = sync.OnceValue(func() *time.Location {
+	data, err := os.ReadFile("/etc/localtime")
+	if err != nil {
+		if runtime.GOOS == "windows" {
+			return time.Local // which does not ask the environment there
+		}
+		return time.UTC
+	}
+	zone, err := time.LoadLocationFromTZData("Local", data)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+})
+
+// parseTime reads YYYYMMDD, YYYYMMDDHHMM or YYYYMMDDHHMMSS, in this host's time unless a
 // Z follows.
 func parseTime(s string) (time.Time, error) {
 	text, utc := strings.CutSuffix(s, "Z")
 	if !utc {
 		text, utc = strings.CutSuffix(s, "z")
 	}
-	loc := time.Local
+	loc := hostZone()
 	if utc {
 		loc = time.UTC
 	}

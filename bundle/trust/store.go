@@ -148,6 +148,10 @@ func (opt *LoadOptions) checkOwner(path string, info fs.FileInfo) error {
 	return nil
 }
 
+// ErrUnsafe is wrapped by what ReadInstalled says of a bundle that is there and cannot be relied
+// on.
+var ErrUnsafe = errors.New("the installed bundle cannot be relied on")
+
 // ReadInstalled reads a bundle from the first of dirs that has one of the name. It and
 // what is above it must be as safe as a trust file.
 func ReadInstalled(opt LoadOptions, name string) (path string, data []byte, err error) {
@@ -157,15 +161,16 @@ func ReadInstalled(opt LoadOptions, name string) (path string, data []byte, err 
 	}
 	for _, dir := range opt.Dirs {
 		dir = filepath.Join(dir, "bundles")
-		if ok, err := opt.checkDirs(dir); err != nil {
-			return "", nil, err
-		} else if !ok {
-			continue
-		}
 		path := filepath.Join(dir, name+".o")
-		data, ok, err := opt.readUpTo(path, bundle.MaxSize)
-		if err != nil || ok {
-			return path, data, err
+		ok, err := opt.checkDirs(dir)
+		if ok {
+			data, ok, err = opt.readUpTo(path, bundle.MaxSize)
+		}
+		if err != nil {
+			return path, nil, fmt.Errorf("%w: %w", ErrUnsafe, err)
+		}
+		if ok {
+			return path, data, nil
 		}
 	}
 	return "", nil, fmt.Errorf("no bundle %s.o is installed in the folder bundles of %s", name, strings.Join(opt.Dirs, " or "))

@@ -54,7 +54,10 @@ func newRecord(o *options, data []byte, v trust.Verdict) *record {
 	name, _ := whoami()
 	r := &record{
 		Bundle: o.bundle, Digest: hex.EncodeToString(sum[:]), Signer: v.Principal, Key: v.Key,
-		User: name, UID: os.Getuid(), Options: o.given, PID: os.Getpid(), Ticks: startTicks(os.Getpid()),
+		User: name, UID: os.Getuid(), Options: bounded(o.given), PID: os.Getpid(), Ticks: startTicks(os.Getpid()),
+	}
+	if data == nil {
+		r.Digest = "" // it was not read
 	}
 	if path, err := filepath.Abs(o.bundle); err == nil {
 		r.Bundle = path
@@ -63,6 +66,21 @@ func newRecord(o *options, data []byte, v trust.Verdict) *record {
 		r.Script = v.Bundle.Manifest.Script
 	}
 	return r
+}
+
+// maxOptions bounds what a record has of the command line, bytes: the log takes no message of
+// any size, and whoever is refused must not be able to keep it out of the log.
+const maxOptions = 16 << 10
+
+func bounded(args []string) []string {
+	n := 0
+	for i, a := range args {
+		if n += len(a) + 1; n > maxOptions {
+			cut := max(len(a)-(n-maxOptions), 0)
+			return append(slices.Clone(args[:i]), a[:cut]+"…")
+		}
+	}
+	return args
 }
 
 // startTicks is the 22nd field of /proc/PID/stat, "" if there is no such process.
@@ -134,11 +152,13 @@ func (r *record) ended(status int, err error) {
 // that is its administrator's choice.
 func (r *record) log(priority int, event, outcome, reason string) {
 	reason, _, _ = strings.Cut(reason, "\n")
+	// Fields have the names as they are, the line for people is one.
 	msg := fmt.Sprintf("%s: %s: %s", event, r.Bundle, outcome)
 	if reason != "" {
 		msg += ": " + reason
 	}
 	msg += fmt.Sprintf(" (script %q, sha256 %s, signer %q, user %s, options %q)", r.Script, r.Digest, r.Signer, r.User, strings.Join(r.Options, " "))
+	msg = printable(msg)
 	fields := [][2]string{
 		{"MESSAGE", msg}, {"PRIORITY", strconv.Itoa(priority)}, {"SYSLOG_IDENTIFIER", "staprun"}, {"SYSLOG_FACILITY", "10"},
 		{"STAPKIT_EVENT", event}, {"STAPKIT_OUTCOME", outcome}, {"STAPKIT_REASON", reason}, {"STAPKIT_BUNDLE", r.Bundle},
@@ -149,7 +169,7 @@ func (r *record) log(priority int, event, outcome, reason string) {
 		return
 	}
 	const authpriv = 10
-	line := fmt.Sprintf("<%d>%s staprun[%d]: %s", authpriv<<3|priority, time.Now().Format(time.Stamp), r.PID, printable(msg))
+	line := fmt.Sprintf("<%d>%s staprun[%d]: %s", authpriv<<3|priority, time.Now().Format(time.Stamp), r.PID, msg)
 	_ = send(syslogSocket, []byte(line))
 }
 
@@ -167,16 +187,6 @@ func journalEntry(fields [][2]string) []byte {
 		b.WriteString(f[1] + "\n")
 	}
 	return b.Bytes()
-}
-
-// printable keeps one record one line.
-func printable(s string) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c == 0x7f {
-			return '?'
-		}
-		return c
-	}, s)
 }
 
 func send(socket string, data []byte) error {

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stapkit/bundle"
 	"stapkit/bundle/trust"
@@ -85,18 +88,18 @@ const maxNamed = 4
 
 func (c *checkInfo) write(w io.Writer, v trust.Verdict) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "verdict  %s\n", v)
+	fmt.Fprintf(&s, "verdict  %s\n", printable(v.String()))
 	for _, p := range c.Probes {
-		fmt.Fprintf(&s, "%-8s %s", p.State, p.Point)
+		fmt.Fprintf(&s, "%-8s %s", p.State, printable(p.Point))
 		if p.Carrier != "" {
-			fmt.Fprintf(&s, "  [%s]", p.Carrier)
+			fmt.Fprintf(&s, "  [%s]", printable(p.Carrier))
 		}
 		if p.Instructions > 0 {
 			fmt.Fprintf(&s, "  up to %d instructions", p.Instructions)
 		}
 		s.WriteByte('\n')
 		for _, why := range p.Why {
-			fmt.Fprintf(&s, "           %s\n", why)
+			fmt.Fprintf(&s, "           %s\n", printable(why))
 		}
 	}
 	fmt.Fprintf(&s, "cost     %d programs of %d instructions in all, about %d KiB of maps\n", c.Uses.Programs, c.Uses.Instructions, c.Uses.MapBytes>>10)
@@ -110,9 +113,9 @@ func (c *checkInfo) write(w io.Writer, v trust.Verdict) error {
 		}
 		fmt.Fprintf(&s, "%-8s %s %s", how, n.Capability, n.Why)
 		if len(n.Probes) > maxNamed {
-			fmt.Fprintf(&s, ": %s and %d more", strings.Join(n.Probes[:maxNamed], ", "), len(n.Probes)-maxNamed)
+			fmt.Fprintf(&s, ": %s and %d more", printable(strings.Join(n.Probes[:maxNamed], ", ")), len(n.Probes)-maxNamed)
 		} else if len(n.Probes) > 0 {
-			fmt.Fprintf(&s, ": %s", strings.Join(n.Probes, ", "))
+			fmt.Fprintf(&s, ": %s", printable(strings.Join(n.Probes, ", ")))
 		}
 		if !n.Held {
 			s.WriteString(" (this process lacks it)")
@@ -171,7 +174,7 @@ func list(o *options, stdout, stderr io.Writer) int {
 			}
 			seen[name] = true
 			in := installed{Name: name, File: file}
-			if data, err := readBundle(file); err != nil {
+			if data, err := readInstalled(file); err != nil {
 				in.Verdict = verdictInfo{Verdict: "unreadable", Reason: err.Error()}
 			} else {
 				v := verify(data)
@@ -199,6 +202,20 @@ func list(o *options, stdout, stderr io.Writer) int {
 	return 0
 }
 
+// readInstalled is readBundle for a file that nobody has named: nothing but a regular file,
+// since a pipe could keep the list from being shown.
+func readInstalled(file string) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.Join(err, fmt.Errorf("%s is not a regular file", file))
+	}
+	return readAll(f)
+}
+
 func (l *listInfo) write(w io.Writer) error {
 	var s strings.Builder
 	s.WriteString("installed\n")
@@ -207,14 +224,14 @@ func (l *listInfo) write(w io.Writer) error {
 		if b.Verdict.Principal != "" {
 			who += ", signed by " + b.Verdict.Principal
 		}
-		fmt.Fprintf(&s, "  %-20s %s  %s\n", b.Name, who, b.File)
+		fmt.Fprintf(&s, "  %-20s %s  %s\n", printable(b.Name), printable(who), printable(b.File))
 	}
 	s.WriteString("running\n")
 	for i := range l.Running {
 		r := &l.Running[i]
-		fmt.Fprintf(&s, "  %-8d %-10s %-10s %s", r.PID, r.User, time.Since(r.Begun).Round(time.Second), r.Bundle)
+		fmt.Fprintf(&s, "  %-8d %-10s %-10s %s", r.PID, printable(r.User), time.Since(r.Begun).Round(time.Second), printable(r.Bundle))
 		if r.Signer != "" {
-			fmt.Fprintf(&s, "  signed by %s", r.Signer)
+			fmt.Fprintf(&s, "  signed by %s", printable(r.Signer))
 		}
 		s.WriteByte('\n')
 	}
@@ -225,8 +242,7 @@ func (l *listInfo) write(w io.Writer) error {
 // export writes what ssh-keygen -Y verify needs.
 func export(o *options, v trust.Verdict, stderr io.Writer) int {
 	if v.Bundle == nil {
-		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
-		return v.Kind.ExitCode()
+		return tell(stderr, o, v)
 	}
 	err := os.WriteFile(o.export+".manifest", v.Bundle.Message, 0o644)
 	for i, sig := range v.Bundle.Signatures {

@@ -89,6 +89,13 @@ func TestDaemon(t *testing.T) {
 	if err != nil || content(pidFile) != fmt.Sprintln(pid) {
 		t.Fatalf("printed %q, the file has %q", text, content(pidFile))
 	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := content(fmt.Sprintf("/proc/%d/comm", pid)); got != filepath.Base(exe)+"\n" {
+		t.Errorf("it is called %q in the background", got)
+	}
 	if got := heard(); !strings.HasPrefix(got, "READY=1\n") {
 		t.Errorf("the service manager hears %q", got)
 	}

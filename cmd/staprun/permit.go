@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/cilium/ebpf"
+
 	"stapkit/bundle"
 	"stapkit/bundle/trust"
 	loader "stapkit/runtime"
@@ -20,8 +22,8 @@ import (
 var defaultLimits = trust.Limits{MapMemory: 1 << 30, OutputRate: 256 << 20, CPU: 50}
 
 // permit asks the host's policy about a bundle that is otherwise good. It returns the
-// verdict, the limits of the run, and what the bundle uses.
-func permit(v trust.Verdict, img loader.Image) (trust.Verdict, trust.Limits, bundle.Uses) {
+// verdict, the limits of the run, and what the bundle uses when it is run with the options.
+func permit(v trust.Verdict, img loader.Image, o *options) (trust.Verdict, trust.Limits, bundle.Uses) {
 	limits := defaultLimits
 	uses, err := loader.Uses(img)
 	if errors.Is(err, loader.ErrForbidden) {
@@ -48,6 +50,7 @@ func permit(v trust.Verdict, img loader.Image) (trust.Verdict, trust.Limits, bun
 		v.Kind, v.Reason = trust.Altered, err.Error()
 		return v, limits, uses
 	}
+	uses.MapBytes += o.MoreMemory(img)
 	policy, err := trust.LoadPolicy(trust.LoadOptions{})
 	if err != nil {
 		return v.ByPolicy(err.Error()), limits, uses
@@ -71,13 +74,29 @@ func permit(v trust.Verdict, img loader.Image) (trust.Verdict, trust.Limits, bun
 		limits.CPU = set.CPU
 	}
 	limits.Runtime = set.Runtime
+	what := "map_memory in the policy permits more"
+	// Read once already, so there is no error.
+	if narrower, err := narrow(limits, o.limits); err == nil && narrower != limits {
+		if narrower.MapMemory < limits.MapMemory {
+			what = "--limit map_memory"
+		}
+		limits = narrower
+	}
 	if m := memory(&uses); m > limits.MapMemory {
-		v = v.ByPolicy(fmt.Sprintf("the maps take about %d MiB, more than %d MiB (map_memory in the policy permits more)", m>>20, limits.MapMemory>>20))
+		v = v.ByPolicy(fmt.Sprintf("the maps take about %d KiB, more than %d KiB (%s)", m>>10, limits.MapMemory>>10, what))
 	}
 	return v, limits, uses
 }
 
-func memory(u *bundle.Uses) int64 { return u.MapBytes + u.MapBytesPerCPU*int64(runtime.NumCPU()) }
+// memory is what maps take on this host: those with values for each CPU have them for every
+// possible one, on whichever of them this process may run.
+func memory(u *bundle.Uses) int64 {
+	cpus, err := ebpf.PossibleCPU()
+	if err != nil {
+		cpus = runtime.NumCPU()
+	}
+	return u.MapBytes + u.MapBytesPerCPU*int64(cpus)
+}
 
 // whoami names the user and the groups of this process. What has no name goes by its
 // number.

@@ -167,7 +167,7 @@ func TestList(t *testing.T) {
 		t.Errorf("an installed bundle that is none: %+v", r)
 	}
 	// A link is not followed, a file of root's is run.
-	if r = commandWith(t, files, "--installed", "hello"); r.status != 1 || r.out != "" {
+	if r = commandWith(t, files, "--installed", "hello"); r.status != 26 || r.out != "" || !strings.Contains(r.errOut, "cannot be relied on") || !strings.HasSuffix(r.errOut, " [R126]\n") {
 		t.Errorf("by a link: %+v", r)
 	}
 	copied := map[string]string{signersFile: annLine, "/etc/stapkit/bundles/hello.o": "=> " + save(t, signed(t, hello(t), ann))}
@@ -247,6 +247,50 @@ func TestVerdictRight(t *testing.T) {
 		r = commandWith(t, map[string]string{signersFile: annLine, policyFile: "[[allow]]\nrights = [\"verdict\"]"}, "--check", file)
 		if strings.Contains(r.out, "not permitted") {
 			t.Errorf("%s, permitted: %+v", tc.name, r)
+		}
+	}
+}
+
+// TestMemory: what the maps take is held against the limits with the options of the run, before
+// anything is loaded, and for all CPUs that there can be.
+func TestMemory(t *testing.T) {
+	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
+		t.Skip("needs a kernel with BTF, to compile for")
+	}
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	file := save(t, signed(t, bundleOf(t, `probe kernel.trace("sys_enter") { if (pid() == 1) println(pid()) }`), ann))
+	for _, tc := range []struct {
+		policy string
+		args   []string
+		status int
+		want   string
+	}{
+		{"", nil, 0, "verdict  ok"},
+		{"", []string{"--limit", "map_memory=1MiB"}, 26, "(--limit map_memory)"},
+		{"", []string{"-b", "64"}, 0, "verdict  ok"},
+		{"", []string{"-b", "64", "--limit", "map_memory=32MiB"}, 26, "(--limit map_memory)"},
+		{"", []string{"-b", "1", "--limit", "map_memory=4MiB"}, 0, "map_memory 4096 KiB"},
+		{"[limits]\nmap_memory = \"32MiB\"", []string{"-b", "64"}, 26, "32768 KiB are permitted (map_memory)"},
+		{"[limits]\nmap_memory = \"32MiB\"", []string{"--limit", "map_memory=1GiB"}, 0, "map_memory 32768 KiB"},
+	} {
+		files := map[string]string{signersFile: annLine}
+		if tc.policy != "" {
+			files[policyFile] = tc.policy
+		}
+		r := commandWith(t, files, append(append([]string{"--check"}, tc.args...), file)...)
+		if r.status != tc.status || !strings.Contains(r.out, tc.want) {
+			t.Errorf("%q, %q: %+v", tc.policy, tc.args, r)
+		}
+	}
+	r := commandWith(t, map[string]string{signersFile: annLine}, "-b", "64", "--limit", "map_memory=32MiB", file)
+	if r.status != 26 || strings.Count(r.errOut, "\n") != 1 || !strings.Contains(r.errOut, "[R126]") {
+		t.Errorf("a run: %+v", r)
+	}
+	if _, err := os.Stat("/usr/bin/taskset"); err == nil {
+		files := map[string]string{signersFile: annLine}
+		all, one := commandWith(t, files, "--check", "--json", file), runAs(t, files, []string{"/usr/bin/taskset", "-c", "0"}, "--check", "--json", file)
+		if all.out != one.out || all.status != 0 {
+			t.Errorf("on one CPU it is another amount: %s, %+v", all.out, one)
 		}
 	}
 }

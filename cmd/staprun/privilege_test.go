@@ -6,8 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stapkit/driver"
 	"stapkit/internal/host"
@@ -28,6 +34,16 @@ func bundleOf(t *testing.T, script string, args ...string) []byte {
 	return data
 }
 
+// open lets everybody look into the directories of a test's file.
+func open(t *testing.T, path string) {
+	t.Helper()
+	for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // TestCapabilities runs a bundle as a user that is not root, with the capabilities that
 // its probes need and with one less, which the message names.
 func TestCapabilities(t *testing.T) {
@@ -43,20 +59,12 @@ func TestCapabilities(t *testing.T) {
 		probe kernel.trace("sys_enter") { n++ }
 		probe syscall.* { n++ }
 		probe timer.ms(300) { printf("%d\n", n > 0) exit() }`), ann))
-	for dir := filepath.Dir(file); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	open(t, file)
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for dir := filepath.Dir(exe); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-		if err := os.Chmod(dir, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
+	open(t, exe)
 	files := map[string]string{signersFile: annLine, policyFile: "[[allow]]\nusers = [\"*\"]"}
 	for _, tt := range []struct {
 		caps   string
@@ -91,19 +99,12 @@ func TestNeeds(t *testing.T) {
 		probe process("/bin/sh").begin { s[ubacktrace()] = symname(n) }
 		probe procfs("f").read { $value = "x" }`)
 	name := save(t, signed(t, data, ann))
-	open := func(path string) {
-		for dir := filepath.Dir(path); dir != os.TempDir() && dir != "/"; dir = filepath.Dir(dir) {
-			if err := os.Chmod(dir, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	open(exe)
-	open(name)
+	open(t, exe)
+	open(t, name)
 	t.Setenv(capsVar, "+bpf,+perfmon")
 	files := map[string]string{signersFile: annLine, policyFile: "[[allow]]\nusers = [\"*\"]"}
 	r := commandWith(t, files, "--check", name)
@@ -144,5 +145,78 @@ func TestUnit(t *testing.T) {
 		if strings.Contains(line, "staprun@") && !strings.Contains(line, "man ") {
 			t.Errorf("%v: %s", err, line)
 		}
+	}
+}
+
+// TestHidepid: where /proc hides others' processes (hidepid), their addresses have names if the
+// capability is there, and otherwise the run goes on with numbers and names what is missing.
+func TestHidepid(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, to give capabilities away")
+	}
+	host.NeedBPF(t)
+	if _, err := os.Stat("/usr/bin/setpriv"); err != nil {
+		t.Skip("needs setpriv")
+	}
+	try := exec.Command("/bin/sh", "-c", "mount -t proc -o hidepid=2 proc /proc")
+	try.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS, Unshareflags: syscall.CLONE_NEWNS}
+	if out, err := try.CombinedOutput(); err != nil {
+		t.Skipf("/proc cannot be mounted here: %v: %s", err, out)
+	}
+	ann, annLine := newKey(t, 1, "ann@example.org")
+	file := save(t, signed(t, bundleOf(t, `probe syscall.getpgid { if (pid() == target()) { println("at ", usymname(uaddr())) exit() } }`), ann))
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	open(t, file)
+	open(t, exe)
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+				// It is called to be seen.
+				_, _ = unix.Getpgid(0)
+			}
+		}
+	}()
+	files := map[string]string{signersFile: annLine, policyFile: "[[allow]]\nusers = [\"*\"]", "/proc": "hidepid=2"}
+	self := strconv.Itoa(os.Getpid())
+	for _, tt := range []struct{ caps, out, errOut string }{
+		{"+bpf,+perfmon", `^at 0x[0-9a-f]+\n$`, `^WARNING: addresses of process ` + self + ` have no names: /proc hides process ` + self + ` \(hidepid\): permission denied; this process lacks CAP_SYS_PTRACE, .*\n$`},
+		{"+bpf,+perfmon,+sys_ptrace,+dac_read_search", `^at [a-zA-Z/]*[sS]yscall\S*\n$`, `^$`},
+	} {
+		t.Setenv(capsVar, tt.caps)
+		r := commandWith(t, files, "-x", self, "-T", "60", file)
+		if r.status != 0 || !regexp.MustCompile(tt.out).MatchString(r.out) || !regexp.MustCompile(tt.errOut).MatchString(r.errOut) {
+			t.Errorf("with %s: %+v", tt.caps, r)
+		}
+	}
+}
+
+// TestFullDisk: an output that takes no more ends the run, says so in one line, and fails.
+func TestFullDisk(t *testing.T) {
+	file := save(t, hello(t))
+	for _, args := range [][]string{{"-o", "/dev/full"}, {"-o", "/dev/full", "--format", "json"}} {
+		r := command(t, "", append(append([]string{"--allow-unsigned"}, args...), file)...)
+		if want := "ERROR: output: write /dev/full: no space left on device\n"; r.status != 1 || r.out != "" || r.errOut != want {
+			t.Errorf("%q: %+v", args, r)
+		}
+	}
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	cmd := plain(t, nil, file)
+	cmd.Stdout = full
+	var said strings.Builder
+	cmd.Stderr = &said
+	if err := cmd.Run(); cmd.ProcessState.ExitCode() != 1 || !strings.HasSuffix(said.String(), ": no space left on device\n") {
+		t.Errorf("%v: %s", err, said.String())
 	}
 }

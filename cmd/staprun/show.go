@@ -32,9 +32,22 @@ func infoOf(v trust.Verdict) verdictInfo {
 }
 
 func writeJSON(w io.Writer, v any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(v)
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err == nil {
+		_, err = w.Write(append(printableJSON(b), '\n'))
+	}
+	return err
+}
+
+// tell says in one line what has become of a bundle; what more there is to say of probes
+// stands in lines behind it. It returns the exit status.
+func tell(w io.Writer, o *options, v trust.Verdict) int {
+	first, more, _ := strings.Cut(v.String(), "\n")
+	fmt.Fprintf(w, "staprun: %s: %s [%s]\n", printable(o.bundle), printable(first), v.Kind.Code())
+	for line := range strings.Lines(more) {
+		fmt.Fprintf(w, "  %s\n", printable(strings.TrimSuffix(line, "\n")))
+	}
+	return v.Kind.ExitCode()
 }
 
 func showVerdict(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
@@ -43,9 +56,9 @@ func showVerdict(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
 	case o.json:
 		err = writeJSON(stdout, infoOf(v))
 	case v.Kind == trust.OK:
-		_, err = fmt.Fprintf(stdout, "%s: ok: signed by %s (%s, allowed by %s)\n", o.bundle, v.Principal, v.Key, v.Source)
+		_, err = fmt.Fprintf(stdout, "%s: ok: signed by %s (%s, allowed by %s)\n", printable(o.bundle), printable(v.Principal), v.Key, printable(v.Source))
 	default:
-		_, err = fmt.Fprintf(stdout, "%s: %s [%s]\n", o.bundle, v, v.Kind.Code())
+		_, err = fmt.Fprintf(stdout, "%s: %s [%s]\n", printable(o.bundle), printable(v.String()), v.Kind.Code())
 	}
 	if err != nil {
 		fmt.Fprintf(stderr, "staprun: %v\n", err)
@@ -102,8 +115,7 @@ type sectionInfo struct {
 // that of --verify only if the file is damaged.
 func inspect(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
 	if v.Bundle == nil {
-		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
-		return v.Kind.ExitCode()
+		return tell(stderr, o, v)
 	}
 	img, fits, err := image(v.Bundle, o.target)
 	if err != nil {
@@ -190,15 +202,15 @@ func typeText(g *ir.Global) string {
 
 func (b *bundleInfo) write(w io.Writer) error {
 	var s strings.Builder
-	fmt.Fprintf(&s, "file       %s\nverdict    %s", b.File, b.Verdict.Verdict)
+	fmt.Fprintf(&s, "file       %s\nverdict    %s", printable(b.File), b.Verdict.Verdict)
 	switch {
 	case b.Verdict.Principal != "":
-		fmt.Fprintf(&s, ", signed by %s (%s)", b.Verdict.Principal, b.Verdict.Key)
+		fmt.Fprintf(&s, ", signed by %s (%s)", printable(b.Verdict.Principal), b.Verdict.Key)
 	case b.Verdict.Reason != "":
-		fmt.Fprintf(&s, ": %s", b.Verdict.Reason)
+		fmt.Fprintf(&s, ": %s", printable(b.Verdict.Reason))
 	}
-	fmt.Fprintf(&s, "\nscript     %s (sha256 %s)\ntool       %s\nobject     sha256 %s\n", b.Script, b.ScriptSHA256, b.Tool, b.ObjectSHA256)
-	fmt.Fprintf(&s, "kernel     %s\n", b.Kernel)
+	fmt.Fprintf(&s, "\nscript     %s (sha256 %s)\ntool       %s\nobject     sha256 %s\n", printable(b.Script), b.ScriptSHA256, printable(b.Tool), b.ObjectSHA256)
+	fmt.Fprintf(&s, "kernel     %s\n", printable(b.Kernel.String()))
 	if len(b.Variants) > 0 {
 		s.WriteString("variants\n")
 	}
@@ -208,19 +220,19 @@ func (b *bundleInfo) write(w io.Writer) error {
 			mark = "  (for this kernel; shown below)"
 		}
 		if n := len(v.Missing); n > 0 {
-			mark += fmt.Sprintf("  lacks here: %s", strings.Join(v.Missing, ", "))
+			mark += fmt.Sprintf("  lacks here: %s", printable(strings.Join(v.Missing, ", ")))
 		}
-		fmt.Fprintf(&s, "  %s%s\n", v.Target, mark)
+		fmt.Fprintf(&s, "  %s%s\n", printable(v.Target), mark)
 	}
 	s.WriteString("probes\n")
 	for _, p := range b.Probes {
-		fmt.Fprintf(&s, "  %s", p.Point)
+		fmt.Fprintf(&s, "  %s", printable(p.Point))
 		if p.Optional {
 			s.WriteString("?")
 		}
-		fmt.Fprintf(&s, "  [%s]", strings.Join(p.Carriers, ", "))
+		fmt.Fprintf(&s, "  [%s]", printable(strings.Join(p.Carriers, ", ")))
 		if p.Place != "" {
-			fmt.Fprintf(&s, "  %s", p.Place)
+			fmt.Fprintf(&s, "  %s", printable(p.Place))
 		}
 		s.WriteByte('\n')
 	}
@@ -228,24 +240,24 @@ func (b *bundleInfo) write(w io.Writer) error {
 		s.WriteString("globals\n")
 	}
 	for _, g := range b.Globals {
-		fmt.Fprintf(&s, "  %s:%s", g.Name, g.Type)
+		fmt.Fprintf(&s, "  %s:%s", printable(g.Name), g.Type)
 		if g.Entries > 0 {
 			fmt.Fprintf(&s, " (at most %d)", g.Entries)
 		}
 		if g.Settable {
-			fmt.Fprintf(&s, " = %s (may be set)", g.Initial)
+			fmt.Fprintf(&s, " = %s (may be set)", printable(g.Initial))
 		}
 		s.WriteByte('\n')
 	}
 	if len(b.Needs) > 0 {
-		fmt.Fprintf(&s, "needs      %s\n", strings.Join(b.Needs, " "))
+		fmt.Fprintf(&s, "needs      %s\n", printable(strings.Join(b.Needs, " ")))
 	}
 	for _, t := range b.Warnings {
-		fmt.Fprintf(&s, "warning    %s\n", t)
+		fmt.Fprintf(&s, "warning    %s\n", printable(t))
 	}
 	s.WriteString("sections\n")
 	for _, x := range b.Sections {
-		fmt.Fprintf(&s, "  %-28s %8d\n", x.Name, x.Size)
+		fmt.Fprintf(&s, "  %-28s %8d\n", printable(x.Name), x.Size)
 	}
 	_, err := io.WriteString(w, s.String())
 	return err
@@ -279,12 +291,12 @@ func dryRun(o *options, img loader.Image, stdout, stderr io.Writer) int {
 		err = writeJSON(stdout, list)
 	} else {
 		for _, p := range list {
-			line := fmt.Sprintf("%-8s %s", p.State, p.Point)
+			line := fmt.Sprintf("%-8s %s", p.State, printable(p.Point))
 			if p.Carrier != "" {
-				line += "  [" + p.Carrier + "]"
+				line += "  [" + printable(p.Carrier) + "]"
 			}
 			for _, w := range p.Why {
-				line += "\n           " + w
+				line += "\n           " + printable(w)
 			}
 			if _, err = fmt.Fprintln(stdout, line); err != nil {
 				break
@@ -317,7 +329,7 @@ func describe(name string, stderr io.Writer) error {
 		return err
 	}
 	for _, n := range notes {
-		fmt.Fprintf(stderr, "staprun: not in the description: %s\n", n)
+		fmt.Fprintf(stderr, "staprun: not in the description: %s\n", printable(n))
 	}
 	return nil
 }

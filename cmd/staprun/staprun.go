@@ -166,6 +166,8 @@ func parse(args []string) (*options, error) {
 
 // staprun is the command. It returns the exit status.
 func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	// What the run itself has to say goes to stderr as it is.
+	say := printableLines{stderr}
 	o, err := parse(args)
 	switch {
 	case errors.Is(err, cli.ErrHelp):
@@ -175,19 +177,19 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stdout, "staprun: bundle format %d.%d, program format %d.%d\n", bundle.Major, bundle.Minor, ir.EncodingMajor, ir.EncodingMinor)
 		return 0
 	case err != nil:
-		fmt.Fprintf(stderr, "staprun: %v (--help tells the options)\n", err)
+		fmt.Fprintf(say, "staprun: %v (--help tells the options)\n", err)
 		return exitUsage
 	case o.describe != "":
-		if err := describe(o.describe, stderr); err != nil {
-			fmt.Fprintf(stderr, "staprun: %v\n", err)
+		if err := describe(o.describe, say); err != nil {
+			fmt.Fprintf(say, "staprun: %v\n", err)
 			return exitFailed
 		}
 		return 0
 	case o.list:
-		return list(o, stdout, stderr)
+		return list(o, stdout, say)
 	case o.remove != "":
 		if err := loader.RemoveLeft(o.remove); err != nil {
-			fmt.Fprintf(stderr, "staprun: %v\n", err)
+			fmt.Fprintf(say, "staprun: %v\n", err)
 			return exitFailed
 		}
 		return 0
@@ -196,7 +198,7 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if o.daemon {
 		var pid, status int
 		if back, pid, status, err = loader.Daemon(args, o.pidFile); err != nil {
-			fmt.Fprintf(stderr, "staprun: %v\n", err)
+			fmt.Fprintf(say, "staprun: %v\n", err)
 			return exitFailed
 		}
 		if pid != 0 {
@@ -216,21 +218,27 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	service, err := loader.OpenService()
 	if err != nil {
-		fmt.Fprintf(stderr, "WARNING: %v\n", err)
+		fmt.Fprintf(say, "WARNING: %v\n", err)
 	}
 	var data []byte
 	if o.Attach != "" {
 		data, err = loader.LeftBundle(o.Attach)
 	} else if o.installed {
 		var path string
-		if path, data, err = trust.ReadInstalled(trust.LoadOptions{}, o.bundle); err == nil {
+		path, data, err = trust.ReadInstalled(trust.LoadOptions{}, o.bundle)
+		if path != "" {
 			o.bundle = path
+		}
+		if errors.Is(err, trust.ErrUnsafe) {
+			v := trust.Refuse(err)
+			newRecord(o, nil, v).refused(v)
+			return tell(say, o, v)
 		}
 	} else {
 		data, err = readBundle(o.bundle)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "staprun: %v\n", err)
+		fmt.Fprintf(say, "staprun: %v\n", err)
 		return exitFailed
 	}
 	for _, name := range o.signatures {
@@ -239,31 +247,29 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			// one in the file would.
 			v := trust.Verdict{Kind: trust.Altered, Reason: fmt.Sprintf("%s: %v", name, err)}
 			newRecord(o, data, v).refused(v)
-			fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
-			return v.Kind.ExitCode()
+			return tell(say, o, v)
 		}
 	}
 	v := verify(data)
 	watch.Lap("verified")
 	if o.verify {
-		return showVerdict(o, v, stdout, stderr)
+		return showVerdict(o, v, stdout, say)
 	}
 	if o.inspect {
-		return inspect(o, v, stdout, stderr)
+		return inspect(o, v, stdout, say)
 	}
 	if o.export != "" {
-		return export(o, v, stderr)
+		return export(o, v, say)
 	}
 	log := newRecord(o, data, v)
 	refuse := func() int {
 		log.refused(v)
-		fmt.Fprintf(stderr, "staprun: %s: %s [%s]\n", o.bundle, v, v.Kind.Code())
-		return v.Kind.ExitCode()
+		return tell(say, o, v)
 	}
 	img, fits, err := image(v.Bundle, o.target)
 	for _, f := range fits {
 		if f.Chosen && o.Verbose > 0 {
-			fmt.Fprintf(stderr, "staprun: %s: of %d programs in it, the one for %s\n", o.bundle, len(fits), f.Target)
+			fmt.Fprintf(say, "staprun: %s: of %d programs in it, the one for %s\n", o.bundle, len(fits), f.Target)
 		}
 	}
 	if o.dryRun {
@@ -272,15 +278,15 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return refuse()
 		}
 		if err != nil {
-			fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
+			fmt.Fprintf(say, "staprun: %s: %v\n", o.bundle, err)
 			return exitFailed
 		}
-		return dryRun(o, img, stdout, stderr)
+		return dryRun(o, img, stdout, say)
 	}
 	switch {
 	case v.Kind == trust.OK:
 		if o.Verbose > 0 {
-			fmt.Fprintf(stderr, "staprun: %s: signed by %s (%s, %s)\n", o.bundle, v.Principal, v.Key, v.Source)
+			fmt.Fprintf(say, "staprun: %s: signed by %s (%s, %s)\n", o.bundle, v.Principal, v.Key, v.Source)
 		}
 	case v.Kind == trust.Unsigned && o.allowUnsigned && os.Geteuid() == 0:
 	case o.check:
@@ -291,18 +297,16 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return refuse()
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
+		fmt.Fprintf(say, "staprun: %s: %v\n", o.bundle, err)
 		return exitFailed
 	}
-	v, limits, uses := permit(v, img)
+	v, limits, uses := permit(v, img, o)
 	if o.check {
-		return check(o, v, img, uses, limits, stdout, stderr)
+		return check(o, v, img, uses, limits, stdout, say)
 	}
 	if v.Kind != trust.OK && v.Kind != trust.Unsigned {
 		return refuse()
 	}
-	// Read once already, so there is no error.
-	limits, _ = narrow(limits, o.limits)
 	apply(&o.Options, limits)
 	o.AllowSystem = slices.Contains(uses.Rights, bundle.RightSystem)
 	o.Stdout, o.Stderr, o.Signals = stdout, stderr, true
@@ -321,7 +325,7 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	o.Separate = loader.CanSeparate()
 	o.Record = logOf
 	if o.RecordData, err = json.Marshal(log); err != nil {
-		fmt.Fprintf(stderr, "staprun: %v\n", err)
+		fmt.Fprintf(say, "staprun: %v\n", err)
 		return exitFailed
 	}
 	if o.Remote {
@@ -341,7 +345,7 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			v = v.ForKernel(le.Error())
 			return refuse()
 		}
-		fmt.Fprintf(stderr, "ERROR: %v\n", err)
+		fmt.Fprintf(say, "ERROR: %v\n", err)
 		return exitFailed
 	}
 	return status
@@ -354,12 +358,16 @@ func readBundle(name string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return readAll(f)
+}
+
+func readAll(f *os.File) ([]byte, error) {
 	data, err := io.ReadAll(io.LimitReader(f, bundle.MaxSize+1))
 	if err != nil {
 		return nil, err
 	}
 	if len(data) > bundle.MaxSize {
-		return nil, fmt.Errorf("%s: longer than the %d bytes that a bundle may have", name, bundle.MaxSize)
+		return nil, fmt.Errorf("%s: longer than the %d bytes that a bundle may have", f.Name(), bundle.MaxSize)
 	}
 	return data, nil
 }

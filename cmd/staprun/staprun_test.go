@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,7 +30,7 @@ import (
 
 // childVar makes the test binary behave as staprun, in a mount namespace whose /etc and
 // /run hold nothing but the files of the variable's JSON, by path. A value that begins
-// with "-> " makes a link, with "=> " a copy.
+// with "-> " makes a link, with "=> " a copy; "/proc" is mounted anew with its value as options.
 const childVar = "STAPRUN_TEST_FILES"
 
 // capsVar has that process go on as user 65534 with these capabilities alone, as
@@ -79,6 +80,12 @@ func privateFiles(list string) error {
 		}
 	}
 	for path, content := range files {
+		if path == "/proc" {
+			if err := unix.Mount("proc", path, "proc", 0, content); err != nil {
+				return err
+			}
+			continue
+		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
@@ -125,6 +132,12 @@ const (
 // commandWith is command with other files in /etc and /run.
 func commandWith(t *testing.T, files map[string]string, args ...string) result {
 	t.Helper()
+	return runAs(t, files, nil, args...)
+}
+
+// runAs is commandWith by another program, whose arguments come before.
+func runAs(t *testing.T, files map[string]string, by []string, args ...string) result {
+	t.Helper()
 	list, err := json.Marshal(files)
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +149,8 @@ func commandWith(t *testing.T, files map[string]string, args ...string) result {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), exe, args...)
+	line := slices.Concat(by, []string{exe}, args)
+	cmd := exec.CommandContext(t.Context(), line[0], line[1:]...)
 	cmd.Env = append(os.Environ(), childVar+"="+string(list))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS}
 	var out, errOut bytes.Buffer

@@ -72,6 +72,8 @@ var links = []link{
 		never: []string{
 			"stapkit/syntax", "stapkit/sema", "stapkit/compile", "stapkit/lsp", "stapkit/target/dwarf",
 			"github.com/alecthomas/participle",
+			// Large, and not for what runs with rights.
+			"net/http", "text/template", "html/template", "testing", "github.com/sourcegraph/jsonrpc2", "github.com/tliron/glsp",
 		},
 	},
 	{
