@@ -1015,7 +1015,11 @@ func (c *checker) makeText(x *MakeText) {
 	case TextType, TextParms:
 		c.index("layout", x.Layout, len(c.p.Layouts))
 	}
-	if _, stack := x.Kind.IsStack(); !stack && x.Kind != TextParms && len(x.Args) != textArgs[x.Kind] {
+	want := textArgs[x.Kind]
+	if x.Kind == TextType && x.Immediate {
+		want = min(max(len(x.Args), 1), MaxImmediate)
+	}
+	if _, stack := x.Kind.IsStack(); !stack && x.Kind != TextParms && len(x.Args) != want {
 		c.fail("%d words for text of kind %d", len(x.Args), x.Kind)
 	}
 	for _, a := range x.Args {

@@ -270,8 +270,8 @@ type Exists struct {
 }
 
 // MakeText makes a Deferred value. Args are the payload words for the kinds that
-// take addresses. For TextType Args[0] is the object's address (or, with
-// Immediate, the value itself), Size bytes of it are captured.
+// take addresses. For TextType Args[0] is the object's address, of which Size bytes are
+// captured, or with Immediate Args are the object itself, 8 bytes each.
 type MakeText struct {
 	Kind      Text
 	Args      []Expr

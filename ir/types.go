@@ -178,6 +178,9 @@ const (
 	TypeUnread = 1 << 2 // the string could not be read: its address is shown
 )
 
+// MaxImmediate is the most words of an object that is no memory.
+const MaxImmediate = 64
+
 // Lazy tells what a TextFormat value is made of.
 type Lazy uint8
 

@@ -535,7 +535,7 @@ func (b *bodyState) varsAccess(x *syntax.TargetVar) (*Access, *fail) {
 			if base.BaseType == nil {
 				base.BaseType = v.typ
 			}
-			if a, f := b.follow(&base, syntax.Access{Pretty: x.Pretty}, x, v.composite() && x.Pretty == syntax.NoPretty, v.prefix...); f == nil {
+			if a, f := b.follow(&base, syntax.Access{Pretty: x.Pretty}, x, composite(v.typ) && x.Pretty == syntax.NoPretty, v.prefix...); f == nil {
 				e.Access = a
 			}
 		}
@@ -566,18 +566,6 @@ func (b *bodyState) varsAccess(x *syntax.TargetVar) (*Access, *fail) {
 			similar(x.Name, append(sortedKeys(c.consts), "$$vars", "$$parms", "$$locals", "$$return")))
 	}
 	return acc, nil
-}
-
-// composite reports whether the value is a structure or array, which has no number.
-func (v *ctxVar) composite() bool {
-	if v.typ == nil {
-		return false
-	}
-	switch ctype.Strip(v.typ).(type) {
-	case *ctype.Struct, *ctype.Array:
-		return true
-	}
-	return false
 }
 
 // follow goes from a base along accessors. The base's BaseType says what it is: a
@@ -629,7 +617,14 @@ func (b *bodyState) follow(base *Access, a syntax.Access, node syntax.Expr, addr
 	if err != nil {
 		return nil, pathFail(err, nodes, node)
 	}
-	acc.Path, acc.Type = path, path.Type
+	acc.Type = path.Type
+	if !acc.BaseAddr && (composite(root) || acc.inParts()) {
+		var f *fail
+		if path, f = b.held(&acc, path, addr, node); f != nil {
+			return nil, f
+		}
+	}
+	acc.Path = path
 	if acc.Trusted {
 		if _, ok := ctype.AsPointer(root); !ok {
 			acc.Trusted = false

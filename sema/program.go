@@ -335,6 +335,9 @@ type Access struct {
 	// BaseAddr: the base is the address of a BaseType object (symbols, locations in
 	// memory), not its value. Path then begins with the hop that loads from there.
 	BaseAddr bool
+	// Held: the base is a value that holds more than what the path begins with: a
+	// structure in a register.
+	Held     *Held
 	Symbol   *Symbol
 	Location *Location
 	Const    Const
@@ -349,6 +352,9 @@ type Access struct {
 	// Pretty is the suffix of ResultPretty and ResultVars; Deep tells that it is "$$".
 	Pretty syntax.PrettyKind
 	Deep   bool
+	// Words are the object of a ResultPretty that lies nowhere in memory as a whole, 8
+	// bytes each, lowest first.
+	Words []Access
 	// Type is the C type of the result; of what the address points at for
 	// ResultAddr of "&", else the array.
 	Type   ctype.Type
@@ -370,6 +376,12 @@ type Access struct {
 	Counter *Probe
 
 	addrOf bool
+}
+
+// Held is a part of a value of at most 8 bytes: Bits bits from bit Shift on.
+type Held struct {
+	Shift, Bits int
+	Signed      bool
 }
 
 // A Var is one entry of a $$vars list.
@@ -394,7 +406,8 @@ type Symbol struct {
 // A Location is where a value lies in a probed program.
 type Location struct {
 	// Kind is "reg" (the value is register Reg), "sum" (the value is Reg plus Offset),
-	// "mem" (at the address Reg plus Offset) or "const" (the value is Offset).
+	// "mem" (at the address Reg plus Offset), "const" (the value is Offset) or "parts"
+	// (see Parts).
 	Kind string
 	// Reg is the DWARF number. Of "sum" and "mem" -1 stands for 0, or for the number
 	// that Under leads to from the current task.
@@ -412,6 +425,18 @@ type Location struct {
 	Size    int // of the value: 1, 2, 4, 8
 	// Signed tells how a USDT argument widens.
 	Signed bool
+	// Parts are the places of a value that lies in several, lowest bytes first.
+	Parts []Part
+}
+
+// A Part is a place of a part of a value.
+type Part struct {
+	// At is where it lies; "mem" is memory. Nil: nowhere, and Why tells the reason.
+	At  *Location
+	Why string
+	// Off is where it begins within the value, From where within what At gives, and
+	// Bytes how much of it there is, all in bytes.
+	Off, From, Bytes int64
 }
 
 // A Family is a kind of probe point.
@@ -478,10 +503,12 @@ type Probe struct {
 	// Func is the probed function, tracepoint or mark; Module the kernel module or
 	// Binary the user program it lies in.
 	Func, Module, Binary string
-	Provider             string // of a mark; the system of a tracepoint
-	Return               bool   // runs when a function or system call returns
-	MaxActive            int64
-	SyscallNr            int // of FamSyscall, -1 for any
+	// Bits32: that is a program of 32 bits.
+	Bits32    bool
+	Provider  string // of a mark; the system of a tracepoint
+	Return    bool   // runs when a function or system call returns
+	MaxActive int64
+	SyscallNr int // of FamSyscall, -1 for any
 	// CompatNrs are the numbers that 32-bit programs have for the call, and Compat the
 	// ways to see their calls where the others do not: events of a call are of 64-bit
 	// programs only.

@@ -128,7 +128,7 @@ func (a *Access) buildBound() bool {
 	if a.Binary == "" {
 		return false
 	}
-	if a.Base == BaseLocation || a.Base == BaseSymbol {
+	if a.Base == BaseLocation || a.Base == BaseSymbol || a.Held != nil {
 		return true
 	}
 	for _, h := range hops(a.Path) {

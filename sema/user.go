@@ -487,9 +487,13 @@ func (r *resolver) userContext(p *Probe, file *userFile, addr uint64) *context {
 		what = fmt.Sprintf("%#x", addr)
 	}
 	c := &context{what: what, space: UserSpace, binary: file.path}
+	p.Bits32 = wordSize(file.elf) == 4
 	if p.Return {
-		return &context{what: what, space: UserSpace, binary: file.path, entry: c,
-			ret: &ctxVar{name: "return", acc: Access{Base: BaseReturn, Size: 8, Signed: true, Space: UserSpace, Binary: file.path}}}
+		ret := Access{Base: BaseReturn, Size: 8, Signed: true, Space: UserSpace, Binary: file.path}
+		if p.Bits32 {
+			ret.Size, ret.Held = 4, &Held{Bits: 32, Signed: true}
+		}
+		return &context{what: what, space: UserSpace, binary: file.path, entry: c, ret: &ctxVar{name: "return", acc: ret}}
 	}
 	return c
 }
@@ -680,7 +684,7 @@ func (r *resolver) mark(in *request, w *where, file *userFile, m *elf.Mark) (*Pr
 func (r *resolver) markArg(i int, a *elf.Arg, code *code) ctxVar {
 	v := ctxVar{name: fmt.Sprintf("arg%d", i+1), acc: Access{
 		Base: BaseLocation, N: i, Size: a.Bytes, Signed: a.Signed, Space: UserSpace, Binary: code.binary}}
-	l := &Location{Reg: a.Reg, Index: a.Index, Scale: a.Scale, Offset: a.Disp, Shift: a.Shift, Size: a.Bytes, Signed: a.Signed}
+	l := &Location{Reg: code.register(a.Reg), Index: code.register(a.Index), Scale: a.Scale, Offset: a.Disp, Shift: a.Shift, Size: a.Bytes, Signed: a.Signed}
 	switch a.Kind {
 	case elf.ArgConst:
 		l.Kind = "const"

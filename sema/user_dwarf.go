@@ -459,6 +459,7 @@ func (r *resolver) instanceContext(p *Probe, code *code, i *dwarf.Instance, addr
 	if !p.Return {
 		c.here = code
 	}
+	p.Bits32 = wordSize(code.elf) == 4
 	abi := abiOf(code.elf)
 	places := abi.Parameters(i.Type())
 	for n, v := range i.Params() {
@@ -492,12 +493,66 @@ func (r *resolver) instanceContext(p *Probe, code *code, i *dwarf.Instance, addr
 	rc := &context{what: i.Name, space: code.space, binary: code.binary, module: code.module, entry: c}
 	result := i.Type().Result
 	if _, void := ctype.Strip(result).(*ctype.Void); result != nil && !void {
-		rc.ret = &ctxVar{name: "return", typ: result, acc: Access{Base: BaseReturn, BaseType: result, Space: code.space, Binary: code.binary, Module: code.module}}
-		if result.Size() > 8 {
-			rc.ret.why = "the function returns a structure, which cannot be read"
-		}
+		rc.ret = returned(code, i.Type())
 	}
 	return rc
+}
+
+// returned is what a function of a program returns: a number, or a structure by value.
+func returned(code *code, f *ctype.Func) *ctxVar {
+	t := f.Result
+	v := &ctxVar{name: "return", typ: t, acc: Access{Base: BaseReturn, BaseType: t, Space: code.space, Binary: code.binary, Module: code.module}}
+	place := ctype.Place{Regs: []int{0}}
+	if code.elf.Machine == delf.EM_386 {
+		// In eax, with edx of 8 bytes; structures by address.
+		_, place.Float = ctype.Strip(t).(*ctype.Float)
+		if place.ByRef = composite(t); t.Size() > 4 {
+			place.Regs = []int{0, 2}
+		}
+	} else if p, ok := abiOf(code.elf).Result(f); ok {
+		place = p
+	} else if composite(t) {
+		v.why = "the function returns a structure, whose place is not known then"
+		return v
+	}
+	switch {
+	case place.Float:
+		v.why = "the function returns it in a floating-point register, which cannot be read"
+	case place.ByRef:
+		v.acc.Base, v.acc.BaseAddr = BaseLocation, true
+		v.acc.Location = &Location{Kind: "mem", Reg: code.register(place.Regs[0]), Index: -1}
+	case composite(t) || len(place.Regs) > 1:
+		l := &Location{Kind: "parts", Reg: -1, Index: -1}
+		word := wordSize(code.elf)
+		for n, r := range place.Regs {
+			l.Parts = append(l.Parts, Part{At: &Location{Kind: "reg", Reg: code.register(r), Index: -1}, Off: int64(n) * word, Bytes: word})
+		}
+		v.acc.Base, v.acc.Location = BaseLocation, l
+	}
+	return v
+}
+
+// wordSize is how many bytes a register of a program has.
+func wordSize(f *elf.File) int64 {
+	if f.Class == delf.ELFCLASS32 {
+		return 4
+	}
+	return 8
+}
+
+// registers386 are the DWARF numbers that the registers of a 32-bit program have in
+// 64-bit ones, where the kernel keeps them: eax ecx edx ebx esp ebp esi edi eip.
+var registers386 = []int{0, 2, 1, 3, 7, 6, 4, 5, 16}
+
+// register is the number of a register of the program as handlers know it.
+func (c *code) register(n int) int {
+	if c.elf.Machine == delf.EM_386 && n >= 0 {
+		if n < len(registers386) {
+			return registers386[n]
+		}
+		return -1
+	}
+	return n
 }
 
 // debugLocals gives the local variables at an address that c does not have yet.
@@ -548,12 +603,8 @@ func (r *resolver) debugVar(code *code, v *dwarf.Variable, loc dwarf.Location, e
 			Symbol: &Symbol{Name: s.Name, Module: code.module, PerCPU: code.module == "" && code.elf.InSection(s.Addr, ".data..percpu")}}
 		return out
 	}
-	switch {
-	case err == nil && code.space == UserSpace && len(loc.Pieces) == 0 && len(loc.Offs) > 0 && (loc.Base == dwarf.Static || loc.Base == dwarf.ThreadLocal):
-		out.acc.Location, err = r.static(code, loc)
-		out.acc.BaseAddr = !loc.Value
-	case err == nil:
-		out.acc.Location, out.acc.BaseAddr, err = location(loc)
+	if err == nil {
+		out.acc.Location, out.acc.BaseAddr, err = r.place(code, loc)
 	}
 	switch {
 	case errors.Is(err, dwarf.ErrOptimizedOut):
@@ -568,29 +619,48 @@ func (r *resolver) debugVar(code *code, v *dwarf.Variable, loc dwarf.Location, e
 		}
 		l.Signed = ctype.IsSigned(v.Type)
 		out.acc.Size, out.acc.Signed = l.Size, l.Signed
+		if l.Size < 8 && (l.Kind == "sum" || l.Kind == "const") && !composite(v.Type) {
+			// What is computed has 8 bytes.
+			out.acc.Held = &Held{Bits: 8 * l.Size, Signed: l.Signed}
+		}
 	}
 	return out
 }
 
-// location turns a location of package dwarf into ours; addr tells that it is the
-// address of the value.
-func location(l dwarf.Location) (out *Location, addr bool, err error) {
+// place turns a location of package dwarf into ours; addr tells that it is the address of
+// the value.
+func (r *resolver) place(code *code, l dwarf.Location) (out *Location, addr bool, err error) {
 	if len(l.Pieces) > 0 {
-		return nil, false, errors.New("it lies in several pieces")
+		return r.places(code, l.Pieces), false, nil
 	}
 	if len(l.Offs) == 0 {
 		return nil, false, dwarf.ErrComplex
 	}
-	out = &Location{Reg: l.Reg, Index: -1, Offset: l.Offs[0], Offsets: l.Offs[1:]}
+	if len(l.Offs) > 1 && code.elf.Class == delf.ELFCLASS32 {
+		return nil, false, errors.New("its place is told by a pointer of a 32-bit program")
+	}
+	out = &Location{Reg: -1, Index: -1, Offset: l.Offs[0], Offsets: l.Offs[1:]}
 	switch l.Base {
-	case dwarf.Nothing:
-		out.Kind = "const"
-		if !l.Value {
+	case dwarf.Static, dwarf.ThreadLocal:
+		if code.space != UserSpace {
 			return nil, false, dwarf.ErrComplex
 		}
-	case dwarf.Register:
+		out, err = r.static(code, l)
+		return out, !l.Value, err
+	case dwarf.Nothing:
 		out.Kind = kindOf(l)
-		if out.Kind == "sum" && out.Offset == 0 {
+		if len(out.Offsets) == 0 {
+			out.Kind = "const"
+			if !l.Value {
+				return nil, false, dwarf.ErrComplex
+			}
+		}
+	case dwarf.Register:
+		if out.Reg = code.register(l.Reg); out.Reg < 0 {
+			return nil, false, fmt.Errorf("it lies in register %d, which handlers cannot read", l.Reg)
+		}
+		out.Kind = kindOf(l)
+		if out.Kind == "sum" && out.Offset == 0 && len(out.Offsets) == 0 {
 			out.Kind = "reg"
 		}
 	case dwarf.EntryRegister:
@@ -601,9 +671,31 @@ func location(l dwarf.Location) (out *Location, addr bool, err error) {
 	return out, !l.Value, nil
 }
 
+// places is the location of a value that lies in pieces. Those of which it cannot be told
+// where they lie are there without a place.
+func (r *resolver) places(code *code, list []dwarf.Piece) *Location {
+	out := &Location{Kind: "parts", Reg: -1, Index: -1}
+	off := int64(0)
+	for _, p := range list {
+		part := Part{Off: off, Bytes: p.Bytes, Why: "a part of it is optimized out"}
+		off += p.Bytes
+		if !p.Missing {
+			l, _, err := r.place(code, p.Location)
+			if err != nil {
+				part.Why = fmt.Sprintf("of a part of it, %v", err)
+			} else {
+				part.At = l
+				out.Static = out.Static || l.Static
+			}
+		}
+		out.Parts = append(out.Parts, part)
+	}
+	return out
+}
+
 // kindOf is what a sum of a base and offsets is: the value, or where it lies.
 func kindOf(l dwarf.Location) string {
-	if l.Value && len(l.Offs) == 1 {
+	if l.Value {
 		return "sum"
 	}
 	return "mem"
@@ -626,8 +718,8 @@ func (r *resolver) static(code *code, loc dwarf.Location) (*Location, error) {
 	out := &Location{Kind: kindOf(loc), Reg: -1, Index: -1, Offset: loc.Offs[0], Offsets: loc.Offs[1:], Static: true}
 	var err error
 	switch {
-	case f.Class != delf.ELFCLASS64:
-		return nil, errors.New("it is a variable of a 32-bit program that has one place in it")
+	case loc.Base == dwarf.ThreadLocal && f.Class != delf.ELFCLASS64:
+		return nil, errors.New("it is a thread-local variable of a 32-bit program")
 	case loc.Base == dwarf.ThreadLocal:
 		off, ok := f.ThreadOffset(out.Offset)
 		if !f.IsProgram() || !ok {

@@ -120,15 +120,17 @@ func (p *prog) lazy(e *ir.MakeText, dst text) {
 
 // typed captures an object's bytes.
 func (p *prog) typed(e *ir.MakeText, dst text) {
-	if len(e.Args) != 1 || 24 > dst.width {
+	if len(e.Args) == 0 || len(e.Args) > 1 && !e.Immediate || 16+8*len(e.Args) > dst.width {
 		p.internal(e.Site, "captured object of %d arguments in %d bytes", len(e.Args), dst.width)
 		return
 	}
 	if e.Immediate {
-		p.intInto(e.Args[0], part(dst, 16, 8).mem)
+		for i, a := range e.Args {
+			p.intInto(a, part(dst, 16+8*i, 8).mem)
+		}
 		p.textHead(e, part(dst, 0, 8).mem, 0)
 		p.memImm(part(dst, 8, 8).mem, 0)
-		p.rest(dst, 24)
+		p.rest(dst, 16+8*len(e.Args))
 		return
 	}
 	size := min(e.Size, dst.width-16)

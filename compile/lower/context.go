@@ -75,6 +75,37 @@ func isPointer(t ctype.Type) bool {
 // base lowers what an access starts from: its value, or with acc.BaseAddr its
 // address.
 func (b *body) base(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
+	if acc.Held == nil {
+		return b.wholeBase(x, acc)
+	}
+	all := *acc
+	all.BaseType, all.Size, all.Signed = nil, 8, false // what has all bits
+	v, ok := b.wholeBase(x, &all)
+	if arg, isArg := v.(*ir.CtxArg); isArg {
+		arg.Pointer = false
+	}
+	return b.bits(v, acc.Held.Shift, acc.Held.Bits, acc.Held.Signed, b.site(x)), ok
+}
+
+// bits takes some of a number, from bit shift on.
+func (b *body) bits(v ir.Expr, shift, n int, signed bool, site int) ir.Expr {
+	binary := func(op ir.Op, x ir.Expr, y int64) ir.Expr {
+		if y == 0 {
+			return x
+		}
+		return &ir.Binary{Op: op, X: x, Y: &ir.IntConst{V: y}, T: ir.TInt, Site: site}
+	}
+	switch {
+	case n >= 64:
+		return v
+	case signed:
+		return binary(ir.OpShr, binary(ir.OpShl, v, int64(64-shift-n)), int64(64-n))
+	}
+	return &ir.Binary{Op: ir.OpAnd, X: binary(ir.OpShr, v, int64(shift)), Y: &ir.IntConst{V: 1<<n - 1}, T: ir.TInt, Site: site}
+}
+
+// wholeBase is base without what acc.Held takes of it.
+func (b *body) wholeBase(x syntax.Expr, acc *sema.Access) (ir.Expr, bool) {
 	r := b.regs()
 	site := b.site(x)
 	switch acc.Base {
@@ -319,6 +350,8 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 	}
 	signed := loc.Signed || acc.Signed
 	switch loc.Kind {
+	case "parts":
+		return b.parts(x, acc, site)
 	case "const":
 		return &ir.IntConst{V: loc.Offset}, true
 	case "reg":
@@ -361,6 +394,51 @@ func (b *body) location(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, boo
 	}
 	b.errorf(x, "E2018", "the place of %s cannot be read from a handler", acc.Name)
 	return nil, false
+}
+
+// parts puts a number of at most 8 bytes together that lies in several places.
+func (b *body) parts(x syntax.Expr, acc *sema.Access, site int) (ir.Expr, bool) {
+	var out ir.Expr = &ir.IntConst{}
+	add := func(v ir.Expr, off int64) {
+		if off > 0 {
+			v = &ir.Binary{Op: ir.OpShl, X: v, Y: &ir.IntConst{V: 8 * off}, T: ir.TInt, Site: site}
+		}
+		if c, ok := out.(*ir.IntConst); ok && c.V == 0 {
+			out = v
+			return
+		}
+		out = &ir.Binary{Op: ir.OpOr, X: out, Y: v, T: ir.TInt, Site: site}
+	}
+	for i := range acc.Location.Parts {
+		p := &acc.Location.Parts[i]
+		place := sema.Access{Name: acc.Name, Base: sema.BaseLocation, Location: p.At, Space: acc.Space, Size: 8}
+		if p.At.Kind != "mem" {
+			v, ok := b.location(x, &place, site)
+			if !ok {
+				return nil, false
+			}
+			if p.Bytes < 8 {
+				v = b.bits(v, 8*int(p.From), 8*int(p.Bytes), false, site)
+			}
+			add(v, p.Off)
+			continue
+		}
+		place.BaseAddr = true
+		for done := int64(0); done < p.Bytes; {
+			n := int64(8)
+			for n > p.Bytes-done {
+				n /= 2
+			}
+			at, ok := b.location(x, &place, site)
+			if !ok {
+				return nil, false
+			}
+			at = &ir.Binary{Op: ir.OpAdd, X: at, Y: &ir.IntConst{V: p.From + done}, T: ir.TInt, Site: site}
+			add(&ir.Load{Addr: at, Size: int(n), Space: space(acc.Space), Site: site}, p.Off+done)
+			done += n
+		}
+	}
+	return out, true
 }
 
 // entryArgs builds the start of a return handler whose @entry values are arguments that

@@ -656,7 +656,7 @@ func (l *lowerer) entryHandler(p *sema.Probe, probe int, ctx ir.Context, entries
 		hd.Locals = b.locals
 		hd.Body = append(hd.Body, &ir.Eval{X: &ir.Update{
 			L: ir.LValue{Global: true, ID: g, T: l.out.Globals[g].Value,
-				Keys: entries.keys(l.stackPointer(ctx, false))},
+				Keys: entries.keys(l.stackPointer(p, ctx, false))},
 			Op: ir.OpSet, R: x, Site: l.site(e.X),
 		}})
 	}
@@ -667,7 +667,7 @@ func (l *lowerer) entryHandler(p *sema.Probe, probe int, ctx ir.Context, entries
 // stackPointer names a call in a thread: the stack pointer at its entry, or where the
 // kernel keeps the function's arguments for the programs at its entry and return. System
 // calls do not nest in a thread.
-func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
+func (l *lowerer) stackPointer(p *sema.Probe, ctx ir.Context, ret bool) ir.Expr {
 	switch ctx {
 	case ir.CtxFentry, ir.CtxFexit:
 		return &ir.Intrinsic{ID: ir.IStackPointer, T: ir.TInt}
@@ -678,7 +678,11 @@ func (l *lowerer) stackPointer(ctx ir.Context, ret bool) ir.Expr {
 	r := l.regs()
 	var sp ir.Expr = &ir.CtxField{Off: r.sp, Size: 8}
 	if ret && r.entrySP != 0 {
-		sp = &ir.Binary{Op: ir.OpSub, X: sp, Y: &ir.IntConst{V: r.entrySP}, T: ir.TInt}
+		grown := r.entrySP
+		if p.Bits32 {
+			grown = 4
+		}
+		sp = &ir.Binary{Op: ir.OpSub, X: sp, Y: &ir.IntConst{V: grown}, T: ir.TInt}
 	}
 	return sp
 }
@@ -776,7 +780,7 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	case ctx == ir.CtxFexit && entries.byArgs:
 		pre = b.entryArgs(p)
 	default:
-		pre = b.entryFetch(entries, l.stackPointer(ctx, true))
+		pre = b.entryFetch(entries, l.stackPointer(p, ctx, true))
 	}
 	main := b.block(stmts)
 	h.Body = append(append(b.prologue(), pre...), main...)

@@ -66,7 +66,7 @@ func (b *body) path(x syntax.Expr, acc *sema.Access, cur ir.Expr) ir.Expr {
 	for i := range acc.Path.Hops {
 		hop := &acc.Path.Hops[i]
 		last := i == len(acc.Path.Hops)-1
-		load, size, signed := !last || acc.Result == sema.ResultInt, 8, false
+		load, size, signed := !last || acc.Result == sema.ResultInt, pointerSize(hop.Type), false
 		if last {
 			size, signed = acc.Size, acc.Signed
 		}
@@ -178,6 +178,9 @@ const maxCapture = 1024
 // pretty lowers $x$ and $x$$: the object's bytes are captured, the loader makes
 // the text.
 func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
+	if len(acc.Words) > 0 {
+		return b.prettyWords(x, acc)
+	}
 	base, ok := b.base(x, acc)
 	if !ok {
 		return &ir.StrConst{}
@@ -203,7 +206,7 @@ func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
 		}
 	default:
 		if p, ok := ctype.AsPointer(t); ok && !isVoid(p.Elem) {
-			value.Result, value.Size = sema.ResultInt, 8
+			value.Result, value.Size = sema.ResultInt, pointerSize(t)
 			t = p.Elem
 		}
 		mt.Args = []ir.Expr{b.path(x, &value, base)}
@@ -221,6 +224,28 @@ func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
 	}
 	mt.T = ir.Type{Kind: ir.Deferred, Text: mt.Kind, Width: 16 + (mt.Size+7)&^7}
 	return mt
+}
+
+// prettyWords is pretty of an object that lies in registers, or in several places.
+func (b *body) prettyWords(x syntax.Expr, acc *sema.Access) ir.Expr {
+	mt := &ir.MakeText{Kind: ir.TextType, Immediate: true, Layout: b.layout(x, acc.Type), Site: b.site(x)}
+	if acc.Deep {
+		mt.Flags = ir.TypeDeep
+	}
+	for i := range acc.Words[:min(len(acc.Words), ir.MaxImmediate)] {
+		mt.Args = append(mt.Args, b.access(x, &acc.Words[i]))
+	}
+	mt.Size = 8 * len(mt.Args)
+	mt.T = ir.Type{Kind: ir.Deferred, Text: mt.Kind, Width: 16 + mt.Size}
+	return mt
+}
+
+// pointerSize is how many bytes a pointer has: 4 in the memory of a 32-bit program.
+func pointerSize(t ctype.Type) int {
+	if p, ok := ctype.AsPointer(t); ok && p.Bytes == 4 {
+		return 4
+	}
+	return 8
 }
 
 func isVoid(t ctype.Type) bool {

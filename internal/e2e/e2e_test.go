@@ -33,6 +33,7 @@ var programs = map[string][]string{
 	"cold":       {},
 	"fixed":      {"-pthread", "-no-pie"},
 	"heap":       {},
+	"held":       {},
 	"jit":        {},
 	"libmem":     {"-shared", "-fPIC"},
 	"librows":    {"-pthread", "-shared", "-fPIC", "-Dmain=rows_main"},
@@ -67,6 +68,12 @@ func compile(dir, arch string) error {
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOARCH=386")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("calls32: %w\n%s", err, out)
+		}
+		// Without a C library of 32 bits, which machines seldom have.
+		cmd = exec.Command("gcc", "-m32", "-g", "-O1", "-fno-optimize-sibling-calls", "-ffreestanding", "-nostdlib", "-fno-stack-protector", "-static",
+			"-o", filepath.Join(dir, "bits32"), filepath.Join("testdata", "bits32.c"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("bits32: %w\n%s", err, out)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(programs)) {

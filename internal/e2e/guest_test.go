@@ -138,6 +138,9 @@ func ship(t *testing.T, dir, arch string) []guest.File {
 	for name := range programs {
 		from["/e2e/"+name] = filepath.Join(dir, name)
 	}
+	if arch == "amd64" {
+		from["/e2e/bits32"] = filepath.Join(dir, "bits32")
+	}
 	linked := map[string]string{}
 	if libs, cross := crossLibraries[arch]; cross && arch != runtime.GOARCH {
 		for _, name := range []string{"ld-linux-aarch64.so.1", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"} {

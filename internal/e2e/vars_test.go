@@ -4,7 +4,10 @@ package e2e
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -132,5 +135,72 @@ probe end { foreach (t in threads) n++; println(entries, " ", right, " ", wrong,
 	const calls = 50 * (11 + 12 + 13 + 14)
 	if want := fmt.Sprintf("%d %d 0 4\n", calls, calls); !strings.HasSuffix(got, want) {
 		t.Errorf("%q, not %q", got, want)
+	}
+}
+
+// TestHeld reads structures that are passed and returned by value: in registers, in several,
+// and on the stack.
+func TestHeld(t *testing.T) {
+	dir := needTools(t)
+	script := `
+probe process("./held").function("take") {
+	println($w->x, " ", $w->y, " ", $s->a, " ", $s->b, " ", $s->c, " ", user_string($n->name), " ", user_string($n->next->name), " ", $n->name$)
+	println($p->a, " ", $p->b, " ", $p->c, " ", $p->d[0], " ", $p->d[1])
+	println($w$, " ", $s$, " ", $n->next$, " ", @defined(&$w), @defined($w->x), @defined($p->d[2]))
+}
+probe process("./held").function("word").return { println($return->x, " ", $return->y, " ", $$return$) }
+probe process("./held").function("pair").return { println($return->a, " ", $return->b, " ", $return->c, " ", $return->d[1], " ", $return$) }
+probe process("./held").function("node").return { println(user_string($return->name), " ", user_string($return->next->name)) }
+`
+	large := ""
+	if runtime.GOARCH == "amd64" { // where arm64 puts it, only the caller knows
+		script += `probe process("./held").function("big").return { println($return->v[0], " ", $return->v[2]) }`
+		large = "40 42\n"
+	}
+	got := stap(t, dir, "-c", "./held", "-e", script)
+	got = regexp.MustCompile(`.name=0x[0-9a-f]+`).ReplaceAllString(without(t, got, "63"), ".name=ADDRESS")
+	const want = `7 -7 21 -7 {.a=7, .b=-7, .c=21, .d=[...]}
+first second
+3 -3 return={.x=3, .y=-3}
+3 -3 5 -6 99999 first second "first"
+7 -7 21 7 -7
+{.x=3, .y=-3} {.a=5, .b=-6, .c=99999} {.name=ADDRESS, .next=0x0} 010
+`
+	if got != want+large {
+		t.Errorf("%s\nnot\n%s%s", got, want, large)
+	}
+}
+
+// TestBits32 does so with variables of a program of 32 bits, whose registers, pointers and
+// calls are others.
+func TestBits32(t *testing.T) {
+	dir := needTools(t)
+	if _, err := os.Stat(filepath.Join(dir, "bits32")); err != nil {
+		t.Skip("there are no programs of 32 bits for this machine")
+	}
+	got := stap(t, dir, "-c", "./bits32", "-e", `
+probe process("./bits32").function("show") {
+	println($p->n, " ", user_string($p->name), " ", $p->wide, " ", user_string($p->next->name), " ", $p->next->wide, " ", $n, " ", $small, " ", $hidden, " ", @var("head")->next == &$last)
+	println($p->name$, " ", $p->next$)
+}
+probe process("./bits32").statement("show@bits32.c:24") { println($local, " ", $inside, " ", $n, " ", $hidden) }
+probe process("./bits32").function("show").return { println($return, " ", @entry($n), " ", @entry($p->n), " ", $$return) }
+probe process("./bits32").function("wide") { println($n) }
+probe process("./bits32").function("wide").return { println($return) }
+probe process("./bits32").function("next").return { println($return->n, " ", user_string($return->name)) }
+probe process("./bits32").function("fast") { println($a, " ", $b, " ", $c) }
+probe process("./bits32").function("down").return { printf("%d=%d ", @entry($n), $return) }`)
+	got = regexp.MustCompile(`.name=0x[0-9a-f]+`).ReplaceAllString(without(t, got, "done"), ".name=ADDRESS")
+	const want = `1 head -5 last 1099511627776 7 200 77 1
+"head" {.n=2, .name=ADDRESS, .next=0x0, .wide=1099511627776}
+14 99 7 77
+-99 7 1 return=0xffffffffffffff9d
+-8589934592
+-25769803776
+2 last
+11 12 13
+0=0 1=1 2=3 3=6 4=10 5=15 `
+	if got != want {
+		t.Errorf("%s\nnot\n%s", got, want)
 	}
 }

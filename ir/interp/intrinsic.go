@@ -213,7 +213,9 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 			word(first)
 			if e.Immediate {
 				word(0)
-				word(a[0].I)
+				for i := range a {
+					word(a[i].I)
+				}
 				break
 			}
 			word(a[0].I)
