@@ -140,13 +140,27 @@ func (s *soak) leftFiles() []string {
 			continue // there is none
 		}
 		for _, e := range list {
-			number, _, _ := strings.Cut(e.Name(), ".")
-			if pid, err := strconv.Atoi(number); err == nil && s.pids[pid] || e.Name() == s.pinned {
-				out = append(out, filepath.Join(dir, e.Name()))
+			path := filepath.Join(dir, e.Name())
+			number, kind, _ := strings.Cut(e.Name(), ".")
+			if pid, err := strconv.Atoi(number); err == nil && s.pids[pid] && s.ours(path, kind) || e.Name() == s.pinned {
+				out = append(out, path)
 			}
 		}
 	}
 	return out
+}
+
+// ours reports whether a file with the number of one of the loaders is of it: others run scripts
+// here, and numbers of processes come again.
+func (s *soak) ours(path, kind string) bool {
+	if kind != "json" {
+		return true
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return false // it is gone
+	}
+	return bytes.Contains(b, []byte(s.dir)) || bytes.Contains(b, []byte(s.pinned))
 }
 
 func (s *soak) run(length time.Duration) error {

@@ -78,6 +78,8 @@ type Verdict struct {
 	Key, Source string
 	// Bundle is the bundle taken apart, nil where it could not be.
 	Bundle *bundle.Bundle
+	// Signatures is what each signature comes to by itself, if all of them verify.
+	Signatures []Verdict
 }
 
 // String returns the verdict in one line: "altered: the file does not end …".

@@ -104,13 +104,15 @@ func Verify(data []byte, store *Store, now time.Time) Verdict {
 		}
 	}
 	best := Verdict{Kind: Untrusted}
+	var each []Verdict
 	for i, key := range keys {
 		o := store.judge(key, now)
+		each = append(each, o)
 		if i == 0 || grave(o.Kind) > grave(best.Kind) {
 			best = o
 		}
 	}
-	best.Bundle = b
+	best.Bundle, best.Signatures = b, each
 	return best
 }
 

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -18,6 +19,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"stapkit/bundle/trust"
 )
@@ -127,9 +130,43 @@ func (r *record) started() {
 	}
 	removeStale()
 	file := filepath.Join(runDir, strconv.Itoa(r.PID)+".json")
-	if os.WriteFile(file, append(b, '\n'), 0o644) == nil {
+	if writeRecord(file, append(b, '\n')) == nil {
 		r.file = file
 	}
+}
+
+// writeRecord makes a file in runDir, which belongs to the service's user: what stands there
+// under that name, a link to some file of root's perhaps, is not written to.
+func writeRecord(file string, b []byte) error {
+	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	return errors.Join(err, f.Close())
+}
+
+// maxRecord bounds a file in runDir, bytes.
+const maxRecord = 1 << 20
+
+// readRecord reads one, and nothing that is no file of its own.
+func readRecord(file string) (r record, err error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return r, err
+	}
+	defer f.Close()
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		return r, errors.Join(err, errors.New("not a regular file"))
+	}
+	b, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	if err == nil {
+		err = json.Unmarshal(b, &r)
+	}
+	return r, err
 }
 
 func (r *record) ended(status int, err error) {
@@ -210,7 +247,16 @@ func removeStale() {
 	}
 	for _, file := range files {
 		pid, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(file), ".json"))
-		if err == nil && startTicks(pid) == "" {
+		if err != nil {
+			continue
+		}
+		ticks := startTicks(pid)
+		r, err := readRecord(file)
+		if ticks != "" && (err != nil || r.Ticks == "") {
+			continue // it is being written
+		}
+		// Numbers of processes come again, also for what is none of ours.
+		if r.Ticks != ticks || ticks == "" {
 			_ = os.Remove(file) // another run may have done so
 		}
 	}
@@ -230,12 +276,11 @@ func running() ([]record, error) {
 		if !strings.HasSuffix(e.Name(), ".json") {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(runDir, e.Name()))
+		r, err := readRecord(filepath.Join(runDir, e.Name()))
 		if err != nil {
-			continue // it ended just now
+			continue // it ended just now, or is none
 		}
-		var r record
-		if json.Unmarshal(b, &r) != nil || r.PID <= 0 || r.Ticks == "" || startTicks(r.PID) != r.Ticks {
+		if r.PID <= 0 || r.Ticks == "" || startTicks(r.PID) != r.Ticks {
 			continue
 		}
 		out = append(out, r)

@@ -4,6 +4,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -151,6 +153,7 @@ func TestList(t *testing.T) {
 		"/run/stapkit/1.json":           `{"pid":1,"ticks":"` + startTicks(1) + `","bundle":"/srv/init.o","user":"root","begun":"2026-01-01T00:00:00Z"}`,
 		"/run/stapkit/2.json":           `{"pid":1,"ticks":"12345678901","bundle":"/srv/ended.o"}`,
 		"/run/stapkit/3.json":           "{",
+		"/run/stapkit/4.json":           "-> /dev/zero",
 	}
 	r := commandWith(t, files, "--list", "--json")
 	var info listInfo
@@ -181,6 +184,37 @@ func TestList(t *testing.T) {
 	}
 	if r = commandWith(t, files, "--list"); !strings.Contains(r.out, "hello                ok, signed by ann@example.org") || !strings.Contains(r.out, "/srv/init.o") {
 		t.Errorf("%q", r.out)
+	}
+}
+
+// TestStale: what a run has left whose broker was killed is cleared away by the next one, also
+// when its number is another process's now; and no run writes where a link leads.
+func TestStale(t *testing.T) {
+	file := save(t, hello(t))
+	if out, err := plain(t, nil, file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	left := fmt.Sprintf("%s/%d.json", runDir, os.Getpid())
+	if err := os.WriteFile(left, []byte(`{"pid":1,"ticks":"1","bundle":"/srv/gone.o"}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer os.Remove(left)
+	if out, err := plain(t, nil, file).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if _, err := os.Lstat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s is there still: %v", left, err)
+	}
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "target"), filepath.Join(dir, "link")
+	if err := os.WriteFile(target, []byte("mine"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeRecord(link, []byte("x")); err != nil || content(target) != "mine" || content(link) != "x" {
+		t.Errorf("%v: %q, %q", err, content(target), content(link))
 	}
 }
 

@@ -76,6 +76,7 @@ type bundleInfo struct {
 	Tool         string        `json:"tool"`
 	ObjectSHA256 string        `json:"object_sha256"`
 	Signatures   int           `json:"signatures"`
+	Signed       []verdictInfo `json:"signed,omitempty"` // what each signature comes to
 	Probes       []probeInfo   `json:"probes"`
 	Globals      []globalInfo  `json:"globals"`
 	Limits       ir.Limits     `json:"limits"`
@@ -131,6 +132,9 @@ func inspect(o *options, v trust.Verdict, stdout, stderr io.Writer) int {
 	if info.Kernel, err = loader.OldestKernel(img); err != nil {
 		fmt.Fprintf(stderr, "staprun: %s: %v\n", o.bundle, err)
 		return exitFailed
+	}
+	for i := range v.Signatures {
+		info.Signed = append(info.Signed, infoOf(v.Signatures[i]))
 	}
 	for i := range p.Probes {
 		pr := &p.Probes[i]
@@ -210,6 +214,15 @@ func (b *bundleInfo) write(w io.Writer) error {
 		fmt.Fprintf(&s, ": %s", printable(b.Verdict.Reason))
 	}
 	fmt.Fprintf(&s, "\nscript     %s (sha256 %s)\ntool       %s\nobject     sha256 %s\n", printable(b.Script), b.ScriptSHA256, printable(b.Tool), b.ObjectSHA256)
+	if len(b.Signed) > 1 {
+		for _, v := range b.Signed {
+			fmt.Fprintf(&s, "signature  %s  %s", v.Key, v.Verdict)
+			if v.Principal != "" {
+				fmt.Fprintf(&s, ", signed by %s", printable(v.Principal))
+			}
+			s.WriteByte('\n')
+		}
+	}
 	fmt.Fprintf(&s, "kernel     %s\n", printable(b.Kernel.String()))
 	if len(b.Variants) > 0 {
 		s.WriteString("variants\n")

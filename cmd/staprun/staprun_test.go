@@ -304,6 +304,18 @@ func TestInspect(t *testing.T) {
 		info.Probes[0].Place != "hello.stp:2:1" || len(info.Globals) != 1 || info.Globals[0].Initial != "3" || info.Signatures != 1 {
 		t.Errorf("%+v", info)
 	}
+	// Each of several signatures is told of.
+	eve, _ := newKey(t, 2, "eve@example.org")
+	twice := save(t, signed(t, signed(t, hello(t), eve), ann))
+	r = command(t, annLine, "--inspect", "--json", twice)
+	if err := json.Unmarshal([]byte(r.out), &info); err != nil || info.Verdict.Verdict != "ok" || info.Signatures != 2 || len(info.Signed) != 2 ||
+		info.Signed[0].Verdict != "untrusted" || info.Signed[0].Key != ssh.FingerprintSHA256(eve.PublicKey()) || info.Signed[1].Principal != "ann@example.org" {
+		t.Errorf("%v, %s", err, r.out)
+	}
+	r = command(t, annLine, "--inspect", twice)
+	if !strings.Contains(r.out, "signature  "+ssh.FingerprintSHA256(eve.PublicKey())+"  untrusted\n") || !strings.Contains(r.out, "  ok, signed by ann@example.org\n") {
+		t.Errorf("status %d:\n%s", r.status, r.out)
+	}
 	r = command(t, "", "--inspect", name)
 	for _, want := range []string{"untrusted", "hello.stp:2:1", "x:long = 3 (may be set)", ".stap.ir"} {
 		if r.status != 0 || !strings.Contains(r.out, want) {
