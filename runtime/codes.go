@@ -35,7 +35,7 @@ is marked with "?" behind its point.
 `})
 	codeLeft = diag.Register(diag.Info{Code: "R520", Title: "a script cannot be left attached, or attached to again",
 		Doc: `With -L or --pin the programs, maps and links of a script get names below /sys/fs/bpf/stapkit, so that the kernel keeps
-them when the loader ends; what only the loader knows is below /run/stapkit/left. Both belong to root, and are gone when
+them when the loader ends; what only the loader knows is below /run/stapkit-left. Both belong to root, and are gone when
 the machine is started again.
 
 ` + "`staprun -A NAME`" + ` goes on with such a script, ` + "`staprun -d NAME`" + ` takes it down without running its end probes, and

@@ -26,9 +26,10 @@ import (
 // Where what is left attached is: its links, maps and programs in the BPF file
 // system, and beside them what only the loader knows.
 const (
-	bpffs    = "/sys/fs/bpf"
-	pinsDir  = bpffs + "/stapkit"
-	leftDir  = FilesDir + "/left"
+	bpffs   = "/sys/fs/bpf"
+	pinsDir = bpffs + "/stapkit"
+	// Not in FilesDir, to which the service's user may add.
+	leftDir  = "/run/stapkit-left"
 	leftFile = "state" // .0 and .1
 	dataFile = "bundle.o"
 )

@@ -134,7 +134,7 @@ func (s *soak) fail(round, format string, args ...any) {
 // one of the processes or after the script that is left attached.
 func (s *soak) leftFiles() []string {
 	var out []string
-	for _, dir := range []string{"/run/stapkit", "/run/stapkit/left", "/sys/fs/bpf/stapkit"} {
+	for _, dir := range []string{"/run/stapkit", "/run/stapkit-left", "/sys/fs/bpf/stapkit"} {
 		list, err := os.ReadDir(dir)
 		if err != nil {
 			continue // there is none

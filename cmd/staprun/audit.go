@@ -135,7 +135,7 @@ func (r *record) started() {
 	}
 }
 
-// writeRecord makes a file in runDir, which belongs to the service's user: what stands there
+// writeRecord makes a file in runDir, to which the service's user may add: what stands there
 // under that name, a link to some file of root's perhaps, is not written to.
 func writeRecord(file string, b []byte) error {
 	if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -191,7 +191,7 @@ func TestLeave(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		state := filepath.Join("/run/stapkit/left", name, "state.")
+		state := filepath.Join("/run/stapkit-left", name, "state.")
 		before := content(state+"0") + content(state+"1")
 		call()
 		until(t, "the loader to write its state", func() bool { return content(state+"0")+content(state+"1") != before })
