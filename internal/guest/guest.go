@@ -26,6 +26,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"stapkit/internal/guest/wire"
 )
 
@@ -273,8 +275,50 @@ func (g *Guest) ask(ctx context.Context, req wire.Request) (wire.Reply, error) {
 		}
 		return r, nil
 	case <-ctx.Done():
-		return wire.Reply{}, fmt.Errorf("no answer from the guest: %w\nits console:\n%s", ctx.Err(), g.Console())
+		return wire.Reply{}, fmt.Errorf("no answer from the guest: %w\nits console:\n%s", context.Cause(ctx), g.Console())
 	}
+}
+
+// ErrSlow is the cause of the end of a context of Within.
+var ErrSlow = errors.New("it has computed for as long as it may")
+
+// Within gives a context that ends when the guest has computed for some time: unlike time
+// on the clock this says how much it had to do, however busy the machine is that emulates it.
+func (g *Guest) Within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	began, err := g.computed()
+	if err != nil {
+		cancel(err)
+		return ctx, func() {}
+	}
+	go func() {
+		tick := time.NewTicker(time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+			}
+			switch now, err := g.computed(); {
+			case err != nil:
+				cancel(err)
+			case now-began > limit:
+				cancel(ErrSlow)
+			}
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
+}
+
+// computed is the processor time that the emulator has taken.
+func (g *Guest) computed() (time.Duration, error) {
+	var t unix.Timespec
+	// The clock of a process, as clock_getcpuclockid(3) makes its number.
+	if err := unix.ClockGettime(int32(^g.cmd.Process.Pid<<3|2), &t); err != nil {
+		return 0, fmt.Errorf("the emulator's processor time: %w", err)
+	}
+	return time.Duration(t.Nano()), nil
 }
 
 // Run runs a command to its end. A command that fails is no error: Result has its

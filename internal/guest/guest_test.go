@@ -85,6 +85,18 @@ func TestGuest(t *testing.T) {
 				t.Errorf("a program that is not there: %v", err)
 			}
 
+			// What computes for too long is told from what waits.
+			limited, done := g.Within(ctx, 2*time.Second)
+			if _, err := g.Run(limited, Command{Args: []string{"sh", "-c", "while :; do :; done"}, Timeout: time.Minute}); !errors.Is(err, ErrSlow) {
+				t.Errorf("a loop: %v", err)
+			}
+			done()
+			limited, done = g.Within(ctx, 20*time.Second)
+			if r, err := g.Run(limited, Command{Args: []string{"sh", "-c", "kill -INT $(ps | grep '[d]o :' | awk '{ print $1 }'); sleep 3; echo waited"}}); err != nil || r.Stdout != "waited\n" {
+				t.Errorf("%+v: %v", r, err)
+			}
+			done()
+
 			// All bytes come through in both ways, many commands at once.
 			data := make([]byte, 300_000)
 			for i := range data {

@@ -35,6 +35,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"stapkit/internal/examples"
 	"stapkit/internal/guest"
@@ -262,7 +263,7 @@ func (r *runner) keep(kernel string, e examples.Example, o *outcome) error {
 		case o.Errors:
 			what = "ran, error"
 		}
-		fmt.Printf("%s %s: %s\n", kernel, e.Name, what)
+		fmt.Printf("%s %s %s: %s\n", time.Now().Format(time.TimeOnly), kernel, e.Name, what)
 	}
 	if r.compile {
 		return nil
@@ -340,9 +341,15 @@ func (r *runner) one(ctx context.Context, kernel string, e examples.Example, p *
 		}
 		fmt.Printf("%s: %v\n", kernel, lastLines(err.Error(), 6))
 		_ = (*p).Close()
+		slow := errors.Is(err, guest.ErrSlow)
 		if *p, err = r.place(ctx, kernel); err != nil {
 			*p = nil
 			return nil, err
+		}
+		if slow {
+			ran = examples.Ran{Why: "the guest computed for too long"}
+			o.Died = true
+			break
 		}
 		if try > 0 {
 			ran = examples.Ran{Why: "the guest died of it, or did not answer, twice"}
@@ -554,10 +561,11 @@ func goneFrom(why string) bool {
 	return strings.Contains(first, "[E1800]") || strings.Contains(first, "[E1801]")
 }
 
-// needsProgram tells whether a script probes a program that is not here.
+// needsProgram tells whether a script probes a program, or a counter of the processor, that
+// is not here.
 func needsProgram(why string) bool {
 	first, _, _ := strings.Cut(why, "\n")
-	return strings.Contains(first, "no file fits") || strings.Contains(first, "there is no file") || strings.Contains(first, ": not found in ")
+	return strings.Contains(first, "no file fits") || strings.Contains(first, "there is no file") || strings.Contains(first, ": not found in ") || strings.Contains(first, "no such hardware counter")
 }
 
 func (s *summary) print(w *os.File, all bool) {
@@ -578,7 +586,7 @@ func (s *summary) print(w *os.File, all bool) {
 	list("that are no scripts, but forms to be filled in", s.templates)
 	list("refused for a reason of ours", s.ours)
 	for _, d := range s.died {
-		fmt.Fprintf(w, "the guest died twice: %s\n", d)
+		fmt.Fprintf(w, "the guest died twice, or computed for too long: %s\n", d)
 	}
 	for _, name := range s.odd {
 		fmt.Fprintf(w, "printed something else than was looked at: %s\n", name)
