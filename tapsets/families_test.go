@@ -167,9 +167,7 @@ func TestFamiliesGuest(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
-					defer cancel()
-					r, err := p.Script(ctx, string(text), f.command)
+					r, err := p.Script(t.Context(), string(text), f.command)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -50,7 +50,7 @@ var pure = []row{
 	{`sigset_mask_str(0x4003)`, "1,2,15"}, {`sigset_mask_str(0)`, ""}, {`sigset_mask_str(1 << 63)`, "64"},
 	{`sa_flags_str(0x10000000)`, "RESTART"}, {`sa_flags_str(0)`, ""},
 	{`sa_handler_str(0)`, "default"}, {`sa_handler_str(1)`, "ignored"}, {`sa_handler_str(-1)`, "error"}, {`sa_handler_str(16)`, "0x10"},
-	{`signal_str(9)`, "KILL"}, {`errno_str(-2)`, "ENOENT"}, {`errno_str(0)`, ""}, {`errno_p(-5)`, "1"}, {`errno_p(5)`, "0"},
+	{`signal_str(9)`, "KILL"}, {`errno_str(-2)`, "ENOENT"}, {`errno_str(0)`, ""}, {`errno_p(-5)`, "5"}, {`errno_p(-4096)`, "0"}, {`errno_p(5)`, "0"},
 	{`return_str(1, -2)`, "-2 (ENOENT)"}, {`return_str(2, 255)`, "0xff"}, {`return_str(3, 8)`, "010"}, {`return_str(9, 8)`, "N/A"},
 	{`rlimit_from_str("RLIMIT_NOFILE")`, "7"}, {`rlimit_from_str("x")`, "-1"},
 	{`bytes_to_string(512)`, "  512"}, {`bytes_to_string(1536)`, "1.50K"}, {`bytes_to_string(53 << 20)`, "53.0M"}, {`bytes_to_string(301 << 30)`, " 301G"},

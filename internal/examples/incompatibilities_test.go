@@ -44,6 +44,9 @@ func plain(e Example, why string) string {
 		why = why[:i+1]
 	}
 	why = regexp.MustCompile(` \(similar[^)]*\)`).ReplaceAllString(why, "")
+	if strings.HasPrefix(named, Needs) && strings.HasPrefix(why, "no match [") {
+		return named
+	}
 	if named != "" && strings.HasPrefix(why, "no match [") {
 		why = strings.Replace(why, "no match", "no match: "+named, 1)
 	}
@@ -64,6 +67,10 @@ func pointAt(e Example, line string) string {
 	m := regexp.MustCompile(`\.(function|trace|statement|mark)\("([^"]+)"\)`).FindStringSubmatch(lines[n-1])
 	if m == nil {
 		return ""
+	}
+	if of := regexp.MustCompile(`process\("([^"]+)"\)`).FindStringSubmatch(lines[n-1]); of != nil {
+		// The program is here, and another version of it than the script is about.
+		return fmt.Sprintf(Needs+"the program or library `%s` with the %s `%s`", of[1], m[1], m[2])
 	}
 	return fmt.Sprintf("%s `%s`", m[1], m[2])
 }

@@ -253,7 +253,20 @@ func (p *Place) Script(ctx context.Context, text, command string) (guest.Result,
 	if !r.OK {
 		return guest.Result{}, errors.New(r.Why)
 	}
-	return p.run(ctx, r.Bundle, []string{"--allow-unsigned", "-T", "60", "-c", command}, 2*time.Minute)
+	ctx, limit, done := p.limited(ctx, 2*time.Minute)
+	defer done()
+	return p.run(ctx, r.Bundle, []string{"--allow-unsigned", "-T", "600", "-c", command}, limit)
+}
+
+// limited gives what a run takes at most: on this machine a time; in a guest, in which
+// everything takes as long as this machine lets it, what it may compute.
+func (p *Place) limited(ctx context.Context, limit time.Duration) (_ context.Context, clock time.Duration, done func()) {
+	if p.within == nil {
+		return ctx, limit, func() {}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 7*time.Minute)
+	ctx, ended := p.within(ctx, limit)
+	return ctx, 6 * time.Minute, func() { ended(); cancel() }
 }
 
 // Ran is what became of a bundle that was run.
@@ -283,16 +296,8 @@ var Outputs = sync.OnceValue(func() map[string]*regexp.Regexp {
 // says that it was not found out what becomes of it: the guest has ended, or does not
 // answer; it is guest.ErrSlow if it was busy for two minutes and a half all the time.
 func (p *Place) Run(ctx context.Context, e Example, bundle []byte, seconds int) (Ran, error) {
-	limit := time.Duration(seconds+150) * time.Second
-	if p.within != nil {
-		// What a guest does takes as long as this machine lets it.
-		var cancel, done context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, 15*time.Minute)
-		defer cancel()
-		ctx, done = p.within(ctx, limit)
-		defer done()
-		limit = 14 * time.Minute
-	}
+	ctx, limit, done := p.limited(ctx, time.Duration(seconds+150)*time.Second)
+	defer done()
 	res, err := p.run(ctx, bundle, Args(e, seconds), limit)
 	if err != nil {
 		return Ran{}, fmt.Errorf("%s on %s: %w", e.Name, p.Name, err)
@@ -361,7 +366,7 @@ func loaded(r guest.Result) (bool, string) {
 		return true, ""
 	}
 	for line := range strings.Lines(r.Stderr) {
-		if strings.HasPrefix(line, "ERROR: ") && strings.Contains(line, " near ") {
+		if strings.HasPrefix(line, "ERROR: ") && strings.Contains(line, " near ") || strings.HasPrefix(line, "ERROR: Skipped too many probes") {
 			return true, ""
 		}
 	}

@@ -46,7 +46,7 @@ func TestGuest(t *testing.T) {
 		t.Run(s.Kernel, func(t *testing.T) {
 			g := boot(t, s.Kernel, Options{CPUs: 1, Memory: 512, Modules: []string{"overlay"},
 				Files: []File{{Path: "/some/where/file", Mode: 0o640, Data: []byte("given\n")}}})
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 			defer cancel()
 			sh := func(script string) Result {
 				t.Helper()
@@ -87,7 +87,7 @@ func TestGuest(t *testing.T) {
 
 			// What computes for too long is told from what waits.
 			limited, done := g.Within(ctx, 2*time.Second)
-			if _, err := g.Run(limited, Command{Args: []string{"sh", "-c", "while :; do :; done"}, Timeout: time.Minute}); !errors.Is(err, ErrSlow) {
+			if _, err := g.Run(limited, Command{Args: []string{"sh", "-c", "while :; do :; done"}, Timeout: 5 * time.Minute}); !errors.Is(err, ErrSlow) {
 				t.Errorf("a loop: %v", err)
 			}
 			done()
