@@ -17,9 +17,11 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -120,6 +122,10 @@ func checkAll(kernels string, committed *results.Set, w *os.File) error {
 	}
 	var failed error
 	for _, k := range kernelNames(kernels) {
+		if err := comparableTo(k, committed); err != nil {
+			failed = errors.Join(failed, err)
+			continue
+		}
 		// Maps hash with a seed of their own, so that what a key's bucket holds differs from
 		// run to run: what is over its bound is measured again.
 		costly := short
@@ -143,6 +149,33 @@ func checkAll(kernels string, committed *results.Set, w *os.File) error {
 		failed = errors.Join(failed, over)
 	}
 	return failed
+}
+
+// An OtherError tells that figures cannot be compared, as they were not measured on the
+// same.
+type OtherError struct{ What, Then, Now string }
+
+func (e *OtherError) Error() string {
+	return fmt.Sprintf("the committed figures were measured with %s %s and here is %s, which may cost more or less by itself; run make bench-guest", e.What, e.Then, e.Now)
+}
+
+// comparableTo reports by an *OtherError if figures of a kernel cannot be held against the
+// committed ones here.
+func comparableTo(kernel string, committed *results.Set) error {
+	k, err := guest.Find(kernel)
+	if err != nil {
+		return err
+	}
+	on, err := settings(context.Background(), k)
+	if err != nil {
+		return err
+	}
+	for _, what := range slices.Sorted(maps.Keys(on)) {
+		if then := committed.Setting(what); then != on[what] {
+			return &OtherError{what, then, on[what]}
+		}
+	}
+	return nil
 }
 
 // compare says which rows cost more than the committed figures allow, or are not among

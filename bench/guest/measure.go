@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -77,6 +78,14 @@ func measure(ctx context.Context, kernel string, list []row, tools []string, rou
 	b.multi = probe.Code == 0
 
 	got := &results.Set{Config: []string{"goos: linux", "goarch: amd64"}}
+	on, err := settings(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	for key, v := range on {
+		got.Config = append(got.Config, key+": "+v)
+	}
+	slices.Sort(got.Config[2:])
 	base := map[string]float64{}
 	for _, r := range list {
 		if _, ok := base[r.work]; ok {
@@ -117,6 +126,24 @@ func measure(ctx context.Context, kernel string, list []row, tools []string, rou
 		fmt.Fprintln(log)
 	}
 	return got, failed
+}
+
+// settings are what the figures depend on beside our code: the emulator, which decides what
+// the guest's processor can do, and the kernel's version.
+func settings(ctx context.Context, k *guest.Kernel) (map[string]string, error) {
+	emulator, err := k.Emulator()
+	if err != nil {
+		return nil, err
+	}
+	out, err := exec.CommandContext(ctx, emulator, "--version").Output()
+	if err != nil {
+		return nil, fmt.Errorf("%s --version: %w", emulator, err)
+	}
+	version := regexp.MustCompile(`[0-9]+\.[0-9]+`).FindString(string(out))
+	if version == "" {
+		return nil, fmt.Errorf("%s --version: no version in %q", emulator, out)
+	}
+	return map[string]string{"qemu": version, "linux-" + k.Name: k.Release}, nil
 }
 
 // files are what the guest needs for some tools.

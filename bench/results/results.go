@@ -45,9 +45,28 @@ func (s *Set) Get(name string) float64 {
 	return math.NaN()
 }
 
-// Merge replaces the figures of the names in more, and adds those that are new.
+// Setting is the value of a key of the configuration, "" if there is none.
+func (s *Set) Setting(key string) string {
+	for _, c := range s.Config {
+		if v, ok := strings.CutPrefix(c, key+": "); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// Merge replaces the figures and settings of the names in more, and adds those that are
+// new.
 func (s *Set) Merge(more *Set) {
-	s.Config = more.Config
+	for _, c := range more.Config {
+		key, _, _ := strings.Cut(c, ": ")
+		i := slices.IndexFunc(s.Config, func(x string) bool { return strings.HasPrefix(x, key+": ") })
+		if i < 0 {
+			s.Config = append(s.Config, c)
+		} else {
+			s.Config[i] = c
+		}
+	}
 	for _, f := range more.Figures {
 		i := slices.IndexFunc(s.Figures, func(x Figure) bool { return x.Name == f.Name && x.Unit == f.Unit })
 		if i < 0 {

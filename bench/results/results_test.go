@@ -27,6 +27,10 @@ func TestFile(t *testing.T) {
 	if len(got.Figures) != 3 || got.Get("A/b") != 1.5 || got.Get("A/d") != 4 || !math.IsNaN(got.Get("A/c")) || got.Config[0] != "cpu: x" {
 		t.Errorf("%+v", got)
 	}
+	got.Merge(&Set{Config: []string{"cpu: y", "kernel: 1"}})
+	if len(got.Config) != 2 || got.Setting("cpu") != "y" || got.Setting("kernel") != "1" || got.Setting("none") != "" {
+		t.Errorf("%q", got.Config)
+	}
 	if err := os.WriteFile(path, []byte("BenchmarkX 1 y ns/op\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
