@@ -47,7 +47,10 @@ const (
 	SessOffUserNS   = 208 // and of the user namespace
 	SessOffRemoteID = 216 // remote_id()
 	SessOffLoadAvg  = 224 // three load averages in hundredths, kept up by the loader
-	SessOffLocks    = 256 // one 64-byte line per lock word
+	// How many frames of a trampoline's program are on the stack before the function that is
+	// probed, less one, as programs found out: straight ones, and those with loops.
+	SessOffOwnFrames = 232
+	SessOffLocks     = 256 // one 64-byte line per lock word
 )
 
 // SessFlagTimes has records tell when and on which CPU they were sent: somebody asks.

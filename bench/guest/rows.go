@@ -77,7 +77,7 @@ probe kernel.function("vfs_read").return { if (t[tid()]) { s <<< gettimeofday_ns
 		raw:    "fentry_enter,fexit_leave",
 		peer:   `kfunc:vfs_read { @t[tid] = nsecs; } kretfunc:vfs_read /@t[tid]/ { @ = hist(nsecs - @t[tid]); delete(@t[tid]); }`},
 	{name: "fentry_printf", title: "kernel.function, printf", work: "read", short: true,
-		script: `probe kernel.function("vfs_read") { if (pid() == target()) printf("%d %s %d\n", pid(), execname(), $count) }`, raw: "fentry_record",
+		script: `probe kernel.function("vfs_read") { printf("%d %s %d\n", pid(), execname(), $count) }`, raw: "fentry_record",
 		peer: `kfunc:vfs_read { printf("%d %s %d\n", pid, comm, args->count); }`},
 	{name: "trace_count", title: "kernel.trace of all system calls, count", work: "getppid", short: true, stap: 376, stapbpf: 654,
 		script: `global n probe kernel.trace("raw_syscalls:sys_enter") { n++ }`, raw: "btf_count",

@@ -169,7 +169,8 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 }
 
 const (
-	// maxOwnFrames is how many frames of its own a program of a trampoline may have on the stack.
+	// maxOwnFrames is how many frames of its own a program of a trampoline may have on the
+	// stack, a power of two.
 	maxOwnFrames = 4
 	// entrySize is within how many bytes of its address a function calls the trampoline.
 	entrySize = 32
@@ -209,32 +210,54 @@ func (p *prog) stack(e *ir.MakeText, user bool, dst text) {
 	}
 	// The helper clears what is behind the frames, but not where it fails at once.
 	none, done := p.label(), p.label()
-	get := func(flags int64) {
+	get := func(setFlags func()) {
 		p.mov(asm.R1, rCtx)
 		p.addr(asm.R2, frames)
 		p.imm(asm.R3, int64(frames.width))
-		p.imm(asm.R4, flags)
+		setFlags()
 		p.emit(asm.FnGetStack.Call())
 		p.jimm(asm.JSLE, asm.R0, 0, none)
 		p.emit(asm.RSh.Imm(asm.R0, 3))
 		p.memStore(part(dst, off, 8).mem, asm.R0)
 	}
 	if !user && p.h.Ctx == ir.CtxFentry && p.entersKernel() {
-		// Before the function come frames of the trampoline and of this program: one,
-		// where no loop or call is under way, else some more.
-		for skip := int64(1); skip <= maxOwnFrames; skip++ {
-			get(skip)
+		// Before the function come frames of the trampoline and of this program. How many
+		// is the same for all programs of a shape, by the kernel's version: walking the
+		// stack is dear, so what was found out once is kept.
+		known := ir.SessOffOwnFrames
+		if p.mode == asLoop {
+			known += 8
+		}
+		begins := func(other label) {
 			p.probedAddress(asm.R0)
 			p.memLoad(asm.R1, part(frames, 0, 8).mem)
 			p.emit(asm.Sub.Reg(asm.R1, asm.R0))
-			next := p.label()
-			p.jimm(asm.JGE, asm.R1, entrySize, next) // unsigned
+			p.jimm(asm.JGE, asm.R1, entrySize, other) // unsigned
 			p.memStore(part(frames, 0, 8).mem, asm.R0)
-			p.ja(done)
-			p.place(next)
 		}
+		search := p.label()
+		get(func() {
+			p.sessionWord(asm.R4, known)
+			p.emit(asm.And.Imm(asm.R4, maxOwnFrames-1), asm.Add.Imm(asm.R4, 1))
+		})
+		begins(search)
+		p.later(func() {
+			p.place(search)
+			for skip := range maxOwnFrames {
+				get(func() { p.imm(asm.R4, int64(skip)+1) })
+				next := p.label()
+				begins(next)
+				p.session(asm.R1, known)
+				p.storeImm(asm.R1, 0, int32(skip))
+				p.ja(done)
+				p.place(next)
+			}
+			get(func() { p.imm(asm.R4, flags) })
+			p.ja(done)
+		})
+	} else {
+		get(func() { p.imm(asm.R4, flags) })
 	}
-	get(flags)
 	if !user && p.h.Ctx == ir.CtxKprobe && p.entersKernel() {
 		p.probedAddress(asm.R0)
 		p.memStore(part(frames, 0, 8).mem, asm.R0)
