@@ -241,6 +241,9 @@ func TestExportAndDetached(t *testing.T) {
 	if r := command(t, annLine, "--signature", prefix+".sig", bare); r.status != 0 || r.out != "hello 3\n" {
 		t.Errorf("with it: %+v", r)
 	}
+	if r := command(t, annLine, "--signature", prefix+".none", bare); r.status != 1 || !strings.HasSuffix(r.errOut, ": no such file or directory\n") {
+		t.Errorf("with nothing: %+v", r)
+	}
 	if r := command(t, annLine, "--signature", prefix+".manifest", bare); r.status != 24 {
 		t.Errorf("with something else: %+v", r)
 	}

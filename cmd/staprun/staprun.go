@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -243,6 +244,11 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	for _, name := range o.signatures {
 		if data, err = attachSignature(data, name); err != nil {
+			var pe *fs.PathError
+			if errors.As(err, &pe) {
+				fmt.Fprintf(say, "staprun: %v\n", err)
+				return exitFailed
+			}
 			// A signature that does not fit makes the bundle altered, as
 			// one in the file would.
 			v := trust.Verdict{Kind: trust.Altered, Reason: fmt.Sprintf("%s: %v", name, err)}
@@ -361,15 +367,9 @@ func readBundle(name string) ([]byte, error) {
 	return readAll(f)
 }
 
+// readAll reads a byte more than a bundle may have, which makes it none (trust.Altered).
 func readAll(f *os.File) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(f, bundle.MaxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > bundle.MaxSize {
-		return nil, fmt.Errorf("%s: longer than the %d bytes that a bundle may have", f.Name(), bundle.MaxSize)
-	}
-	return data, nil
+	return io.ReadAll(io.LimitReader(f, bundle.MaxSize+1))
 }
 
 // attachSignature adds a detached signature to the bytes of a bundle.

@@ -322,6 +322,10 @@ func TestInspect(t *testing.T) {
 			t.Errorf("status %d, no %q in\n%s", r.status, want, r.out)
 		}
 	}
+	// A file without an end is read as far as a bundle can go.
+	if r = command(t, "", "--verify", "/dev/zero"); r.status != 24 || !strings.Contains(r.out, "bytes are more than") {
+		t.Errorf("/dev/zero: %+v", r)
+	}
 	if r = command(t, "", "--inspect", save(t, []byte("junk"))); r.status != 24 {
 		t.Errorf("junk: status %d", r.status)
 	}
