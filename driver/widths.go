@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"errors"
 	"strconv"
 
@@ -15,8 +16,8 @@ import (
 
 // Widths tells how much memory the strings of an elaborated script take, by lowering and
 // planning it as a compilation does. The language server shows them. The error says why
-// the script cannot be compiled as it stands.
-func Widths(sp *sema.Program, t *target.Target) (*query.Widths, error) {
+// the script cannot be compiled as it stands, or that ctx ended.
+func Widths(ctx context.Context, sp *sema.Program, t *target.Target) (*query.Widths, error) {
 	if diag.HasErrors(sp.Diags) || diag.HasErrors(sp.Late) || sp.Unresolved || sp.Cancelled {
 		return nil, errors.New("the script has errors, or nothing is known of its target")
 	}
@@ -27,7 +28,7 @@ func Widths(sp *sema.Program, t *target.Target) (*query.Widths, error) {
 		f      *ir.Func
 	}
 	var frames []frame
-	opt := lower.Options{Name: "script", Limits: ir.DefaultLimits(), Arch: c.goarch(), HZ: c.hz()}
+	opt := lower.Options{Name: "script", Limits: ir.DefaultLimits(), Arch: c.goarch(), HZ: c.hz(), Context: ctx}
 	opt.Made = func(src *sema.Body, f *ir.Func, h *ir.Handler) {
 		if f != nil {
 			frames = append(frames, frame{src, &f.Locals, f})
@@ -36,11 +37,17 @@ func Widths(sp *sema.Program, t *target.Target) (*query.Widths, error) {
 		}
 	}
 	p, ds := lower.Program(sp, opt)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if diag.HasErrors(ds) {
 		return nil, errors.New(ds[0].Message)
 	}
 	if ds = plan.Apply(p); diag.HasErrors(ds) {
 		return nil, errors.New(ds[0].Message)
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
 	out := &query.Widths{
 		Max:     p.Limits.MaxStringLen,

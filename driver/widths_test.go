@@ -1,6 +1,7 @@
 package driver
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,13 +47,14 @@ func TestWidths(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer tg.Close()
-	env, err := query.Open(query.Config{Target: tg, Widths: Widths, WidthPatience: -1})
+	env, err := query.Open(query.Config{Target: tg, Widths: Widths})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer env.Close()
 	hover := func(s *query.Snapshot, at string) string {
 		t.Helper()
+		s.InferWidths(t.Context())
 		i := strings.Index(string(s.Text), at)
 		if i < 0 {
 			t.Fatalf("no %q", at)
@@ -79,6 +81,19 @@ func TestWidths(t *testing.T) {
 		if got := hover(s, tt.at); !strings.Contains(got, tt.want) {
 			t.Errorf("%q: got\n%s\nwant %q", tt.at, got, tt.want)
 		}
+	}
+	// While a script is typed, nothing of it is waited for.
+	typed := env.Snapshot("/a.stp", []byte(strings.Replace(widthScript, "total += n", "total += n + 1", 1)))
+	h := typed.Hover(strings.Index(string(typed.Text), "\tname") + 1)
+	if want := "in 16 bytes of memory (as the script was before it was changed)."; h == nil || !strings.Contains(h.Markdown(), want) {
+		t.Errorf("while typing: %+v, want %q", h, want)
+	}
+	// What is given up is begun anew.
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	typed.InferWidths(gone)
+	if got := hover(typed, "\tname"); !strings.Contains(got, "in 16 bytes of memory.") {
+		t.Errorf("after a pause:\n%s", got)
 	}
 	broken := env.Snapshot("/a.stp", []byte(strings.Replace(widthScript, "total += n", "total += (n", 1)))
 	if got := hover(broken, "\tname"); !strings.Contains(got, "Takes up to 15 bytes of text, in 16 bytes of memory (as the script was when it last had no errors).") {

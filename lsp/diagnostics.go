@@ -30,9 +30,21 @@ const settle = 8 * time.Millisecond
 // codeNeedTarget is sema's note that something is taken on trust.
 const codeNeedTarget = "E1010"
 
-// changed has the diagnostics of a document found and published soon.
+// pause is how long a script is left alone before its variables' widths are inferred: a
+// person who types has stopped to read.
+const pause = 400 * time.Millisecond
+
+// changed has the diagnostics of a document found and published soon, and later what
+// takes longer.
 func (s *server) changed(d *document) {
-	if s.client.pull || !s.initialized.Load() {
+	if !s.initialized.Load() {
+		return
+	}
+	if s.opt.Widths != nil {
+		timer := time.AfterFunc(pause, func() { s.spawn("widths", func(ctx context.Context) { s.settled(ctx, d) }) })
+		context.AfterFunc(d.ctx, func() { timer.Stop() })
+	}
+	if s.client.pull {
 		return
 	}
 	s.mu.Lock()
@@ -43,6 +55,19 @@ func (s *server) changed(d *document) {
 	s.pending[d.uri] = time.AfterFunc(settle, func() {
 		s.spawn("diagnostics", func(ctx context.Context) { s.publish(ctx, d.uri) })
 	})
+}
+
+// settled infers what a script's variables take, until it is changed; one script after
+// the other, since editors open many at once.
+func (s *server) settled(ctx context.Context, d *document) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	defer context.AfterFunc(d.ctx, done)()
+	s.settling.Lock()
+	defer s.settling.Unlock()
+	if ctx.Err() == nil {
+		d.snapshot(s.envs.forDocument(ctx, d.name, d.text)).InferWidths(ctx)
+	}
 }
 
 // publish finds and publishes the diagnostics of the newest version of a document.

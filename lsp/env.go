@@ -169,9 +169,9 @@ func (e *envs) config(name string, text []byte) (query.Config, string) {
 		Reading: e.s.reading,
 	}
 	if infer := e.s.opt.Widths; infer != nil {
-		c.Widths = func(p *sema.Program, t *target.Target) (w *query.Widths, err error) {
+		c.Widths = func(ctx context.Context, p *sema.Program, t *target.Target) (w *query.Widths, err error) {
 			defer e.s.recovered("the inference of widths", &err)
-			return infer(p, t)
+			return infer(ctx, p, t)
 		}
 	}
 	for _, d := range st.Includes {

@@ -37,7 +37,7 @@ type Options struct {
 	Settings Settings
 	// Widths, when set, infers how much memory the variables of a script take. It is of
 	// the compiler, which stands above this package.
-	Widths func(*sema.Program, *target.Target) (*query.Widths, error)
+	Widths func(context.Context, *sema.Program, *target.Target) (*query.Widths, error)
 
 	open func(spec string) (*target.Target, error) // of tests
 }
@@ -70,6 +70,7 @@ type server struct {
 	pending  map[string]*time.Timer // diagnostics to come, by URI
 	tokens   tokenCache
 	linted   lintCache
+	settling sync.Mutex        // one inference of widths at a time
 	types    map[string]string // C types that were asked for, by virtual document
 	written  map[string]string // virtual documents in the cache, by name
 	progress atomic.Int64

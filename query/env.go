@@ -1,11 +1,11 @@
 package query
 
 import (
+	"context"
 	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"stapkit/diag"
 	"stapkit/sema"
@@ -36,10 +36,8 @@ type Config struct {
 	// read, which can take seconds; what it gives is called afterwards.
 	Reading func(name string) (done func())
 	// Widths, when set, infers how much memory the variables of a script take.
-	Widths func(*sema.Program, *target.Target) (*Widths, error)
-	// WidthPatience is how long an answer waits for them: 0 for what suits an editor,
-	// below 0 without an end.
-	WidthPatience time.Duration
+	// It gives up when the context ends.
+	Widths func(context.Context, *sema.Program, *target.Target) (*Widths, error)
 }
 
 // An Env is a Config with what was opened for it. It is safe for concurrent use.

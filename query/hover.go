@@ -818,7 +818,7 @@ func (s *Snapshot) hoverFunc(h *Hover, name string, call *syntax.Call, path []sy
 	if f.Result == "" && f.Decl.Code == nil {
 		h.text("Returns nothing.")
 	}
-	s.hoverResult(h, prog, called)
+	s.hoverResult(h, called)
 	return true
 }
 

@@ -293,12 +293,26 @@ func (s *Snapshot) changes(edits []Edit) string {
 
 func testEnv(t testing.TB, files map[string]string) *Env {
 	t.Helper()
-	dir := t.TempDir()
-	path := filepath.Join(dir, "vmlinux")
+	path := filepath.Join(t.TempDir(), "vmlinux")
 	if err := minikernel.Write(path); err != nil {
 		t.Fatal(err)
 	}
-	tg, err := target.FromBTF(path)
+	return targetEnv(t, path, files)
+}
+
+// hostEnv is one of a host with a module and trace events.
+func hostEnv(t testing.TB, files map[string]string) *Env {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "host.desc")
+	if err := minikernel.WriteHost(path); err != nil {
+		t.Fatal(err)
+	}
+	return targetEnv(t, path, files)
+}
+
+func targetEnv(t testing.TB, path string, files map[string]string) *Env {
+	t.Helper()
+	tg, err := target.Open(path)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -383,7 +397,11 @@ func testArchive(t *testing.T, path string) {
 		// The newline at the end is the archive's, where the cursor is at the end.
 		texts[f.Name] = strings.TrimSuffix(b.String(), "<EOF>\n")
 	}
-	env := testEnv(t, texts)
+	open := testEnv
+	if strings.HasPrefix(string(ar.Comment), "A host") {
+		open = hostEnv
+	}
+	env := open(t, texts)
 	snaps := map[int]*Snapshot{}
 	var answers []txtar.File
 	for _, q := range questions {

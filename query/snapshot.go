@@ -28,7 +28,7 @@ type Snapshot struct {
 	mu   sync.Mutex
 	prog *sema.Program
 	run  *elaboration // under way, nil before and after
-	// width is the inference of widths, nil before somebody has asked.
+	// width is the inference of widths, nil before it has begun.
 	width *widthWork
 	// Panic is what elaboration panicked with, and where, once Program has returned; ""
 	// if all went well.

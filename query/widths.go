@@ -1,6 +1,7 @@
 package query
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -28,47 +29,65 @@ type Widths struct {
 	Results map[*sema.Func]Width
 }
 
-// widthPatience is how long an answer waits for widths, which a compilation's first
-// passes have to be gone through for. Of what comes later the next answer tells.
+// widthPatience is how long an answer waits for widths that are being found, which a
+// compilation's first passes have to be gone through for. Of what comes later the next
+// answer tells.
 const widthPatience = 25 * time.Millisecond
 
-// widthWork is an inference under way.
+// widthWork is an inference.
 type widthWork struct {
 	done   chan struct{}
 	widths *Widths // nil where the script cannot be compiled
 }
 
-// widths infers widths, once for each snapshot; nil when there are none, or not yet.
-func (s *Snapshot) widths(prog *sema.Program) *Widths {
+// InferWidths finds the widths of the script's variables, once, for the answers to come.
+// It takes longer than an answer may, so an editor calls it in a pause of typing; what
+// ctx ends is begun anew when it is asked for again.
+func (s *Snapshot) InferWidths(ctx context.Context) {
 	infer := s.Env.Widths
-	if infer == nil || prog == nil || diag.HasErrors(prog.Diags) || prog.Unresolved || prog.Cancelled {
-		return nil
+	if infer == nil || s.IsMacros() {
+		return
+	}
+	prog := s.ProgramBy(ctx)
+	if prog == nil || diag.HasErrors(prog.Diags) || prog.Unresolved || prog.Cancelled {
+		return
 	}
 	s.mu.Lock()
 	w := s.width
-	if w == nil {
-		w = &widthWork{done: make(chan struct{})}
-		s.width = w
-		go func() {
-			defer close(w.done)
-			got, err := infer(prog, s.Env.Target)
-			if err != nil {
-				return // its diagnostics say why
-			}
-			w.widths = got
-			s.Env.keepWidths(s.Name, s.namedWidths(prog, got))
-		}()
+	if w != nil {
+		s.mu.Unlock()
+		select {
+		case <-w.done:
+		case <-ctx.Done():
+		}
+		return
 	}
+	w = &widthWork{done: make(chan struct{})}
+	s.width = w
 	s.mu.Unlock()
-	patience := s.Env.WidthPatience
+	defer close(w.done)
+	got, err := infer(ctx, prog, s.Env.Target)
 	switch {
-	case patience < 0:
-		<-w.done
-		return w.widths
-	case patience == 0:
-		patience = widthPatience
+	case ctx.Err() != nil:
+		s.mu.Lock()
+		s.width = nil
+		s.mu.Unlock()
+	case err == nil: // else its diagnostics say why
+		w.widths = got
+		s.Env.keepWidths(s.Name, s.namedWidths(prog, got))
 	}
-	timer := time.NewTimer(patience)
+}
+
+// widths gives the script's widths as far as they are known: nil when they are not, or
+// not yet. No answer begins to find them: its CPU is needed for what is being typed.
+func (s *Snapshot) widths() *Widths {
+	s.mu.Lock()
+	w := s.width
+	s.mu.Unlock()
+	if w == nil {
+		return nil
+	}
+	timer := time.NewTimer(widthPatience)
 	defer timer.Stop()
 	select {
 	case <-w.done:
@@ -164,16 +183,16 @@ func localWidth(w *Widths, in []*sema.Body, name string) (out Width) {
 }
 
 // widthOf finds the width of a variable; old tells that it is that of an earlier version
-// of the script.
+// of the script, which the one at hand need not have.
 func (s *Snapshot) widthOf(prog *sema.Program, o sema.Object, path []syntax.Node) (set widthSet, old, ok bool) {
 	key := widthKey{"", o.ObjectName()}
 	if l, local := o.(*sema.Local); local {
 		key.in = declKey(declOf(path))
-		if w := s.widths(prog); w != nil {
+		if w := s.widths(); w != nil {
 			set = widthSet{w.Max, localWidth(w, bodies(prog, path), l.Name), nil}
 			return set, false, set.value.Bytes > 0
 		}
-	} else if w := s.widths(prog); w != nil {
+	} else if w := s.widths(); w != nil {
 		g, _ := o.(*sema.Global)
 		set = widthSet{w.Max, w.Globals[g], w.Keys[g]}
 		return set, false, set.value.Bytes > 0
@@ -198,11 +217,11 @@ func widthText(w Width, max int) string {
 }
 
 // hoverResult adds the width of the text that a function gives.
-func (s *Snapshot) hoverResult(h *Hover, prog *sema.Program, f *sema.Func) {
+func (s *Snapshot) hoverResult(h *Hover, f *sema.Func) {
 	if f == nil || f.Result != sema.String {
 		return
 	}
-	if w := s.widths(prog); w != nil && w.Results[f].Bytes > 0 {
+	if w := s.widths(); w != nil && w.Results[f].Bytes > 0 {
 		h.text("Its result takes %s.", widthText(w.Results[f], w.Max))
 	}
 }
@@ -224,8 +243,11 @@ func (s *Snapshot) hoverWidth(h *Hover, prog *sema.Program, o sema.Object, path 
 		}
 		t = "An element takes " + widthText(set.value, set.max) + "; a key: " + strings.Join(l, "; ")
 	}
-	if old {
+	switch {
+	case old && diag.HasErrors(prog.Diags):
 		t += " (as the script was when it last had no errors)"
+	case old: // what is right is found when typing pauses
+		t += " (as the script was before it was changed)"
 	}
 	h.text("%s.", t)
 }

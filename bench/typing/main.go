@@ -1,6 +1,7 @@
 // Typing replays a typing session with the language server and tells how long its
 // answers take: after each key completion and hover are asked for and diagnostics
-// awaited, over the largest of our examples and a script of 3,000 lines.
+// awaited, with a pause now and then, over the largest of our examples and a script of
+// 3,000 lines.
 //
 //	go run ./bench/typing [-target SPEC] [-keys N] [-json]
 //
@@ -108,6 +109,12 @@ func largestExample(dir string) (name, text string, err error) {
 	}
 	return name, text, nil
 }
+
+// Who types stops now and then, and goes on before all is done that was put off.
+const (
+	pauseAfter = 30
+	pause      = 600 * time.Millisecond
+)
 
 // typed is what is typed, over and over.
 const typed = "\tif ($count > 10) {\n\t\tname = execname()\n\t\tprintf(\"%s %d\\n\", name, $file->f_inode->i_ino)\n\t}\n"
@@ -226,6 +233,9 @@ func session(bin, target, name, text string, keys int) (*Result, error) {
 	times := map[string][]float64{}
 	column := 0
 	for i := range keys {
+		if i > 0 && i%pauseAfter == 0 {
+			time.Sleep(pause) // the server does then what it put off
+		}
 		key := string(typed[i%len(typed)])
 		v := uint32(i + 2)
 		change := map[string]any{"textDocument": doc(v), "contentChanges": []any{map[string]any{

@@ -6,6 +6,7 @@
 package lower
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -36,6 +37,9 @@ type Options struct {
 	// Made, when set, is told what each body became, a function or a handler. The first
 	// of its Locals are those of the body, in order.
 	Made func(src *sema.Body, f *ir.Func, h *ir.Handler)
+	// Context, when set, ends lowering before its time; what has been lowered by then is
+	// of no use.
+	Context context.Context
 }
 
 // Program lowers an elaborated program. The diagnostics are those of
@@ -74,7 +78,7 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 		}
 	}
 	for _, f := range sp.Funcs {
-		if f.Body != nil {
+		if f.Body != nil && !l.ended() {
 			l.function(f)
 		}
 	}
@@ -83,13 +87,18 @@ func Program(sp *sema.Program, opt Options) (*ir.Program, []diag.Diagnostic) {
 		l.crowds[p.Decl]++
 	}
 	for _, p := range sp.Probes {
+		if l.ended() {
+			break
+		}
 		l.probe(p)
 	}
-	if !diag.HasErrors(l.diags) {
+	if !diag.HasErrors(l.diags) && !l.ended() {
 		specialise(l.out)
 	}
 	return l.out, l.diags
 }
+
+func (l *lowerer) ended() bool { return l.opt.Context != nil && l.opt.Context.Err() != nil }
 
 type lowerer struct {
 	src      *sema.Program

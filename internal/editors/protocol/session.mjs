@@ -77,7 +77,7 @@ class Client {
       const list = this.diagnostics.get(uri)?.get(version);
       if (list) return list;
       await new Promise((resolve, reject) => {
-        const timer = setTimeout(() => reject(new Error(`no diagnostics of ${uri} version ${version}`)), 20000);
+        const timer = setTimeout(() => reject(new Error(`no diagnostics of ${uri} version ${version}`)), 60000);
         this.waiting.push(() => {
           clearTimeout(timer);
           resolve();
@@ -120,7 +120,7 @@ async function lifecycle() {
   const uri = 'file:///tmp/guru.stp';
   await c.open(uri, 'probe kernel.function("vfs_read") {\n\t$count = 1\n}\n');
   await c.connection.sendNotification(lsp.DidChangeConfigurationNotification.type, { settings: null });
-  for (let i = 0; i < 200 && (await c.diagnosed(uri, 1)).some((d) => d.severity === 1); i++) {
+  for (let i = 0; i < 6000 && (await c.diagnosed(uri, 1)).some((d) => d.severity === 1); i++) {
     await new Promise((r) => setTimeout(r, 10));
   }
   assert.ok(!(await c.diagnosed(uri, 1)).some((d) => d.severity === 1), 'guru mode');

@@ -27,4 +27,4 @@ fi
 STAPKIT_VSCODE=$(internal/editors/vscode/setup.sh) || skip 'VS Code cannot be set up'
 STAPKIT_VSIX=$(ls -t "$PWD"/build/stapkit-linux-x64-*.vsix | head -n 1)
 export STAPKIT_VSCODE STAPKIT_VSIX
-exec "${GO:-go}" test -count=1 -v ./internal/editors -run VSCode
+exec "${GO:-go}" test -count=1 -timeout 20m -v ./internal/editors -run VSCode

@@ -7,9 +7,11 @@ local defaults = {
   cmd = nil,
   --- Settings of the server, see docs/staplsp.md.
   settings = {},
-  --- Commands that :StapRun and :StapBuild use.
+  --- Commands that :StapRun and :StapBuild use; lists where they have arguments.
   stap = 'stap',
   stapc = 'stapc',
+  --- How long an answer is waited for, in milliseconds.
+  timeout = 5000,
   --- Called with client and buffer when the server is attached.
   on_attach = nil,
   --- Capabilities of a completion plugin.
@@ -91,9 +93,17 @@ end
 
 local clients = {} -- by root, for Neovim before 0.8
 
+-- Whether Neovim itself starts the server, because of vim.lsp.enable('stapkit').
+local function enabled()
+  if vim.lsp.is_enabled then -- 0.12
+    return vim.lsp.is_enabled('stapkit')
+  end
+  return rawget(vim.lsp, '_enabled_configs') ~= nil and vim.lsp._enabled_configs.stapkit ~= nil -- 0.11
+end
+
 --- Start the server for a buffer, or join the one that runs.
 function M.attach(buf)
-  if not M.options.enable or vim.api.nvim_buf_get_option(buf, 'buftype') ~= '' then
+  if not M.options.enable or enabled() or vim.api.nvim_buf_get_option(buf, 'buftype') ~= '' then
     return
   end
   local cmd = M.command()
@@ -153,7 +163,7 @@ function M.request(method, params, buf, timeout)
   else
     client.request(method, params, handler, buf or 0)
   end
-  vim.wait(timeout or 5000, function()
+  vim.wait(timeout or now('timeout'), function()
     return done
   end, 5)
   if not done then
@@ -198,6 +208,12 @@ local function terminal(cmd)
   vim.cmd('startinsert')
 end
 
+-- The command line of a tool, which options may give with arguments.
+local function tool(name, ...)
+  local cmd = now(name)
+  return vim.list_extend(type(cmd) == 'table' and vim.deepcopy(cmd) or { cmd }, { ... })
+end
+
 local function file(buf)
   local name = vim.api.nvim_buf_get_name(buf)
   if name == '' then
@@ -214,7 +230,7 @@ end
 function M.run(buf, args)
   local name = file(buf)
   if name then
-    terminal(vim.list_extend({ now('stap'), name }, args or {}))
+    terminal(vim.list_extend(tool('stap', name), args or {}))
   end
 end
 
@@ -223,7 +239,7 @@ function M.build(buf, args)
   local name = file(buf)
   if name then
     local out = vim.fn.fnamemodify(name, ':r') .. '.o'
-    terminal(vim.list_extend({ now('stapc'), '-o', out, name }, args or {}))
+    terminal(vim.list_extend(tool('stapc', '-o', out, name), args or {}))
   end
 end
 
