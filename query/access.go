@@ -1,13 +1,17 @@
 package query
 
 import (
+	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"stapkit/sema"
 	"stapkit/syntax"
 	"stapkit/tapsets"
+	"stapkit/target"
 	"stapkit/target/ctype"
+	"stapkit/target/dwarf"
 )
 
 // targetVariables lists what the place around a path offers to "$": of a probe with
@@ -87,7 +91,7 @@ func (s *Snapshot) base(x syntax.Expr, path []syntax.Node) (t ctype.Type, name, 
 		case syntax.AtCast:
 			if n, ok := str(1); ok {
 				m, _ := str(2)
-				if t := s.Env.typeByName(n, m); t != nil {
+				if t := s.Env.typeByName(n, s.objectsOf(path, m)); t != nil {
 					if !strings.HasSuffix(strings.TrimSpace(n), "*") {
 						t = &ctype.Pointer{Elem: t, Bytes: 8}
 					}
@@ -98,8 +102,10 @@ func (s *Snapshot) base(x syntax.Expr, path []syntax.Node) (t ctype.Type, name, 
 			if n, ok := str(0); ok {
 				m, _ := str(1)
 				n, _, _ := strings.Cut(n, "@")
-				if t := s.Env.variableType(n, m); t != nil {
-					return t, n, "variable of the " + whose(m)
+				for _, o := range s.objectsOf(path, m) {
+					if t := s.Env.variableType(n, o); t != nil {
+						return t, n, "variable of the " + whose(o)
+					}
 				}
 			}
 		}
@@ -121,9 +127,61 @@ func whose(module string) string {
 	return "module " + module
 }
 
-// typeByName finds the type that @cast names. The module may be several, parted by
-// colons.
-func (e *Env) typeByName(name, module string) ctype.Type {
+// objectsOf are what types and variables are looked up in, as sema has it: the modules and
+// programs that an operator names, parted by colons, or those of the probe, then the
+// kernel, which is "".
+func (s *Snapshot) objectsOf(path []syntax.Node, named string) []string {
+	if named == "" {
+		var points []syntax.Point
+		switch d := declOf(path).(type) {
+		case *syntax.ProbeDecl:
+			points = d.Points
+		case *syntax.AliasDecl:
+			points = d.Points
+		}
+		if list := s.Env.resolve(s.File, points); len(list) > 0 {
+			switch p := list[0]; {
+			case p.Binary != "":
+				return []string{p.Binary, ""}
+			case p.Module != "" && p.Module != target.Kernel:
+				return []string{p.Module, ""}
+			}
+		}
+		return []string{""}
+	}
+	var out []string
+	for _, m := range strings.Split(named, ":") {
+		if i := strings.IndexByte(m, '<'); i >= 0 {
+			m = m[:i]
+		}
+		if m == "kernel" || m == target.Kernel {
+			m = ""
+		}
+		if strings.Contains(m, "/") {
+			if abs, err := filepath.Abs(m); err == nil {
+				m = abs
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+// debugOf gives the debug information of a program, or of the kernel or a module of it.
+func (e *Env) debugOf(object string) (*dwarf.Data, error) {
+	if strings.HasPrefix(object, "/") {
+		return e.bins.DWARF(object)
+	}
+	if e.Target == nil {
+		return nil, errNoTarget
+	}
+	return e.bins.KernelDWARF(e.Target, object)
+}
+
+var errNoTarget = errors.New("no target is known")
+
+// typeByName finds the type that @cast names, in the first object that has it.
+func (e *Env) typeByName(name string, objects []string) ctype.Type {
 	name = strings.TrimSpace(name)
 	ptr := 0
 	for strings.HasSuffix(name, "*") {
@@ -131,24 +189,15 @@ func (e *Env) typeByName(name, module string) ctype.Type {
 		ptr++
 	}
 	var found ctype.Type
-	for _, m := range strings.Split(module, ":") {
-		if i := strings.IndexByte(m, '<'); i >= 0 {
-			m = m[:i]
-		}
-		if m == "kernel" || m == "vmlinux" {
-			m = ""
-		}
-		if strings.HasPrefix(m, "/") {
-			if d, err := e.bins.DWARF(m); err == nil {
-				if t, ok := d.Type(name); ok {
-					found = t
-					break
-				}
+	for _, o := range objects {
+		if !strings.HasPrefix(o, "/") && e.Target != nil {
+			if t, ok := e.Target.Type(o, name); ok {
+				found = t
+				break
 			}
-			continue
 		}
-		if e.Target != nil {
-			if t, ok := e.Target.Type(m, name); ok {
+		if d, err := e.debugOf(o); err == nil {
+			if t, ok := d.Type(name); ok {
 				found = t
 				break
 			}
@@ -160,20 +209,15 @@ func (e *Env) typeByName(name, module string) ctype.Type {
 	return found
 }
 
-func (e *Env) variableType(name, module string) ctype.Type {
-	if strings.HasPrefix(module, "/") {
-		if d, err := e.bins.DWARF(module); err == nil {
-			for _, v := range d.Globals(name, "") {
-				return v.Type
-			}
+// variableType gives the type of a variable of a program, a module, or the kernel.
+func (e *Env) variableType(name, object string) ctype.Type {
+	if !strings.HasPrefix(object, "/") && e.Target != nil {
+		if v, ok := e.Target.Variable(object, name); ok {
+			return v.Type
 		}
-		return nil
 	}
-	if module == "kernel" {
-		module = ""
-	}
-	if e.Target != nil {
-		if v, ok := e.Target.Variable(module, name); ok {
+	if d, err := e.debugOf(object); err == nil {
+		for _, v := range d.Globals(name, "") {
 			return v.Type
 		}
 	}

@@ -752,11 +752,11 @@ func (c *completer) inString(in int) {
 	case isPrint(name) && strings.HasSuffix(name, "f") && arg == 0:
 		c.directives(start, typed)
 	case name == "@cast" && arg == 1, name == "@enumname" && arg == 1:
-		c.types(typed)
+		c.types(typed, c.operatorObjects(in, open, 2))
 	case name == "@cast" && arg == 2, name == "@var" && arg == 1:
 		c.modules(typed)
 	case name == "@var" && arg == 0:
-		c.variables()
+		c.variables(c.operatorObjects(in, open, 1))
 	case (name == "@enum" || name == "@const") && arg == 0:
 		c.enumerators(typed)
 	}
@@ -1075,47 +1075,110 @@ func (c *completer) directives(start int, typed string) {
 	}
 }
 
-func (c *completer) types(typed string) {
-	t := c.s.Env.Target
-	if t == nil {
-		return
+// operatorObjects are the modules and programs that an operator such as @cast looks names up
+// in: its argument n names them, when it is written already. in is the string at hand, open
+// the operator's parenthesis.
+func (c *completer) operatorObjects(in, open, n int) []string {
+	s := c.s
+	named := ""
+	depth, arg := 0, 0
+scan:
+	for k := open + 1; k < len(s.File.Raw); k++ {
+		switch s.File.Raw[k].Kind {
+		case syntax.LParen, syntax.LBrack:
+			depth++
+		case syntax.RParen, syntax.RBrack:
+			if depth--; depth < 0 {
+				break scan
+			}
+		case syntax.Comma:
+			if depth == 0 {
+				arg++
+			}
+		case syntax.String:
+			if arg == n && depth == 0 && k != in {
+				named = strings.Trim(s.File.RawText(k), `"`)
+			}
+		case syntax.Semi, syntax.LBrace, syntax.RBrace, syntax.EOF:
+			break scan
+		}
 	}
-	b, err := t.BTF()
-	if err != nil {
-		return
-	}
-	prefix, word := "", typed
-	kinds := []btf.Kind{btf.KindStruct, btf.KindUnion, btf.KindTypedef, btf.KindEnum}
-	for kw, k := range map[string]btf.Kind{"struct ": btf.KindStruct, "union ": btf.KindUnion, "enum ": btf.KindEnum} {
-		if rest, ok := strings.CutPrefix(typed, kw); ok {
-			prefix, word, kinds = kw, rest, []btf.Kind{k}
+	return s.objectsOf(s.path(s.before(in)), named)
+}
+
+// types completes names of types, those of the first object first.
+func (c *completer) types(typed string, objects []string) {
+	e := c.s.Env
+	prefix, word, only := "", typed, ""
+	for _, kw := range []string{"struct", "union", "enum"} {
+		if rest, ok := strings.CutPrefix(typed, kw+" "); ok {
+			prefix, word, only = kw+" ", rest, kw
 		}
 	}
 	c.setWord(c.off-len(word), isWordByte)
 	c.word = word
-	for i, k := range kinds {
-		for _, n := range c.s.Env.cached("type"+itoa(int(k)), func() []string {
-			var out []string
-			for n := range b.Names(k, "") {
-				if len(out) == 0 || out[len(out)-1] != n {
-					out = append(out, n)
-				}
+	keywords := []string{"struct", "union", "typedef", "enum"}
+	for i, o := range objects {
+		for k, kw := range keywords {
+			if only != "" && only != kw {
+				continue
 			}
-			return out
-		}) {
-			c.add(i, Item{Label: n, Kind: TypeItem, Detail: []string{"struct", "union", "typedef", "enum"}[min(i, 3)], Data: "type\x00\x00" + prefix + n})
+			for _, n := range e.typeNames(o, kw) {
+				c.add(i*len(keywords)+k, Item{Label: n, Kind: TypeItem, Detail: kw, Data: "type\x00" + o + "\x00" + prefix + n})
+			}
 		}
 	}
 }
 
-func (c *completer) variables() {
-	t := c.s.Env.Target
-	if t == nil {
-		return
-	}
-	if b, err := t.BTF(); err == nil {
-		for _, v := range b.Vars() {
-			c.add(0, Item{Label: v.Name, Kind: KernelItem, Detail: ctype.Name(v.Type)})
+// typeNames lists the types of an object that are of a kind.
+func (e *Env) typeNames(object, keyword string) []string {
+	return e.cached("type "+object+" "+keyword, func() []string {
+		var out []string
+		if strings.HasPrefix(object, "/") {
+			if d, err := e.bins.DWARF(object); err == nil {
+				for kw, n := range d.TypeNames() {
+					if kw == keyword {
+						out = append(out, n)
+					}
+				}
+			}
+			return out
+		}
+		if e.Target == nil {
+			return nil
+		}
+		b, err := e.Target.ModuleBTF(object)
+		if err != nil {
+			return nil
+		}
+		for n := range b.Names(map[string]btf.Kind{"struct": btf.KindStruct, "union": btf.KindUnion, "typedef": btf.KindTypedef, "enum": btf.KindEnum}[keyword], "") {
+			if len(out) == 0 || out[len(out)-1] != n {
+				out = append(out, n)
+			}
+		}
+		return out
+	})
+}
+
+// variables completes names of variables.
+func (c *completer) variables(objects []string) {
+	e := c.s.Env
+	for _, o := range objects {
+		if strings.HasPrefix(o, "/") {
+			if d, err := e.bins.DWARF(o); err == nil {
+				for _, n := range d.GlobalNames() {
+					c.add(0, Item{Label: n, Kind: KernelItem, Data: "var\x00" + o + "\x00" + n})
+				}
+			}
+			continue
+		}
+		if e.Target == nil {
+			continue
+		}
+		if b, err := e.Target.ModuleBTF(o); err == nil {
+			for _, v := range b.Vars() {
+				c.add(1, Item{Label: v.Name, Kind: KernelItem, Detail: ctype.Name(v.Type)})
+			}
 		}
 	}
 }
@@ -1632,12 +1695,16 @@ func (e *Env) Resolve(data string) (detail, doc string) {
 		if t != nil {
 			return "", markdown([]Section{{"c", layoutOf(t)}})
 		}
+	case "var":
+		if t := e.variableType(f[2], f[1]); t != nil {
+			return ctype.Declare(t, f[2]), ""
+		}
 	case "type":
 		module := f[1]
 		if module == target.Kernel {
 			module = ""
 		}
-		if t := e.typeByName(f[2], module); t != nil {
+		if t := e.typeByName(f[2], []string{module}); t != nil {
 			if l := layoutOf(t); l != "" {
 				return "", markdown([]Section{{"c", l}})
 			}

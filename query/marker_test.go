@@ -398,7 +398,7 @@ func testArchive(t *testing.T, path string) {
 		texts[f.Name] = strings.TrimSuffix(b.String(), "<EOF>\n")
 	}
 	open := testEnv
-	if strings.HasPrefix(string(ar.Comment), "A host") {
+	if strings.HasPrefix(string(ar.Comment), "A host ") {
 		open = hostEnv
 	}
 	env := open(t, texts)

@@ -11,15 +11,14 @@ import (
 	"github.com/cilium/ebpf/btf"
 
 	"stapkit/target/desc"
-	"stapkit/target/tracefs"
 )
 
 // ModuleName is the name of the kernel's one module.
 const ModuleName = "mininet"
 
 // Module is the type information of a module, as a file /sys/kernel/btf/mininet has it:
-// its types go on where the kernel's end. It has functions mininet_send and mininet_drop
-// and a structure of its own.
+// its types go on where the kernel's end. It has functions mininet_send and mininet_drop,
+// a tracepoint mininet_lost and a structure of its own.
 func Module() ([]byte, error) {
 	base, err := BTF()
 	if err != nil {
@@ -54,7 +53,10 @@ func Module() ([]byte, error) {
 	ptr := &btf.Pointer{Target: queue}
 	both, err := encode(append(list,
 		fn("mininet_send", btf.FuncParam{Name: "queue", Type: ptr}, btf.FuncParam{Name: "flags", Type: i32}),
-		fn("mininet_drop", btf.FuncParam{Name: "queue", Type: ptr})))
+		fn("mininet_drop", btf.FuncParam{Name: "queue", Type: ptr}),
+		fn("__traceiter_mininet_lost", btf.FuncParam{Name: "__data", Type: &btf.Pointer{Target: &btf.Void{}}}, btf.FuncParam{Name: "queue", Type: ptr}, btf.FuncParam{Name: "bytes", Type: u32}),
+		&btf.Typedef{Name: "btf_trace_mininet_lost", Type: &btf.Pointer{Target: &btf.FuncProto{Return: &btf.Void{}, Params: []btf.FuncParam{
+			{Type: &btf.Pointer{Target: &btf.Void{}}}, {Type: ptr}, {Type: u32}}}}}))
 	if err != nil {
 		return nil, err
 	}
@@ -91,8 +93,8 @@ func sections(raw []byte) (types, strings []byte, err error) {
 	return body[field(0) : field(0)+field(1)], body[field(2) : field(2)+field(3)], nil
 }
 
-// WriteHost describes a host that runs the kernel with its module loaded, and has trace
-// events of its own, to a file as "staprun --describe" writes it.
+// WriteHost describes a host that runs the kernel with its module loaded, and
+// names the systems of tracepoints, to a file as "staprun --describe" writes it.
 func WriteHost(path string) (err error) {
 	root, err := os.MkdirTemp("", "minihost")
 	if err != nil {
@@ -112,8 +114,7 @@ func WriteHost(path string) (err error) {
 		"/proc/modules":                                     ModuleName + " 16384 0 - Live 0xffffffffc0201000\n",
 		"/sys/kernel/btf/vmlinux":                           string(kernel),
 		"/sys/kernel/btf/" + ModuleName:                     string(module),
-		"/sys/kernel/tracing/available_events":              "mini:read_done\n",
-		"/sys/kernel/tracing/events/mini/read_done/format":  readDone,
+		"/sys/kernel/tracing/available_events":              "sched:sched_switch\nmininet:mininet_lost\n",
 		"/boot/config-" + strings.TrimSuffix(release, "\n"): "CONFIG_HZ=250\n",
 	} {
 		p := filepath.Join(root, name)
@@ -126,7 +127,7 @@ func WriteHost(path string) (err error) {
 	}
 	live := desc.NewLive(root)
 	live.FeatureProbe = func() (map[string]bool, error) { return map[string]bool{}, nil }
-	f, err := desc.Collect(host{live}, desc.Options{Formats: func(tracefs.Name) bool { return true }})
+	f, err := desc.Collect(host{live}, desc.Options{})
 	if err == nil {
 		err = f.Save(path)
 	}
@@ -143,20 +144,3 @@ func (h host) Info() (desc.Info, error) {
 	info.Machine = "x86_64"
 	return info, err
 }
-
-// readDone is the format of the event mini:read_done.
-const readDone = `name: read_done
-ID: 321
-format:
-	field:unsigned short common_type;	offset:0;	size:2;	signed:0;
-	field:unsigned char common_flags;	offset:2;	size:1;	signed:0;
-	field:unsigned char common_preempt_count;	offset:3;	size:1;	signed:0;
-	field:int common_pid;	offset:4;	size:4;	signed:1;
-
-	field:unsigned int dev;	offset:8;	size:4;	signed:0;
-	field:long bytes;	offset:16;	size:8;	signed:1;
-	field:char comm[16];	offset:24;	size:16;	signed:0;
-	field:__data_loc char[] name;	offset:40;	size:4;	signed:0;
-
-print fmt: "%u %ld %s %s", REC->dev, REC->bytes, REC->comm, __get_str(name)
-`

@@ -16,12 +16,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"iter"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"stapkit/target/ctype"
 	elffile "stapkit/target/elf"
@@ -617,6 +619,23 @@ func (d *Data) Type(name string) (ctype.Type, bool) {
 	}
 	return nil, false
 }
+
+// TypeNames yields the names of all types with their keyword: "struct", "union", "enum",
+// "typedef", or "" for a base type.
+func (d *Data) TypeNames() iter.Seq2[string, string] {
+	keywords := map[uint32]string{tagStruct: "struct", tagUnion: "union", tagEnumeration: "enum", tagTypedef: "typedef", tagBaseType: ""}
+	return func(yield func(keyword, name string) bool) {
+		for _, n := range d.x.types.all() {
+			tag, size := utf8.DecodeRuneInString(n)
+			if kw, ok := keywords[uint32(tag-'A')]; ok && !yield(kw, n[size:]) {
+				return
+			}
+		}
+	}
+}
+
+// GlobalNames lists the names of the file-level variables, sorted.
+func (d *Data) GlobalNames() []string { return d.x.vars.all() }
 
 type enumConst struct {
 	value int64
