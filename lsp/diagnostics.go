@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -136,6 +137,19 @@ type lintCache struct {
 
 // maxLinted is how many snapshots' findings are kept.
 const maxLinted = 3
+
+// forget drops the findings of a version that is no longer the newest, and with them what
+// it was elaborated to.
+func (c *lintCache) forget(d *document) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, q := range d.snaps {
+		delete(c.found, q)
+		c.order = slices.DeleteFunc(c.order, func(o *query.Snapshot) bool { return o == q })
+	}
+}
 
 // lint gives the findings of a script, those of parser and elaboration included.
 func (s *server) lint(q *query.Snapshot) []diag.Diagnostic {

@@ -132,6 +132,7 @@ func (s *server) setView(uri string, d *document) {
 	s.mu.Unlock()
 	if old != nil {
 		old.stop()
+		s.linted.forget(old)
 	}
 }
 

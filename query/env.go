@@ -253,34 +253,64 @@ func (e *Env) functionNames(module string) []string {
 	})
 }
 
-// resolve resolves probe points apart from any handler, and remembers them by text.
+// resolve resolves probe points apart from any handler, and remembers them by text, unless
+// the file has aliases, on which hangs what points mean.
 func (e *Env) resolve(f *syntax.File, points []syntax.Point) []*sema.Probe {
-	var b strings.Builder
-	for _, p := range points {
-		b.WriteString(syntax.PointString(p))
-		b.WriteByte(',')
-	}
-	// What the points mean hangs on the aliases of the file as well.
-	own := false
 	for _, d := range f.Decls {
-		if a, ok := d.(*syntax.AliasDecl); ok {
-			own = true
-			for _, n := range a.Names {
-				b.WriteString("\x00" + syntax.PointString(n))
-			}
-			for _, p := range a.Points {
-				b.WriteString("\x01" + syntax.PointString(p))
-			}
+		if _, ok := d.(*syntax.AliasDecl); ok {
+			return e.resolveIn(f, points)
 		}
 	}
-	key := b.String()
+	texts := make([]string, len(points))
+	for i, p := range points {
+		texts[i] = syntax.PointString(p)
+	}
+	key := strings.Join(texts, ", ")
 	e.mu.Lock()
 	got, ok := e.points[key]
 	e.mu.Unlock()
-	if ok && !own {
+	if ok {
 		return got
 	}
-	got = sema.ResolvePoints(f, points, e.semaOptions())
+	// What is remembered must not hold on to this version of the script: it is resolved
+	// in one of its own.
+	own, points2 := e.alone(f.Name, key)
+	if own == nil {
+		return e.resolveIn(f, points)
+	}
+	got = e.resolveIn(own, points2)
+	e.mu.Lock()
+	if len(e.points) > 500 {
+		clear(e.points)
+	}
+	e.points[key] = got
+	e.mu.Unlock()
+	return got
+}
+
+// alone makes a script of nothing but a probe of some points; nil when they are not what
+// their text says, as while they are typed.
+func (e *Env) alone(name, text string) (*syntax.File, []syntax.Point) {
+	f := syntax.ParseFile(name, []byte("probe "+text+" {}"), e.opt)
+	if len(f.Decls) != 1 || diag.HasErrors(f.Diags) {
+		return nil, nil
+	}
+	d, ok := f.Decls[0].(*syntax.ProbeDecl)
+	if !ok {
+		return nil, nil
+	}
+	texts := make([]string, len(d.Points))
+	for i, p := range d.Points {
+		texts[i] = syntax.PointString(p)
+	}
+	if strings.Join(texts, ", ") != text {
+		return nil, nil
+	}
+	return f, d.Points
+}
+
+func (e *Env) resolveIn(f *syntax.File, points []syntax.Point) []*sema.Probe {
+	got := sema.ResolvePoints(f, points, e.semaOptions())
 	if len(got) > 4*sampled {
 		got = append([]*sema.Probe(nil), got[:4*sampled]...)
 	}
@@ -290,11 +320,5 @@ func (e *Env) resolve(f *syntax.File, points []syntax.Point) []*sema.Probe {
 		}
 		p.TargetVariables()
 	}
-	e.mu.Lock()
-	if len(e.points) > 500 {
-		clear(e.points)
-	}
-	e.points[key] = got
-	e.mu.Unlock()
 	return got
 }

@@ -662,12 +662,9 @@ func (b *bodyState) inferPrint(x *syntax.PrintExpr, want Type) Type {
 	}
 	switch {
 	case x.FormatLit != nil:
-		f, err := format.Parse(x.FormatLit.Raw)
-		var types []format.Type
-		if err == nil {
-			types = f.ArgTypes()
-		}
-		if err == nil && len(types) != len(x.Args) && !b.body.bad[x] && !b.e.silent {
+		types := x.Format.ArgTypes()
+		good := len(x.Format.Directives) > 0 || x.FormatLit.Raw == "" // else the parser has told
+		if good && len(types) != len(x.Args) && !b.body.bad[x] && !b.e.silent {
 			b.body.bad[x] = true
 			b.e.errorAt(codeFormatArgs, x, "Wrong number of args to formatted print operator").
 				help("the format takes %s, %d given", plural(len(types), "argument"), len(x.Args))

@@ -43,6 +43,9 @@ type userFile struct {
 	dwarfOnce sync.Once
 	dwarf     *dwarf.Data
 	dwarfErr  error
+
+	namesOnce sync.Once
+	names     []string // of its functions
 }
 
 // begin tells that debug information is being read.
@@ -317,6 +320,9 @@ var famUFunction = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 	}
 	if len(out) == 0 {
 		return nil, failf(codeNoMatch, nil, "no match").suggesting("similar functions", func() []string {
+			if len(w.files) == 1 {
+				return ctype.Similar(spec.name, functionNames(w.files[0]), 5)
+			}
 			var names []string
 			for _, file := range w.files {
 				names = append(names, functionNames(file)...)
@@ -384,20 +390,24 @@ func needUserDWARF(path, what string) *fail {
 		withHelp("compile with -g, or install the package with its debug symbols")
 }
 
-// functionNames lists the functions of a program for suggestions.
+// functionNames lists the functions of a program for suggestions. They are kept: while a
+// name is typed they are asked for with each key.
 func functionNames(f *userFile) []string {
-	syms, err := f.elf.Symbols()
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, s := range syms {
-		if s.Kind == elf.Func {
-			out = append(out, s.Name)
+	f.namesOnce.Do(func() {
+		syms, err := f.elf.Symbols()
+		if err != nil {
+			return
 		}
-	}
-	sort.Strings(out)
-	return compact(out)
+		var out []string
+		for _, s := range syms {
+			if s.Kind == elf.Func {
+				out = append(out, s.Name)
+			}
+		}
+		sort.Strings(out)
+		f.names = slices.Clip(compact(out))
+	})
+	return f.names
 }
 
 // userFunctions finds functions by name or pattern in the symbol table.

@@ -70,7 +70,10 @@ func run(w io.Writer, target string, keys int, asJSON bool, program string) erro
 	}
 	scripts := []struct{ name, text string }{{name, text}, {"3,000 lines", corpus.Long(3000)}}
 	if program != "" {
-		scripts = append(scripts, struct{ name, text string }{"with " + program, fmt.Sprintf("probe process(%q).function(\"main\") { println($$parms) }\n", program) + text})
+		probe := fmt.Sprintf("probe process(%q).function(\"main\") { println($$parms) }\n", program)
+		for _, s := range slices.Clone(scripts) {
+			scripts = append(scripts, struct{ name, text string }{s.name + " with " + filepath.Base(program), probe + s.text})
+		}
 	}
 	for _, s := range scripts {
 		r, err := session(bin, target, s.name, s.text, keys)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"stapkit/cli"
 	"stapkit/driver"
@@ -14,6 +15,9 @@ import (
 )
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+// gcPercent is how much garbage there may be for what is alive, in percent.
+const gcPercent = 50
 
 // connection is standard input and output as one stream.
 type connection struct {
@@ -61,6 +65,11 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		defer f.Close()
 		opt.Log = f
+	}
+	// A server lives as long as its editor. What its garbage takes is seen all that time;
+	// what it costs to collect is seen with none of its answers.
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	if err := lsp.Serve(context.Background(), connection{stdin, stdout}, opt); err != nil && !errors.Is(err, io.EOF) {
 		return fail(err)

@@ -179,11 +179,12 @@ func (l *Live) Modules() ([]sym.Module, error) {
 
 // Symbols implements Source.
 func (l *Live) Symbols() (*sym.Table, error) {
-	data, err := l.read("/proc/kallsyms")
+	f, err := os.Open(l.path("/proc/kallsyms"))
 	if err != nil {
 		return nil, err
 	}
-	return sym.Parse(data)
+	defer f.Close()
+	return sym.Read(f)
 }
 
 func (l *Live) tracing() (*tracefs.FS, error) {

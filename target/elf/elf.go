@@ -7,6 +7,7 @@
 package elf
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"debug/elf"
@@ -346,47 +347,47 @@ func (f *File) readSymbols() (out []Symbol, err error) {
 			}
 		}
 	}
-	add := func(syms []elf.Symbol) {
-		for _, s := range syms {
-			kind := Other
-			switch elf.ST_TYPE(s.Info) {
-			case elf.STT_FUNC:
-				kind = Func
-			case elf.STT_GNU_IFUNC:
-				kind = Indirect
-			case elf.STT_OBJECT:
-				kind = Object
-			case elf.STT_TLS:
-				kind = TLS
-			case elf.STT_NOTYPE:
-			default:
-				continue // sections and files
-			}
-			if s.Section == elf.SHN_UNDEF || s.Section == elf.SHN_ABS || s.Section == elf.SHN_COMMON || s.Name == "" {
-				continue
-			}
-			if base := f.layout(); int(s.Section) < len(base) {
-				s.Value += base[s.Section]
-			}
-			sym := Symbol{Name: s.Name, Version: s.Version, Addr: s.Value, Size: s.Size, Kind: kind, Global: elf.ST_BIND(s.Info) != elf.STB_LOCAL}
-			if name, version, ok := strings.Cut(sym.Name, "@"); ok && name != "" {
-				sym.Name, sym.Version = name, strings.TrimPrefix(version, "@")
-			}
-			out = append(out, sym)
+	base := f.layout()
+	add := func(s *elf.Symbol) {
+		kind := Other
+		switch elf.ST_TYPE(s.Info) {
+		case elf.STT_FUNC:
+			kind = Func
+		case elf.STT_GNU_IFUNC:
+			kind = Indirect
+		case elf.STT_OBJECT:
+			kind = Object
+		case elf.STT_TLS:
+			kind = TLS
+		case elf.STT_NOTYPE:
+		default:
+			return // sections and files
 		}
+		if s.Section == elf.SHN_UNDEF || s.Section == elf.SHN_ABS || s.Section == elf.SHN_COMMON || s.Name == "" {
+			return
+		}
+		addr := s.Value
+		if int(s.Section) < len(base) {
+			addr += base[s.Section]
+		}
+		sym := Symbol{Name: s.Name, Version: s.Version, Addr: addr, Size: s.Size, Kind: kind, Global: elf.ST_BIND(s.Info) != elf.STB_LOCAL}
+		if name, version, ok := strings.Cut(sym.Name, "@"); ok && name != "" {
+			sym.Name, sym.Version = name, strings.TrimPrefix(version, "@")
+		}
+		out = append(out, sym)
 	}
-	syms, err := f.f.Symbols()
-	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
+	static, err := f.eachStatic(func(n int) { out = make([]Symbol, 0, n) }, add)
+	if err != nil {
 		return nil, err
 	}
-	out = make([]Symbol, 0, len(syms))
-	add(syms)
 	dyn, err := f.f.DynamicSymbols()
 	if err != nil && !errors.Is(err, elf.ErrNoSymbols) {
 		return out, err
 	}
-	add(dyn)
-	if len(syms) == 0 && f.IsGo() {
+	for i := range dyn {
+		add(&dyn[i])
+	}
+	if static == 0 && f.IsGo() {
 		out = append(out, f.goFunctions()...)
 	}
 	slices.SortStableFunc(out, func(a, b Symbol) int { return cmp.Compare(a.Addr, b.Addr) })
@@ -405,6 +406,71 @@ func (f *File) readSymbols() (out []Symbol, err error) {
 		return cmp.Or(cmp.Compare(a.Addr, b.Addr), cmp.Compare(rank(a), rank(b)))
 	})
 	return out, nil
+}
+
+// eachStatic reads the static symbol table, and tells how many symbols it has, first to
+// begin. A kernel's has 200,000: unlike debug/elf's reader this one makes no list of its
+// own, and the names are parts of one string.
+func (f *File) eachStatic(begin func(n int), yield func(*elf.Symbol)) (int, error) {
+	sec := f.f.SectionByType(elf.SHT_SYMTAB)
+	if sec == nil || sec.Size == 0 {
+		return 0, nil
+	}
+	entry := elf.Sym64Size
+	if f.f.Class == elf.ELFCLASS32 {
+		entry = elf.Sym32Size
+	}
+	if sec.Size%uint64(entry) != 0 {
+		return 0, fmt.Errorf("section %s is not a whole number of symbols", sec.Name)
+	}
+	if sec.Link == 0 || int(sec.Link) >= len(f.f.Sections) {
+		return 0, fmt.Errorf("section %s has no table of names", sec.Name)
+	}
+	var text strings.Builder
+	strtab := f.f.Sections[sec.Link]
+	text.Grow(promised(strtab))
+	if _, err := io.Copy(&text, strtab.Open()); err != nil {
+		return 0, fmt.Errorf("names of section %s: %w", sec.Name, err)
+	}
+	names := text.String()
+	n := int(sec.Size/uint64(entry)) - 1 // without the first, which is none
+	begin(promised(sec) / entry)
+	r := bufio.NewReaderSize(sec.Open(), 64<<10)
+	buf := make([]byte, entry)
+	bo := f.f.ByteOrder
+	for i := 0; i <= n; i++ {
+		if _, err := io.ReadFull(r, buf); err != nil {
+			return 0, fmt.Errorf("section %s: %w", sec.Name, err)
+		}
+		if i == 0 {
+			continue
+		}
+		var s elf.Symbol
+		if entry == elf.Sym64Size {
+			s.Info, s.Section, s.Value, s.Size = buf[4], elf.SectionIndex(bo.Uint16(buf[6:])), bo.Uint64(buf[8:]), bo.Uint64(buf[16:])
+		} else {
+			s.Info, s.Section, s.Value, s.Size = buf[12], elf.SectionIndex(bo.Uint16(buf[14:])), uint64(bo.Uint32(buf[4:])), uint64(bo.Uint32(buf[8:]))
+		}
+		if at := bo.Uint32(buf); uint64(at) < uint64(len(names)) {
+			if end := strings.IndexByte(names[at:], 0); end >= 0 {
+				s.Name = names[at : int(at)+end]
+			}
+		}
+		yield(&s)
+	}
+	return n, nil
+}
+
+// promised is the size of a section, or as much of it as memory is set aside for when the
+// file does not show that it has all of it.
+func promised(s *elf.Section) int {
+	var last [1]byte
+	if s.Size > 0 && s.Flags&elf.SHF_COMPRESSED == 0 {
+		if _, err := s.ReadAt(last[:], int64(s.Size)-1); err == nil {
+			return int(s.Size)
+		}
+	}
+	return int(min(s.Size, 1<<20))
 }
 
 // distinct leaves out symbols that are there before, of a list by address in which those of
