@@ -310,6 +310,9 @@ func (s *Snapshot) where(i int) place {
 			}
 			return inHeader
 		case syntax.KwFunction:
+			if i+1 < len(raw) && raw[i+1].Kind == syntax.LParen {
+				continue // a component, of a group; a declaration has a name here
+			}
 			switch {
 			case done:
 				return atTop
@@ -1256,17 +1259,39 @@ func (c *completer) comment(in int) {
 
 // pathNear gives the nodes around the cursor: of the word, else of what is before it.
 func (c *completer) pathNear() []syntax.Node {
+	s := c.s
+	at := c.raw
+	for at >= 0 && s.File.Raw[at].Kind == syntax.Comment {
+		at--
+	}
 	if c.out.Start < c.off {
-		if p := c.s.path(c.s.tokenAt(c.out.Start)); p != nil {
+		if p := s.path(s.tokenAt(c.out.Start)); p != nil {
 			return p
 		}
 	}
-	for i := c.raw; i >= 0; i-- {
-		if c.s.File.Raw[i].Kind != syntax.Comment {
-			return c.s.path(i)
+	if p := s.path(at); p != nil {
+		return p
+	}
+	// In text that the target at hand leaves out: of a declaration that it does not, be it
+	// half typed, or of one that the source has.
+	if s.where(c.raw) == inBody {
+		for i := len(s.File.Decls) - 1; i >= 0; i-- {
+			d := s.File.Decls[i]
+			if _, ok := d.(*syntax.GlobalDecl); ok {
+				continue
+			}
+			if sp, ok := s.offsets(syntax.Range(d)); ok && sp.start < c.off &&
+				(c.off <= sp.end || d.File().Tokens[d.Last()].Kind != syntax.RBrace) {
+				return []syntax.Node{d}
+			}
 		}
 	}
-	return nil
+	if c.out.Start < c.off {
+		if p := s.sourcePath(s.tokenAt(c.out.Start)); p != nil {
+			return p
+		}
+	}
+	return s.sourcePath(at)
 }
 
 // members completes behind "->".
@@ -1275,9 +1300,9 @@ func (c *completer) members() {
 	arrow := s.File.Raw[c.raw]
 	// The expression lies before the arrow; what was typed behind it may have been
 	// taken for its member, or not.
-	path := s.path(c.raw)
+	path := s.anyPath(c.raw)
 	if path == nil {
-		path = s.path(s.before(c.raw))
+		path = s.anyPath(s.before(c.raw))
 	}
 	var x syntax.Expr
 	var acc *syntax.Access
@@ -1290,7 +1315,7 @@ func (c *completer) members() {
 	if acc != nil {
 		var steps []*syntax.Accessor
 		for _, a := range acc.Path {
-			tok := s.File.Tokens[a.First()]
+			tok := a.File().Tokens[a.First()]
 			if tok.Src == 0 && tok.Off >= arrow.Off {
 				break
 			}

@@ -101,7 +101,7 @@ func (s *Snapshot) Hover(off int) *Hover {
 	}
 	path := s.path(raw)
 	if path == nil {
-		return s.hoverSource(h, raw)
+		return s.hoverSource(h, raw, off)
 	}
 	if s.hoverNode(h, raw, off, path) {
 		return h
@@ -1241,7 +1241,7 @@ func hoverPrint(h *Hover, name string) bool {
 
 // hoverSource describes what only the source view has: macro definitions and
 // conditionals.
-func (s *Snapshot) hoverSource(h *Hover, raw int) *Hover {
+func (s *Snapshot) hoverSource(h *Hover, raw, off int) *Hover {
 	text := s.File.RawText(raw)
 	path := s.sourcePath(raw)
 	if t, ok := innermost[*syntax.CondTerm](path); ok {
@@ -1261,6 +1261,24 @@ func (s *Snapshot) hoverSource(h *Hover, raw int) *Hover {
 			}
 		case *syntax.NumberLit:
 			if hoverNumber(h, n.Value, text) {
+				return h
+			}
+		case *syntax.TargetVar, *syntax.Accessor, *syntax.AtOp, *syntax.ProbePoint, *syntax.Component, *syntax.PrintExpr, *syntax.StringLit:
+			if s.hoverNode(h, raw, off, path) {
+				h.text("In text that the target at hand leaves out.")
+				return h
+			}
+		}
+	}
+	// In a macro that is half typed.
+	if define, _ := s.macroAround(raw); define >= 0 && s.File.Raw[raw].Kind == syntax.Name {
+		switch {
+		case isPrint(text):
+			if hoverPrint(h, text) {
+				return h
+			}
+		case len(s.Functions(text)) > 0:
+			if s.hoverFunc(h, text, nil, nil) {
 				return h
 			}
 		}

@@ -213,6 +213,14 @@ func (s *Snapshot) sourcePath(raw int) []syntax.Node {
 	return pathTo(s.Source(), raw)
 }
 
+// anyPath is path, or sourcePath for text that the target at hand leaves out.
+func (s *Snapshot) anyPath(raw int) []syntax.Node {
+	if p := s.path(raw); p != nil {
+		return p
+	}
+	return s.sourcePath(raw)
+}
+
 // pathTo gives the nodes that a token lies in, outermost first.
 func pathTo(f *syntax.File, tok int) []syntax.Node {
 	var out []syntax.Node
@@ -249,10 +257,16 @@ func innermost[T syntax.Node](path []syntax.Node) (T, bool) {
 	return zero, false
 }
 
-// declOf gives the declaration of a path.
+// declOf gives the declaration of a path; in the source view it may lie in a conditional.
 func declOf(path []syntax.Node) syntax.Decl {
 	if len(path) == 0 {
 		return nil
+	}
+	for _, n := range path {
+		switch d := n.(type) {
+		case *syntax.ProbeDecl, *syntax.AliasDecl, *syntax.FuncDecl:
+			return d.(syntax.Decl)
+		}
 	}
 	d, _ := path[0].(syntax.Decl)
 	return d
