@@ -42,7 +42,7 @@ export class CodeDocuments implements vscode.TextDocumentContentProvider {
     const script = vscode.Uri.file(uri.path.replace(/\.ir$/, '')).fsPath;
     const command = this.command(script);
     if (!command) {
-      return Promise.resolve('stap was not found: name it in the setting stapkit.stap.');
+      return Promise.resolve('stap was not found, or the workspace is not trusted: name it in the setting stapkit.stap.');
     }
     return new Promise((resolve) => {
       execFile(command.file, command.args, { timeout: 60_000, maxBuffer: 16 << 20 }, (err, stdout, stderr) => {

@@ -13,9 +13,11 @@ export async function activate(context: vscode.ExtensionContext): Promise<void> 
   const log = vscode.window.createOutputChannel('SystemTap', { log: true });
   const status = new StatusItem(() => client);
   const code = new CodeDocuments((script) => {
-    const [name, ...args] = tools().stap;
-    const file = find(name);
-    return file ? { file, args: [...args, '-p3', script] } : undefined;
+    const uri = vscode.Uri.file(script);
+    const [name, ...args] = tools(uri).stap;
+    const file = vscode.workspace.isTrusted ? find(name) : undefined;
+    const guru = vscode.workspace.getConfiguration('stapkit', uri).get<boolean>('guru', false) ? ['-g'] : [];
+    return file ? { file, args: [...args, '-p3', ...guru, script] } : undefined;
   });
   context.subscriptions.push(
     log, status,
