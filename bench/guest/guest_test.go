@@ -20,14 +20,9 @@ func top(t *testing.T) {
 	t.Chdir("../..")
 }
 
-// TestCosts holds what hits of probes cost now against the committed figures: instructions
-// do not depend on how busy the machine is.
-func TestCosts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("it takes a minute or two")
-	}
-	top(t)
-	kernel := guest.Suites[0].Kernel
+// needGuest skips a test where there are no guests.
+func needGuest(t *testing.T, kernel string) {
+	t.Helper()
 	_, err := guest.Find(kernel)
 	if err == nil {
 		_, err = guest.Emulator()
@@ -39,6 +34,44 @@ func TestCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestComparable tells that figures of another emulator or kernel are not held against
+// what is measured here.
+func TestComparable(t *testing.T) {
+	kernel := guest.Suites[0].Kernel
+	needGuest(t, kernel)
+	k, err := guest.Find(kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	on, err := settings(t.Context(), k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var committed results.Set
+	for what, v := range on {
+		committed.Config = append(committed.Config, what+": "+v)
+	}
+	if err := comparableTo(kernel, &committed); err != nil || len(on) != 2 {
+		t.Errorf("the same is not comparable: %v, %q", err, committed.Config)
+	}
+	committed.Merge(&results.Set{Config: []string{"linux-" + kernel + ": 6.1.0-0"}})
+	var other *OtherError
+	if err := comparableTo(kernel, &committed); !errors.As(err, &other) || other.What != "linux-"+kernel || other.Now != k.Release {
+		t.Errorf("another kernel's figures: %v", err)
+	}
+}
+
+// TestCosts holds what hits of probes cost now against the committed figures: instructions
+// do not depend on how busy the machine is.
+func TestCosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes a minute or two")
+	}
+	top(t)
+	kernel := guest.Suites[0].Kernel
+	needGuest(t, kernel)
 	if _, err := exec.LookPath("gcc"); err != nil {
 		t.Skip(err)
 	}
