@@ -38,7 +38,7 @@ func (s Symbol) IsText() bool {
 // order of the file (of which the kernel, too, prefers the first). It is safe
 // for concurrent use.
 type Table struct {
-	text    string // all names, in one allocation
+	text    []string // all names, in pieces of pieceSize at most
 	syms    []entry
 	modules []string // [0] is ""
 	hidden  bool
@@ -49,7 +49,7 @@ type Table struct {
 
 type entry struct {
 	addr    uint64
-	name    uint32 // offset in text
+	name    uint32 // the piece of text, times pieceSize, and the offset in it
 	nameLen uint16
 	module  uint16 // index into modules
 	typ     byte
@@ -71,6 +71,9 @@ func Parse(data []byte) (*Table, error) { return Read(bytes.NewReader(data)) }
 // maxNames bounds the names of a table, bytes.
 const maxNames = 1 << 31
 
+// pieceSize is how many bytes of names lie together: more than the longest name has.
+const pieceSize = 1 << 16
+
 // Read is Parse for a text that is read a line at a time, so that no more than the names
 // is ever in memory.
 func Read(r io.Reader) (*Table, error) {
@@ -78,7 +81,10 @@ func Read(r io.Reader) (*Table, error) {
 	mods := map[string]uint16{}
 	sorted := true
 	var last uint64
+	// In pieces: growing tables of this size would leave as much again behind.
 	var names strings.Builder
+	var entries [][]entry
+	count := 0
 	sc := bufio.NewScanner(r)
 	sc.Buffer(make([]byte, 64<<10), 1<<20)
 	for line := 1; sc.Scan(); line++ {
@@ -105,17 +111,34 @@ func Read(r io.Reader) (*Table, error) {
 			sorted = false
 		}
 		last = e.addr
-		if names.Len()+len(name) > maxNames {
+		if names.Len()+len(name) > pieceSize {
+			t.text = append(t.text, names.String())
+			names = strings.Builder{}
+		}
+		if names.Cap() == 0 {
+			names.Grow(pieceSize)
+		}
+		if len(t.text) >= maxNames/pieceSize {
 			return nil, errors.New("symbol table is larger than 2 GiB")
 		}
-		e.name, e.nameLen = uint32(names.Len()), uint16(len(name))
+		e.name, e.nameLen = uint32(len(t.text)*pieceSize+names.Len()), uint16(len(name))
 		names.Write(name)
-		t.syms = append(t.syms, e)
+		if n := len(entries); n == 0 || len(entries[n-1]) == cap(entries[n-1]) {
+			entries = append(entries, make([]entry, 0, 4096))
+		}
+		piece := &entries[len(entries)-1]
+		*piece = append(*piece, e)
+		count++
 	}
 	if err := sc.Err(); err != nil {
 		return nil, fmt.Errorf("symbol table: %w", err)
 	}
-	t.text = names.String()
+	t.text = append(t.text, names.String())
+	t.syms = make([]entry, 0, count)
+	for i, piece := range entries {
+		t.syms = append(t.syms, piece...)
+		entries[i] = nil
+	}
 	if !sorted {
 		slices.SortStableFunc(t.syms, func(a, b entry) int { return cmp.Compare(a.addr, b.addr) })
 	}
@@ -168,7 +191,9 @@ func (t *Table) At(i int) Symbol {
 	return Symbol{t.name(e), e.addr, e.typ, t.modules[e.module]}
 }
 
-func (t *Table) name(e entry) string { return t.text[e.name : e.name+uint32(e.nameLen)] }
+func (t *Table) name(e entry) string {
+	return t.text[e.name/pieceSize][e.name%pieceSize:][:e.nameLen]
+}
 
 // Find gives the index of the symbol that an address is in or behind: the
 // first of those at the nearest lower or equal address. It fails below the
