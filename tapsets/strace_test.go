@@ -325,6 +325,8 @@ func compareTraces(t *testing.T, output string, few least) (differ []string) {
 			if ret, ok := strings.CutPrefix(rest, "= "); ok {
 				if n := len(stap[id]); n > 0 {
 					stap[id][n-1].ret = ret
+				} else if ret == "0" {
+					bad("thread %s returns from a call that another thread made", id)
 				}
 				continue
 			}

@@ -142,7 +142,7 @@ while :; do
 	nc 127.0.0.1 4711 < /etc/passwd > /dev/null; kill $! 2> /dev/null
 	sh -c 'sleep 30 & kill -USR1 $!'; touch /tmp/t; rm /tmp/t
 	[ -f /bin/standins ] && sh /bin/standins > /dev/null 2>&1
-	sleep 0.3
+	sleep 1
 done
 `
 
@@ -169,6 +169,7 @@ func There(ctx context.Context, kernel string, busy bool, programs string) (*Pla
 		{Path: "/bin/staprun", Mode: 0o755, Data: staprun},
 		{Path: "/etc/passwd", Mode: 0o644, Data: []byte("root:x:0:0:root:/:/bin/sh\n")},
 		{Path: "/bin/work", Mode: 0o755, Data: []byte(work)},
+		{Path: "/bin/sudo", Mode: 0o755, Data: []byte("#!/bin/sh\nexec \"$@\"\n")},
 		{Path: PolicyFile, Mode: 0o644, Data: []byte(Policy)},
 	}
 	if programs != "" {
