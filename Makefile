@@ -145,8 +145,10 @@ guests:
 	@if command -v qemu-system-x86_64 >/dev/null; then $(GO) run ./internal/guest/fetch; fi
 
 # Each runs for two seconds on the first kernel that takes it; what they print is in
-# build/examples, the table of all in docs/examples.md.
-examples: debs guests
+# build/examples, the table of all in docs/examples.md. Some ask for places in source files,
+# which take the debug packages of the kernels.
+examples: DEBUG = all
+examples: debs guests debug-kernel
 	$(GO) run ./internal/examples/run -out build/examples -doc docs/examples.md
 
 # The debug package of one of them (300 MB; DEBUG=all: of all), for tests of places that
