@@ -105,7 +105,7 @@ func (p *prog) reserveFound() {
 		places, regs = max(places, f.t.Places), max(regs, f.t.Regs)
 	}
 	p.foundText = p.alloc(max(p.a.subject, 8))
-	p.foundMem = p.alloc(8*places + 16*(regs+2))
+	p.foundMem = p.alloc(8*places + 16*(regs+2) + 16)
 }
 
 // find leaves in R0 whether a string has a match, and keeps its places.
@@ -124,21 +124,23 @@ func (p *prog) find(e *ir.Match, a *automaton, t text) {
 
 // Where findSub keeps things on its stack; its callback gets the address of the first.
 const (
-	findFound = -32 // whether there is a match
-	findState = -24
-	findMem   = -16
-	findText  = -8
+	findMem  = -16
+	findText = -8
 )
 
 // findSub is a subprogram that looks for a match in the string of at most width-1
 // bytes at R1. At R2 are the places, then the registers with the position and -1
-// behind them, then the registers as they were before a step.
+// behind them, then the registers as they were before a step, the state, and whether
+// there is a match. The last two are no words of the stack: Linux 6.1 looks through a
+// callback once only, and takes what it finds there the first time for what is always there.
 func (g *generator) findSub(key finderKey, f *finder, width int) string {
 	t := f.t
 	name := "stap_find_" + strconv.Itoa(key.re) + "_" + strconv.Itoa(key.groups) + "_" + strconv.Itoa(width)
 	regs := 8 * t.Places
 	before := regs + 8*(t.Regs+2)
-	const at = findFound // callback: what an offset is relative to
+	state := before + 8*(t.Regs+2)
+	found := state + 8
+	const at = findMem // callback: what an offset is relative to
 	callback := g.sub(name+"_at", func(s *stream) {
 		p := &prog{stream: s, g: g}
 		// R6: the position, R7: what findSub keeps, R8: places and registers, R9: the state.
@@ -147,7 +149,7 @@ func (g *generator) findSub(key finderKey, f *finder, width int) string {
 		s.mov(asm.R7, asm.R2)
 		s.jimm(asm.JGE, asm.R6, int64(width), stop)
 		s.load(asm.R8, asm.R7, findMem-at)
-		s.load(asm.R9, asm.R7, findState-at)
+		s.load(asm.R9, asm.R8, state)
 		s.jimm(asm.JGE, asm.R9, int64(len(t.Next)), stop)
 		s.store(asm.R8, regs+8*t.Regs, asm.R6)
 		s.load(asm.R1, asm.R7, findText-at)
@@ -170,7 +172,7 @@ func (g *generator) findSub(key finderKey, f *finder, width int) string {
 			s.load(asm.R3, asm.R2, regs)
 			s.store(asm.R8, 8*i, asm.R3)
 		}
-		s.storeImm(asm.R7, findFound-at, 1)
+		s.storeImm(asm.R8, found, 1)
 		s.place(looked)
 		s.jimm(asm.JEq, asm.R5, 0, stop)
 		// The step.
@@ -181,7 +183,7 @@ func (g *generator) findSub(key finderKey, f *finder, width int) string {
 		p.constant(asm.R1, f.steps)
 		s.emit(asm.Add.Reg(asm.R1, asm.R9), asm.LoadMem(asm.R9, asm.R1, 0, asm.Half), asm.LoadMem(asm.R2, asm.R1, 2, asm.Half))
 		s.jimm(asm.JEq, asm.R9, noState, stop)
-		s.store(asm.R7, findState-at, asm.R9)
+		s.store(asm.R8, state, asm.R9)
 		stay := s.label()
 		s.jimm(asm.JEq, asm.R2, 0, stay)
 		s.jimm(asm.JGE, asm.R2, int64(f.nRows), stop)
@@ -206,8 +208,8 @@ func (g *generator) findSub(key finderKey, f *finder, width int) string {
 	return g.sub(name, func(s *stream) {
 		s.store(asm.R10, findText, asm.R1)
 		s.store(asm.R10, findMem, asm.R2)
-		s.storeImm(asm.R10, findState, 0)
-		s.storeImm(asm.R10, findFound, 0)
+		s.storeImm(asm.R2, state, 0)
+		s.storeImm(asm.R2, found, 0)
 		for i := range t.Regs + 1 {
 			s.storeImm(asm.R2, regs+8*i, 0)
 		}
@@ -215,10 +217,11 @@ func (g *generator) findSub(key finderKey, f *finder, width int) string {
 		s.imm(asm.R1, int64(width))
 		s.funcAddr(asm.R2, callback)
 		s.mov(asm.R3, asm.R10)
-		s.emit(asm.Add.Imm(asm.R3, findFound))
+		s.emit(asm.Add.Imm(asm.R3, at))
 		s.imm(asm.R4, 0)
 		s.emit(asm.FnLoop.Call())
-		s.load(asm.R0, asm.R10, findFound)
+		s.load(asm.R1, asm.R10, findMem)
+		s.load(asm.R0, asm.R1, found)
 		s.emit(asm.Return())
 	})
 }

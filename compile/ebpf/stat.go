@@ -370,15 +370,25 @@ func (p *prog) sums(k statKey, acc mem, fn ir.StatFn) {
 		}
 		offs = append(offs, at)
 	}
+	// The extremes begin with numbers that any value replaces. Whether there was a value
+	// before cannot be asked: Linux 6.1 looks through a callback once only, and leaves out
+	// of it what does not happen the first time.
+	first := int64(0)
+	switch fn {
+	case ir.StatMin:
+		first = math.MaxInt64
+	case ir.StatMax:
+		first = math.MinInt64
+	}
 	p.memImm(mem{acc.off + accCount, 8}, 0)
-	p.memImm(mem{acc.off + accSum, 8}, 0)
+	p.imm(asm.R1, first)
+	p.memStore(mem{acc.off + accSum, 8}, asm.R1)
 	p.gather(k, func(s *stream) {
 		p.consistent(s, offs...)
 		empty := s.label()
 		s.load(asm.R1, asm.R10, -8)
 		s.jimm(asm.JEq, asm.R1, 0, empty)
 		s.load(asm.R2, cbBase, acc.off+accCount)
-		s.mov(asm.R4, asm.R2)
 		s.emit(asm.Add.Reg(asm.R2, asm.R1))
 		s.store(cbBase, acc.off+accCount, asm.R2)
 		if fn == ir.StatCount {
@@ -393,10 +403,7 @@ func (p *prog) sums(k statKey, acc mem, fn ir.StatFn) {
 			if fn == ir.StatMax {
 				op = asm.JSLE
 			}
-			take := s.label()
-			s.jimm(asm.JEq, asm.R4, 0, take)
 			s.jreg(op, asm.R1, asm.R2, empty)
-			s.place(take)
 			s.store(cbBase, acc.off+accSum, asm.R1)
 		default:
 			s.emit(asm.Add.Reg(asm.R2, asm.R1))

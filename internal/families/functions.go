@@ -38,6 +38,14 @@ probe end { foreach (k in a) println(k, " ", @count(a[k]), " ", @sum(a[k]), " ",
 	{Name: "histogram", Command: "read 3 1784 read 1 4784",
 		Text:  `global a probe kernel.function("vfs_read") { if ($count % 1000 == 784) a <<< $count } probe end { print(@hist_log(a)) }`,
 		Match: `1024 \|@+ +3\n.*2048 \| +0\n.*4096 \|@+ +1\n`},
+	{Name: "extremes", Command: "-threads 4 write 3000 798 read 1 799", // read in the kernel, of several CPUs
+		Text: `global a, lo, hi probe kernel.function("vfs_write") { if ($count == 798) a <<< cpu() + 1 }
+probe kernel.function("vfs_read") { if ($count == 799) { lo = @min(a); hi = @max(a) } }
+probe end { println(lo == @min(a), " ", hi == @max(a)) }`,
+		Want: "1 1\n"},
+	{Name: "matched", Command: "read 2 797",
+		Text: `probe kernel.function("vfs_read") { if ($count == 797 && kernel_string($file->f_path->dentry->d_name->name) =~ "z?(e)(.)") println(matched(0), " ", matched(2)) }`,
+		Want: "zer r\nzer r\n"},
 	{Name: "threads", Command: "-threads 4 write 5000 786",
 		Text: `global n, t probe kernel.function("vfs_write") { if ($count == 786) { n++; t[tid()] <<< 1 } }
 probe end { println(n); foreach (i in t) println(@count(t[i])) }`,
