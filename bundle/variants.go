@@ -1,6 +1,8 @@
 package bundle
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strconv"
@@ -14,7 +16,10 @@ import (
 // were compiled for, the first one's first.
 const (
 	VariantsSection = ".stap.variants"
-	variantSection  = ".stap.variant."
+	// KernelsSection tells of each variant the kernels for which it was compiled: lines
+	// "N release R" and "N types HASH", of the N-th variant from 0.
+	KernelsSection = ".stap.kernels"
+	variantSection = ".stap.variant."
 )
 
 // maxVariants bounds the programs of one bundle.
@@ -25,9 +30,18 @@ type Variant struct {
 	// Target names the kernel that it was compiled for, "" if the bundle has only
 	// this program and so does not say.
 	Target string
+	// Releases are those of the kernels that it was compiled for, and Types the hashes
+	// of their type information (see TypesHash), each as far as it is known.
+	Releases, Types []string
 	// ELF is the object, Sections its sections by name.
 	ELF      []byte
 	Sections map[string][]byte
+}
+
+// TypesHash names a kernel by its type information, as /sys/kernel/btf/vmlinux has it.
+func TypesHash(btf []byte) string {
+	sum := sha256.Sum256(btf)
+	return hex.EncodeToString(sum[:])
 }
 
 // VariantSection names the section of the n-th variant, counted from 0, which has
@@ -74,7 +88,28 @@ func (b *Bundle) Variants() ([]Variant, error) {
 		}
 		list = append(list, v)
 	}
-	return list, nil
+	return list, kernels(list, string(b.Sections[KernelsSection]))
+}
+
+// kernels reads what KernelsSection tells.
+func kernels(list []Variant, text string) error {
+	for line := range strings.Lines(text) {
+		number, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		kind, name, _ := strings.Cut(rest, " ")
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || n >= len(list) || name == "" {
+			return damaged("a kernel of the variants is %.40q", line)
+		}
+		switch kind {
+		case "release":
+			list[n].Releases = append(list[n].Releases, name)
+		case "types":
+			list[n].Types = append(list[n].Types, name)
+		default:
+			return damaged("a kernel of the variants is %.40q", line)
+		}
+	}
+	return nil
 }
 
 // Union is what two programs of a bundle use, of which one runs.

@@ -20,7 +20,9 @@ func (s *stap) compileFor(targets []string) (first *Compiled, all []*Compiled, o
 	if len(targets) == 0 {
 		targets = []string{""}
 	}
-	seen := map[[32]byte]bool{}
+	seen := map[[32]byte]int{} // programs, by number
+	kernels := map[string]bool{}
+	var told strings.Builder
 	var specs []*object.Spec
 	var front *Frontend
 	for _, t := range targets {
@@ -38,6 +40,13 @@ func (s *stap) compileFor(targets []string) (first *Compiled, all []*Compiled, o
 				c.Target = s.o.Target.Release()
 			}
 		}
+		release, types := "", ""
+		if s.o.Target != nil && len(targets) > 1 {
+			release = s.o.Target.Release()
+			if b, err := s.o.Target.BTF(); err == nil {
+				types = bundle.TypesHash(b.Raw())
+			}
+		}
 		s.close()
 		s.targets, s.o.Binaries = nil, nil
 		if err != nil || !ok {
@@ -53,9 +62,19 @@ func (s *stap) compileFor(targets []string) (first *Compiled, all []*Compiled, o
 		if front == nil {
 			front = s.f
 		}
-		if !seen[key] {
-			seen[key] = true
+		n, ok := seen[key]
+		if !ok {
+			n = len(all)
+			seen[key] = n
 			all, specs = append(all, c), append(specs, spec)
+		}
+		for _, k := range []struct{ kind, name string }{{"release", release}, {"types", types}} {
+			line := fmt.Sprintf("%d %s %s\n", n, k.kind, k.name)
+			if k.name == "" || strings.ContainsRune(k.name, '\n') || kernels[line] {
+				continue
+			}
+			kernels[line] = true
+			told.WriteString(line)
 		}
 	}
 	s.f = front
@@ -72,7 +91,8 @@ func (s *stap) compileFor(targets []string) (first *Compiled, all []*Compiled, o
 			specs[0].Sections = append(specs[0].Sections, object.Section{Name: bundle.VariantSection(i), Data: c.ELF})
 		}
 	}
-	specs[0].Sections = append(specs[0].Sections, object.Section{Name: bundle.VariantsSection, Data: []byte(names.String())})
+	specs[0].Sections = append(specs[0].Sections, object.Section{Name: bundle.VariantsSection, Data: []byte(names.String())},
+		object.Section{Name: bundle.KernelsSection, Data: []byte(told.String())})
 	first = all[0]
 	if first.ELF, err = object.Write(specs[0]); err != nil {
 		return nil, nil, false, fmt.Errorf("internal error: %w", err)

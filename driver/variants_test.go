@@ -74,13 +74,16 @@ func TestVariants(t *testing.T) {
 		if tt.variants == 1 {
 			continue
 		}
-		if list[0].Target != older || list[1].Target != newer {
+		if list[0].Target != older || list[1].Target != newer || len(list[0].Types) != 1 || len(list[1].Types) != 1 {
 			t.Errorf("%s: for %q and %q", tt.name, list[0].Target, list[1].Target)
 		}
 		for k, path := range []string{older, newer} {
 			tgt, err := target.Open(path)
 			if err != nil {
 				t.Fatal(err)
+			}
+			if _, fits, err := loader.Pick(list, tgt); err != nil || !fits[k].Chosen {
+				t.Errorf("%s: kernel %d: %v %+v", tt.name, k, err, fits)
 			}
 			for v := range list {
 				img, err := loader.ImageOf(&list[v])

@@ -3,7 +3,7 @@ package loader
 import (
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
 
 	"stapkit/bundle"
 	"stapkit/ir"
@@ -34,14 +34,18 @@ type Fit struct {
 	Missing []string `json:"missing,omitempty"` // probes that have no place here
 }
 
-// Pick chooses the variant of a bundle for a kernel: the one that was compiled for
-// its release, else the first of those with the most probes of which none that must
-// be is missing. If there is none, it is the first, which then says what is missing.
-// The image is the chosen one's.
+// Pick chooses the variant of a bundle for a kernel: the one that was compiled for a
+// kernel of the same types, or else of the same release, else the first of those with the
+// most probes of which none that must be is missing. If there is none, it is the first,
+// which then says what is missing. The image is the chosen one's.
 func Pick(list []bundle.Variant, tgt *target.Target) (Image, []Fit, error) {
 	var images []Image
 	fits := make([]Fit, len(list))
 	best, most := -1, -1
+	types := ""
+	if s, err := tgt.BTF(); err == nil && len(list) > 1 {
+		types = bundle.TypesHash(s.Raw())
+	}
 	for i := range list {
 		img, err := ImageOf(&list[i])
 		if err != nil {
@@ -68,7 +72,10 @@ func Pick(list []bundle.Variant, tgt *target.Target) (Image, []Fit, error) {
 		if needed {
 			continue
 		}
-		if strings.Contains(list[i].Target, tgt.Release()) && tgt.Release() != "" {
+		switch {
+		case types != "" && slices.Contains(list[i].Types, types):
+			found = 1 << 31
+		case tgt.Release() != "" && (list[i].Target == tgt.Release() || slices.Contains(list[i].Releases, tgt.Release())):
 			found = 1 << 30
 		}
 		if found > most {
