@@ -12,6 +12,7 @@ type Context struct {
 	At, If string
 	Want   string // regular expression of "pp|ppfunc|probefunc|probe_type|$$name|$$vars|"
 	Regs   bool   // registers are printed
+	Only   string // as in Script
 }
 
 // ContextScript is a script with all of these probes; each tells once.
@@ -133,5 +134,6 @@ var KernelContexts = []Context{
 	{At: "syscall.chdir", If: `execname() == "trigger"`, Want: `kernel\.syscall\("chdir"\)\|chdir\|chdir\|kernel\.trace\|chdir\|\|`},
 	{At: "syscall.chdir.return", If: `execname() == "trigger"`, Want: `kernel\.syscall\("chdir"\)\.return\|chdir\|chdir\|kernel\.trace\|chdir\|\|`},
 	{At: `kernel.data("panic_timeout").write`, Want: `kernel\.data\("panic_timeout"\)\.write\|\|\w+\|kernel\.data\|-\|\|`, Regs: true},
+	{At: `netfilter.hook("NF_INET_LOCAL_OUT").pf("PF_INET")`, Only: "6.12", Want: `netfilter\.hook\("NF_INET_LOCAL_OUT"\)\.pf\("PF_INET"\)\|[^|]*\|[^|]*\|netfilter\|-\|.*\|`},
 	{At: "lsm.file_open", If: `execname() == "trigger"`, Want: `lsm\.file_open\|file_open\|file_open\|lsm\|-\|file=0xff[0-9a-f]+\|`},
 }

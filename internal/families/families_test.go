@@ -155,3 +155,28 @@ func TestNames(t *testing.T) {
 		seen[s.Name+" "+cmp.Or(s.Only, "all")] = true
 	}
 }
+
+// TestJoin: most scripts of functions become one, which parses, and no script is lost.
+func TestJoin(t *testing.T) {
+	list := slices.Concat(Functions, Kernel, Debug)
+	joints, alone := Join(list)
+	n := len(alone)
+	for _, j := range joints {
+		n += len(j.Of)
+		t.Logf("%s: %d scripts\n%s\n%s\n%s", j.Name, len(j.Of), j.Command, j.Text, j.Match)
+		f := syntax.ParseFile(j.Name, []byte(j.Text), syntax.Options{View: syntax.Expanded})
+		if len(f.Diags) > 0 {
+			t.Errorf("%v", f.Diags[0])
+		}
+		if _, err := regexp.Compile("(?s)" + j.Match); err != nil {
+			t.Error(err)
+		}
+	}
+	if n != len(list) || len(joints) == 0 || len(joints[0].Of) < 20 {
+		t.Errorf("%d scripts of %d; joints: %d", n, len(list), len(joints))
+	}
+	if got, want := apart(`global n, s probe a.n { n[s]++; println($n->s, "n", m.n(n)) } function f(x) { return f(n) }`, "_1"),
+		`global n_1, s_1 probe a.n { n_1[s_1]++; println($n->s, "n", m.n(n_1)) } function f_1(x) { return f_1(n_1) }`; got != want {
+		t.Errorf("%s\nnot\n%s", got, want)
+	}
+}

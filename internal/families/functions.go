@@ -15,15 +15,15 @@ var Functions = []Script{
 		Text: `global n probe kernel.function("vfs_read").return { n[$return, @entry($count)]++ }
 probe end { println(n[779, 779], " ", n[780, 780]) }`,
 		Want: "300 5\n"},
-	{Name: "entry_value", Command: "read 300 779",
-		Text: `global n, m probe kernel.function("vfs_read").return { if ($return == 779) { n += @entry(tid()) == tid(); m += gettimeofday_ns() > @entry(gettimeofday_ns()) } }
+	{Name: "entry_value", Command: "read 300 796",
+		Text: `global n, m probe kernel.function("vfs_read").return { if ($return == 796) { n += @entry(tid()) == tid(); m += gettimeofday_ns() > @entry(gettimeofday_ns()) } }
 probe end { println(n, " ", m) }`,
 		Want: "300 300\n"},
-	{Name: "entry_arguments", Command: "read 300 779",
-		Text: `global n probe kernel.function("vfs_read").return { if (@entry($count) == 779 && @entry($file)->f_op != 0) n++ } probe end { println(n) }`,
+	{Name: "entry_arguments", Command: "read 300 797",
+		Text: `global n probe kernel.function("vfs_read").return { if (@entry($count) == 797 && @entry($file)->f_op != 0) n++ } probe end { println(n) }`,
 		Want: "300\n"},
-	{Name: "entry_register", Command: "read 300 779",
-		Text: `global n probe kernel.function("vfs_read").return { n += @entry(` + third + `) == 779 } probe end { println(n) }`,
+	{Name: "entry_register", Command: "read 300 798",
+		Text: `global n probe kernel.function("vfs_read").return { n += @entry(` + third + `) == 798 } probe end { println(n) }`,
 		Want: "300\n"},
 	{Name: "return_pretty", Command: "read 1 781",
 		Text: `probe kernel.function("vfs_read").return { if ($return == 781) println($$return) }`,

@@ -14,40 +14,26 @@ import (
 	"stapkit/internal/families"
 )
 
-// TestDebugInfo runs scripts that are compiled with the debugging information of the
-// kernel and its modules.
-func TestDebugInfo(t *testing.T) {
-	for _, suite := range Suites {
-		t.Run(suite.Kernel, func(t *testing.T) {
-			d, err := FindDebug(suite.Kernel)
-			var absent *MissingError
-			if errors.As(err, &absent) {
-				t.Skip(err)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			s := newSystem(t, suite.Kernel)
-			// What was described before will do, as nothing is probed by its address.
-			if s.desc, err = Describe(t.Context(), s.Kernel, described); err != nil {
-				t.Fatal(err)
-			}
-			s.debug, s.more = d, []string{"--sysroot", d.Root}
-			s.batches(t, true)
-			t.Run("listing", s.listing)
-			t.Run("source lines", s.sourceLines)
-			for _, c := range families.Debug {
-				t.Run(c.Name, func(t *testing.T) {
-					s.skipUnless(t, c.Only, c.Not)
-					(*script)(&c).run(t, s)
-				})
-			}
-		})
+// debugInfo runs scripts that are compiled with the debugging information of the kernel and
+// its modules.
+func (s *system) debugInfo(t *testing.T) {
+	d, err := FindDebug(s.Kernel.Name)
+	var absent *MissingError
+	if errors.As(err, &absent) {
+		t.Skip(err)
 	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &compiler{system: s, debug: d, more: []string{"--sysroot", d.Root}}
+	c.batches(t, true)
+	t.Run("listing", c.listing)
+	t.Run("source lines", c.sourceLines)
+	c.each(t, families.Debug)
 }
 
 // here runs stap with the kernel's debugging information on this machine.
-func (s *system) here(t *testing.T, args ...string) string {
+func (s *compiler) here(t *testing.T, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(s.dir, "stap"), slices.Concat([]string{"-r", s.desc}, s.more, args)...)
 	cmd.Dir = s.dir
@@ -59,7 +45,7 @@ func (s *system) here(t *testing.T, args ...string) string {
 }
 
 // listing: a function can be named by a line of its file, and its parameters are told.
-func (s *system) listing(t *testing.T) {
+func (s *compiler) listing(t *testing.T) {
 	line := map[string]string{"6.1": "450", "6.12": "549"}[s.Kernel.Name]
 	out := s.here(t, "-L", `kernel.function("vfs_read@fs/read_write.c:`+line+`")`)
 	if want := `kernel.function("vfs_read@fs/read_write.c:` + line + `") $file:struct file* $buf:char* $count:size_t $pos:loff_t*`; !regexp.MustCompile("^" + regexp.QuoteMeta(want) + `[ \n]`).MatchString(out) {
@@ -68,7 +54,7 @@ func (s *system) listing(t *testing.T) {
 }
 
 // sourceLines shows here, where the debugging information is, what the guest recorded.
-func (s *system) sourceLines(t *testing.T) {
+func (s *compiler) sourceLines(t *testing.T) {
 	bundle := s.compile(t, "lines", `probe kernel.function("vfs_read") { if ($count == 822) { println(symfileline(addr()), " ", symfile(addr()), " ", symline(addr())); print_backtrace_fileline(); exit() } }`)
 	if r := s.run(t, "staprun", "--allow-unsigned", "--record", "/tmp/lines.tape", "-c", "trigger read 1 822", bundle); r.Code != 0 || r.Stderr != "" {
 		t.Fatalf("exit status %d\n%s", r.Code, r.Stderr)
@@ -77,7 +63,7 @@ func (s *system) sourceLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tape := filepath.Join(s.dir, "lines.tape")
+	tape := filepath.Join(t.TempDir(), "lines.tape")
 	if err := os.WriteFile(tape, data, 0o644); err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ package guest
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,44 +12,18 @@ import (
 	"time"
 )
 
-// boot gives a running guest, or skips the test where none can be had.
-func boot(t *testing.T, kernel string, o Options) *Guest {
-	t.Helper()
-	k, err := Find(kernel)
-	if err == nil {
-		_, err = k.Emulator()
-	}
-	var absent *MissingError
-	if errors.As(err, &absent) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
-	defer cancel()
-	g, err := Boot(ctx, k, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := g.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return g
-}
+// given is a file that the guests have from the start.
+var given = File{Path: "/some/where/file", Mode: 0o640, Data: []byte("given\n")}
 
 func TestGuest(t *testing.T) {
 	for _, s := range Suites {
 		t.Run(s.Kernel, func(t *testing.T) {
-			g := boot(t, s.Kernel, Options{CPUs: 1, Memory: 512, Modules: []string{"overlay"},
-				Files: []File{{Path: "/some/where/file", Mode: 0o640, Data: []byte("given\n")}}})
-			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
-			defer cancel()
+			t.Parallel()
+			g := sharedSystem(t, s.Kernel)
+			ctx := t.Context()
 			sh := func(script string) Result {
 				t.Helper()
-				r, err := g.Run(ctx, Command{Args: []string{"sh", "-c", script}, Timeout: 30 * time.Second})
+				r, err := g.Run(ctx, Command{Args: []string{"sh", "-c", script}, Timeout: runLimit})
 				if err != nil {
 					t.Fatalf("%s: %v", script, err)
 				}
@@ -122,15 +95,6 @@ func TestGuest(t *testing.T) {
 				})
 			}
 			wg.Wait()
-
-			// The death of the machine is told, with what it said.
-			if _, err := g.Run(ctx, Command{Args: []string{"sh", "-c", "echo c >/proc/sysrq-trigger"}}); err == nil ||
-				!strings.Contains(err.Error(), "sysrq triggered crash") {
-				t.Errorf("a crash of the kernel: %v", err)
-			}
-			if _, err := g.Run(ctx, Command{Args: []string{"true"}}); err == nil {
-				t.Error("a command ran in a guest that has ended")
-			}
 		})
 	}
 }

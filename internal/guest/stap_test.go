@@ -4,6 +4,8 @@ package guest
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,15 +27,22 @@ import (
 // script is run in the guest.
 type script families.Script
 
-// system is a guest with the commands, and a description of it for the compiler.
+// system is a guest with the commands, and a description of it for the compiler. All tests
+// share one for each kernel.
 type system struct {
 	*Guest
-	dir   string   // here
-	desc  string   // file here
-	more  []string // of stap here
-	input string   // of the next command
-	debug *Debug   // nil unless scripts are compiled with it
-	ran   int      // scripts
+	dir  string // here
+	desc string // file here
+	// known are the addresses that addresses has asked for.
+	known map[string]string
+	ran   atomic.Int64 // scripts
+}
+
+// compiler is how scripts are compiled for a system.
+type compiler struct {
+	*system
+	debug *Debug   // nil unless with the kernel's debugging information
+	more  []string // options
 }
 
 // tools are built once for all guests: stap for here, stap, staprun and trigger
@@ -64,71 +74,128 @@ const policy = `allow_unsigned = true
 rights = ["override", "signal", "system", "verdict", "write"]
 `
 
-// newSystem boots a guest in which scripts can be run.
-func newSystem(t *testing.T, kernel string, more ...File) *system {
+// systems are those that have been booted: booting one and having it describe itself take
+// as long as a dozen scripts.
+var systems struct {
+	sync.Mutex
+	boots map[string]func() (*system, error)
+	list  []*system
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, s := range systems.list {
+		if err := s.close(); err != nil {
+			fmt.Println(err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func (s *system) close() error { return errors.Join(s.Close(), os.RemoveAll(s.dir)) }
+
+// sharedSystem gives the guest with the kernel in which scripts can be run. Its first user
+// boots it.
+func sharedSystem(t *testing.T, kernel string) *system {
 	t.Helper()
-	k, err := Find(kernel)
-	if err != nil {
+	systems.Lock()
+	if systems.boots == nil {
+		systems.boots = map[string]func() (*system, error){}
+	}
+	if systems.boots[kernel] == nil {
+		systems.boots[kernel] = sync.OnceValues(func() (*system, error) { return bootSystem(kernel) })
+	}
+	start := systems.boots[kernel]
+	systems.Unlock()
+	s, err := start()
+	if absent := (*MissingError)(nil); errors.As(err, &absent) {
 		t.Skip(err)
 	}
-	progs, err := tools[k.Arch]()
 	if err != nil {
-		t.Fatal(err)
-	}
-	here, err := tools[runtime.GOARCH]()
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := Options{Modules: described, Files: append(slices.Clone(more), File{Path: "/etc/stapkit/policy.toml", Mode: 0o644, Data: []byte(policy)})}
-	for name, data := range progs {
-		o.Files = append(o.Files, File{Path: "/bin/" + name, Mode: 0o755, Data: data})
-	}
-	s := &system{Guest: boot(t, kernel, o), dir: t.TempDir()}
-	if err := os.WriteFile(filepath.Join(s.dir, "stap"), here["stap"], 0o755); err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
+func bootSystem(kernel string) (*system, error) {
+	k, err := Find(kernel)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := k.Emulator(); err != nil {
+		return nil, err
+	}
+	progs, err := tools[k.Arch]()
+	if err != nil {
+		return nil, err
+	}
+	here, err := tools[runtime.GOARCH]()
+	if err != nil {
+		return nil, err
+	}
+	o := Options{Modules: described, Files: []File{given, {Path: "/etc/stapkit/policy.toml", Mode: 0o644, Data: []byte(policy)}}}
+	for name, data := range progs {
+		o.Files = append(o.Files, File{Path: "/bin/" + name, Mode: 0o755, Data: data})
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	s := &system{known: map[string]string{}}
+	if s.Guest, err = Boot(ctx, k, o); err != nil {
+		return nil, err
+	}
+	if s.dir, err = os.MkdirTemp("", "guest"); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	systems.Lock()
+	systems.list = append(systems.list, s)
+	systems.Unlock()
+	if err := os.WriteFile(filepath.Join(s.dir, "stap"), here["stap"], 0o755); err != nil {
+		return nil, err
+	}
+	data, err := s.Describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s.desc = filepath.Join(s.dir, "host.desc")
+	return s, os.WriteFile(s.desc, data, 0o644)
+}
+
 // run runs a command of the guest.
 func (s *system) run(t *testing.T, args ...string) Result {
 	t.Helper()
-	// Emulated processors of a busy machine are slow to attach dozens of probes.
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	return s.runInput(t, "", args...)
+}
+
+// runLimit is how long a command may take: emulated processors of a busy machine are slow
+// to attach dozens of probes. It only ends what would never end.
+const runLimit = 8 * time.Minute
+
+func (s *system) runInput(t *testing.T, input string, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit+time.Minute)
 	defer cancel()
-	r, err := s.Run(ctx, Command{Args: args, Stdin: []byte(s.input), Timeout: 3 * time.Minute})
+	r, err := s.Run(ctx, Command{Args: args, Stdin: []byte(input), Timeout: runLimit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.TimedOut {
-		t.Errorf("%v: still running after three minutes", args)
+		t.Errorf("%v: still running after %v", args, runLimit)
 	}
 	return r
 }
 
-// describe has the guest tell the compiler about itself.
-func (s *system) describe(t *testing.T) {
-	t.Helper()
-	data, err := s.Describe(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.desc = filepath.Join(s.dir, "host.desc")
-	if err := os.WriteFile(s.desc, data, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // compile compiles a script for the guest here, where it takes a tenth of the
 // time, and brings the bundle there.
-func (s *system) compile(t *testing.T, name, text string, more ...string) (there string) {
+func (s *compiler) compile(t *testing.T, name, text string, more ...string) (there string) {
 	t.Helper()
+	dir := t.TempDir()
 	cmd := exec.Command(filepath.Join(s.dir, "stap"), slices.Concat([]string{"-r", s.desc, "-p4", "-m", name, "-e", text}, s.more, more)...)
-	cmd.Dir = s.dir
+	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("stap -p4: %v\n%s", err, out)
 	}
-	data, err := os.ReadFile(filepath.Join(s.dir, name+".o"))
+	data, err := os.ReadFile(filepath.Join(dir, name+".o"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +207,7 @@ func (s *system) compile(t *testing.T, name, text string, more ...string) (there
 }
 
 // batches runs those that want the kernel's debugging information, or those that do not.
-func (s *system) batches(t *testing.T, debug bool) {
+func (s *compiler) batches(t *testing.T, debug bool) {
 	for _, b := range families.Batches {
 		if b.Debug != debug {
 			continue
@@ -167,10 +234,14 @@ func (s *system) batches(t *testing.T, debug bool) {
 }
 
 // contexts asks in each family what is known of the running probe.
-func (s *system) contexts(t *testing.T) {
-	// With names of registers; what is told does not depend on the version.
-	s.skipUnless(t, "6.1-amd64", "")
-	list := families.KernelContexts
+func (s *compiler) contexts(t *testing.T) {
+	s.skipUnless(t, "amd64", "") // with names of registers
+	var list []families.Context
+	for _, c := range families.KernelContexts {
+		if s.isFor(c.Only) {
+			list = append(list, c)
+		}
+	}
 	script := s.addresses(t, families.ContextScript(list, ""))
 	r := s.run(t, "staprun", "--allow-unsigned", "-c",
 		"sh -c 'trigger read 2 841 chdir 2 /tmp vsock 2 33 open 1 /etc/hostname; ping -c 1 127.0.0.1 > /dev/null; echo 3 > /proc/sys/kernel/panic'",
@@ -183,25 +254,42 @@ func (s *system) contexts(t *testing.T) {
 	}
 }
 
-// addresses puts addresses in place of families.Address and families.InFile.
-func (s *system) addresses(t *testing.T, script string) string {
+// placeholder is what families.Address and families.InFile give.
+var placeholder = regexp.MustCompile(`\{([a-z_0-9]*:)?[a-z_0-9]+\}`)
+
+// symbols asks the guest for the addresses that a script wants. The whole table is not
+// brought here: it is five megabytes, and the line is slow.
+func (s *compiler) symbols(t *testing.T, script string) {
 	t.Helper()
-	symbols := map[string]string{}
-	return regexp.MustCompile(`\{([a-z_0-9]*:)?[a-z_0-9]+\}`).ReplaceAllStringFunc(script, func(p string) string {
+	var names []string
+	for _, p := range placeholder.FindAllString(script, -1) {
+		name := strings.Trim(p, "{}")
+		if !strings.Contains(name, ":") && s.known[name] == "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	found := s.run(t, "grep", "-E", " ("+strings.Join(names, "|")+")([[:space:]]|$)", "/proc/kallsyms").Stdout
+	for _, l := range strings.Split(found, "\n") {
+		if f := strings.Fields(l); len(f) >= 3 {
+			s.known[f[2]] = "0x" + f[0]
+		}
+	}
+}
+
+// addresses puts addresses in place of families.Address and families.InFile.
+func (s *compiler) addresses(t *testing.T, script string) string {
+	t.Helper()
+	s.symbols(t, script)
+	return placeholder.ReplaceAllStringFunc(script, func(p string) string {
 		module, name, inFile := strings.Cut(strings.Trim(p, "{}"), ":")
 		if !inFile {
-			name = module
-			if len(symbols) == 0 {
-				for _, l := range strings.Split(s.run(t, "cat", "/proc/kallsyms").Stdout, "\n") {
-					if f := strings.Fields(l); len(f) >= 3 {
-						symbols[f[2]] = "0x" + f[0]
-					}
-				}
+			if s.known[module] == "" {
+				t.Fatalf("the kernel has no %s", module)
 			}
-			if symbols[name] == "" {
-				t.Fatalf("the kernel has no %s", name)
-			}
-			return symbols[name]
+			return s.known[module]
 		}
 		path := s.debug.Vmlinux
 		if module != "" {
@@ -228,24 +316,70 @@ func TestScripts(t *testing.T) {
 	for _, suite := range Suites {
 		t.Run(suite.Kernel, func(t *testing.T) {
 			t.Parallel()
-			s := newSystem(t, suite.Kernel)
-			s.describe(t)
+			s := &compiler{system: sharedSystem(t, suite.Kernel)}
 			s.scripts(t)
 			s.upsets(t)
 		})
 	}
 }
 
+// TestDebugInfo runs scripts that are compiled with the debugging information of the kernel
+// and its modules.
+func TestDebugInfo(t *testing.T) {
+	for _, suite := range Suites {
+		t.Run(suite.Kernel, func(t *testing.T) {
+			t.Parallel()
+			sharedSystem(t, suite.Kernel).debugInfo(t)
+		})
+	}
+}
+
 // scripts runs all scripts that are for the kernel.
-func (s *system) scripts(t *testing.T) {
+func (s *compiler) scripts(t *testing.T) {
 	s.batches(t, false)
 	t.Run("contexts", s.contexts)
-	for _, c := range slices.Concat(families.Functions, families.Kernel) {
+	s.each(t, slices.Concat(families.Functions, families.Kernel))
+}
+
+// each runs the scripts that are for the kernel: those together that can be, and again alone
+// if that fails, to tell which is to blame.
+func (s *compiler) each(t *testing.T, list []families.Script) {
+	var here []families.Script
+	for _, c := range list {
+		if s.isFor(c.Only) && (c.Not == "" || !s.isFor(c.Not)) {
+			here = append(here, c)
+		}
+	}
+	joints, alone := families.Join(here)
+	for _, j := range joints {
+		passed := t.Run(j.Name, func(t *testing.T) {
+			for _, c := range j.Of {
+				t.Log(c.Name)
+			}
+			(*script)(&j.Script).run(t, s)
+			s.ran.Add(int64(len(j.Of)))
+		})
+		if !passed || !asked(j.Name) {
+			alone = append(j.Of, alone...)
+		}
+	}
+	for _, c := range alone {
 		t.Run(c.Name, func(t *testing.T) {
-			s.skipUnless(t, c.Only, c.Not)
+			s.ran.Add(1)
 			(*script)(&c).run(t, s)
 		})
 	}
+}
+
+// asked reports whether go test's -run does not leave a script out, which is given as the
+// third part.
+func asked(name string) bool {
+	parts := strings.Split(flag.Lookup("test.run").Value.String(), "/")
+	if len(parts) < 3 {
+		return true
+	}
+	ok, err := regexp.MatchString(parts[2], name)
+	return err == nil && ok
 }
 
 // skipUnless skips what is only for some kernels: families.Script says how they are named.
@@ -257,7 +391,7 @@ func (s *system) skipUnless(t *testing.T, only, not string) {
 	if not != "" && s.isFor(not) {
 		t.Skip("not for " + not)
 	}
-	s.ran++
+	s.ran.Add(1)
 }
 
 func (s *system) isFor(only string) bool {
@@ -266,21 +400,19 @@ func (s *system) isFor(only string) bool {
 }
 
 // run compiles the script here and runs it there.
-func (c *script) run(t *testing.T, s *system) {
+func (c *script) run(t *testing.T, s *compiler) {
 	t.Helper()
 	args := append([]string{"staprun", "--allow-unsigned"}, c.Args...)
 	if c.Command != "" {
 		args = append(args, "-c", "trigger "+c.Command)
 	}
-	s.input = c.Input
-	defer func() { s.input = "" }()
 	var flags []string
 	if c.Guru {
 		flags = append(flags, "-g")
 	}
 	args = append(args, s.compile(t, c.Name, c.Text, flags...))
 	began := time.Now()
-	r := s.run(t, args...)
+	r := s.runInput(t, c.Input, args...)
 	t.Logf("%.1f s", time.Since(began).Seconds())
 	c.check(t, r)
 }

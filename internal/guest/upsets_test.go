@@ -7,7 +7,7 @@ import "testing"
 // upsets has happen to the machine, while a script runs, what happens to machines: a processor
 // goes and comes back, the clock is set forth and back. Nothing is lost, timers do not
 // notice, the time of day follows.
-func (s *system) upsets(t *testing.T) {
+func (s *compiler) upsets(t *testing.T) {
 	t.Run("upsets", func(t *testing.T) {
 		(&script{
 			Name: "upsets",

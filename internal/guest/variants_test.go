@@ -35,11 +35,10 @@ probe end { printf("%d %d %d\n", right > 0, wrong, many["vfs_write"] >= 10 && on
 func TestVariants(t *testing.T) {
 	dir := t.TempDir()
 	args := []string{"-o", filepath.Join(dir, "v.o"), "-e", variants}
-	var systems []*system
+	var booted []*system
 	for _, s := range Suites {
-		sys := newSystem(t, s.Kernel)
-		sys.describe(t)
-		systems = append(systems, sys)
+		sys := sharedSystem(t, s.Kernel)
+		booted = append(booted, sys)
 		args = append(args, "--target", sys.desc)
 	}
 	here := host.BPF() == ""
@@ -54,7 +53,7 @@ func TestVariants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, sys := range systems {
+	for i, sys := range booted {
 		if err := sys.WriteFile(t.Context(), "/tmp/v.o", data, 0o644); err != nil {
 			t.Fatal(err)
 		}
