@@ -126,6 +126,8 @@ const (
 	// the loader's time zone
 	IZoneOffset
 	IZoneName
+	// the running system call
+	ICompatCall
 	numIntrinsics
 )
 
@@ -202,6 +204,7 @@ var Intrinsics = [numIntrinsics]IntrinsicInfo{
 	ISymbolLines:  {Name: "symbol_lines", Args: []Kind{Str, Int, Int}, Result: Str, Where: InLoader, Pure: true, Doc: "the addresses in hex in the string, one to a line, with symbols: of the kernel (pid 0) or of the process with that id. The last argument is the form: 0 as print_backtrace(), 1 as symdata(), 2 as sprint_backtrace(). MAXSTRINGLEN wide"},
 	IZoneOffset:   {Name: "zone_offset", Result: Int, Where: InLoader, Pure: true, Doc: "by how many seconds local time was behind UTC when the script began"},
 	IZoneName:     {Name: "zone_name", Result: Str, Width: 32, Where: InLoader, Pure: true, Doc: "name of the time zone, as it was then"},
+	ICompatCall:   {Name: "compat_call", Result: Int, Where: InKernel | InLoader, Stable: true, Doc: "1 if the current task is in a system call of the kind that 32-bit programs make, with their numbers: on x86 also by int 0x80 of a 64-bit program"},
 	ISwitchFile:   {Name: "switch_file", Result: Void, Where: InKernel | InLoader, Doc: "has the loader go on with the next output file"},
 	IPrintk:       {Name: "printk", Args: []Kind{Int, Str}, Result: Void, Where: InKernel | InLoader, Doc: "has the loader write a line of that level to the kernel's log"},
 	IDumpStack:    {Name: "dump_stack", Args: []Kind{Deferred}, Result: Void, Where: InKernel | InLoader, Doc: "has the loader write lines to the kernel's log"},

@@ -306,7 +306,7 @@ type Attach struct {
 	// was compiled: another build's copy of the mark must have the same.
 	Spec string
 	// Compat are the numbers by which 32-bit programs make the system call; from
-	// MaxSyscall on those that it has, less MaxSyscall, in socketcall.
+	// MaxSyscall on those that it has, less MaxSyscall, in socketcall, and MuxIPC later in ipc.
 	Compat []int
 	// MaxActive is how many calls of the function a return probe follows at a time;
 	// 0: as many as the carrier can.
@@ -328,9 +328,12 @@ type Dispatcher struct {
 // MaxSyscall is the number of system calls that dispatchers know.
 const MaxSyscall = 1024
 
+// MuxIPC is where the numbers of calls through ipc begin, behind those through socketcall.
+const MuxIPC = 32
+
 // MaxCalls is the number of calls that they tell apart: those of 64-bit programs, those
-// of 32-bit ones, and what is behind socketcall.
-const MaxCalls = 2*MaxSyscall + 32
+// of 32-bit ones, and what is behind socketcall and ipc.
+const MaxCalls = 2*MaxSyscall + 2*MuxIPC
 
 // Dispatchers lists the dispatchers that the probes' rows ask for, in a fixed order.
 func (p *Program) Dispatchers() []Dispatcher {

@@ -339,7 +339,7 @@ func (e *env) Intrinsic(id ir.IntrinsicID, args []interp.Value) (interp.Value, e
 		// Where tracing is not mounted nobody reads the text.
 		_ = e.session.kernelLine(traceMarker, args[0].S+"\n")
 		return interp.Value{}, nil
-	case ir.IHasRegs, ir.IUserMode, ir.IFuncIP, ir.IIsReturn:
+	case ir.IHasRegs, ir.IUserMode, ir.IFuncIP, ir.IIsReturn, ir.ICompatCall:
 		return interp.IntValue(0), nil
 	}
 	return interp.Value{}, interp.NewError(ir.ErrNoContext, 0)

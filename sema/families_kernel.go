@@ -723,8 +723,6 @@ func (r *resolver) syscall(in *request, arch, name string, nr int) *Probe {
 	}
 	if t == nil || !without32(t, arch) {
 		p.CompatNrs = compatNumbers(arch, name)
-	}
-	if len(p.CompatNrs) > 0 {
 		carriers := func(functions []string, reason string) (out []Carrier) {
 			seen := map[string]bool{}
 			for _, fn := range functions {
@@ -741,9 +739,11 @@ func (r *resolver) syscall(in *request, arch, name string, nr int) *Probe {
 			// Without kprobes every call of a program pays for those of 32-bit ones.
 			return append(out, Carrier{Kind: "raw_tp", Target: "sys_" + which, Reason: reason})
 		}
-		p.Compat = carriers(compatFunctions(arch, name, event), "calls of 32-bit programs")
-		if n := socketCalls[name]; n > 0 && arch == "x86_64" {
-			p.SocketCall, p.SocketCarriers = n, carriers(socketFunctions, "calls of 32-bit programs by socketcall")
+		if len(p.CompatNrs) > 0 {
+			p.Compat = carriers(compatFunctions(arch, name, event), "calls of 32-bit programs")
+		}
+		if n, functions, of := muxed(name); n > 0 && arch == "x86_64" {
+			p.Mux, p.MuxCarriers = n, carriers(functions, "calls of 32-bit programs by "+of)
 		}
 	}
 	full := tracefs.Name{System: "syscalls", Event: "sys_" + which + "_" + event}

@@ -514,10 +514,11 @@ type Probe struct {
 	// programs only.
 	CompatNrs []int
 	Compat    []Carrier
-	// SocketCall is the number that the call has in socketcall, by which 32-bit programs
-	// of x86 may make it, 0 if none; SocketCarriers are the ways to see those.
-	SocketCall     int
-	SocketCarriers []Carrier
+	// Mux is the number that the call has in socketcall, or MuxIPC and that in ipc, by
+	// which 32-bit programs of x86 may make it, 0 if none; MuxCarriers are the ways to see
+	// those.
+	Mux         int
+	MuxCarriers []Carrier
 	// Path, Umask, MaxSize and Write of procfs.
 	Path           string
 	Umask, MaxSize int64

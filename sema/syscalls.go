@@ -129,8 +129,27 @@ var socketCalls = map[string]int{
 	"accept4": 18, "recvmmsg": 19, "sendmmsg": 20,
 }
 
-// socketFunctions are what the kernel may call the function of socketcall.
-var socketFunctions = []string{"__ia32_compat_sys_socketcall", "__ia32_sys_socketcall"}
+// MuxIPC is where the numbers of calls through ipc begin in Probe.Mux.
+const MuxIPC = 32
+
+// ipcCalls are the numbers in another such call, ipc, by which nearly all 32-bit programs
+// use System V's semaphores, messages and shared memory.
+var ipcCalls = map[string]int{
+	"semop": 1, "semget": 2, "semctl": 3, "semtimedop": 4, "msgsnd": 11, "msgrcv": 12, "msgget": 13, "msgctl": 14,
+	"shmat": 21, "shmdt": 22, "shmget": 23, "shmctl": 24,
+}
+
+// muxed tells by which of the two a call may be made: its Probe.Mux, 0 if by neither, and
+// what the kernel may call the function.
+func muxed(name string) (n int, functions []string, of string) {
+	if n := socketCalls[name]; n > 0 {
+		return n, []string{"__ia32_compat_sys_socketcall", "__ia32_sys_socketcall"}, "socketcall"
+	}
+	if n := ipcCalls[name]; n > 0 {
+		return MuxIPC + n, []string{"__ia32_compat_sys_ipc", "__ia32_sys_ipc"}, "ipc"
+	}
+	return 0, nil, ""
+}
 
 // compatFunctions are what the kernel may call the function of a call that 32-bit
 // programs make on x86, best first.

@@ -193,15 +193,26 @@ func (p *prog) atSyscall() bool {
 func (p *prog) syscallArg(n, site int, dst asm.Register) {
 	r := syscallRegs[p.g.opt.Arch]
 	native, end := p.label(), p.label()
-	p.userReg(int(r.from+r.mode), site, dst)
-	p.emit(asm.And.Imm(dst, r.mask))
-	p.jimm(asm.JNE, dst, int64(r.compat), native)
+	p.compatCall(site, dst)
+	p.jimm(asm.JEq, dst, 0, native)
 	p.userReg(r.args32[n], site, dst)
 	p.extend(dst, 4, false, true)
 	p.ja(end)
 	p.place(native)
 	p.userReg(r.args[n], site, dst)
 	p.place(end)
+}
+
+// compatCall tells whether the running system call is one as 32-bit programs make them.
+func (p *prog) compatCall(site int, dst asm.Register) {
+	r := syscallRegs[p.g.opt.Arch]
+	if r.mode32 == 0 {
+		p.emit(threadStatus()...)
+		p.mov(dst, asm.R0)
+		return
+	}
+	p.userReg(int(r.mode), site, dst)
+	p.emit(asm.RSh.Imm(dst, r.mode32), asm.And.Imm(dst, 1))
 }
 
 // probedAddress is the address of that instruction.

@@ -3,32 +3,38 @@ package ebpf
 import (
 	"maps"
 	"sort"
+	"strconv"
 
 	cebpf "github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
+	"github.com/cilium/ebpf/btf"
 
 	"stapkit/compile/object"
 	"stapkit/ir"
 )
 
-// callRegs says where struct pt_regs tells about a system call: three words in a
-// row have its number and whether the program is one of 32 bits.
+// callRegs says where struct pt_regs tells about a system call.
 type callRegs struct {
-	from, nr, mode int32 // of the three words; the others in them
-	mask, compat   int32 // of the mode
+	nr int32 // its number at the exit; on arm64 of four bytes
+	// Where there is one: the word that tells programs of 32 bits, and the number of the bit
+	// that is then set. On x86 a task knows it of each call (threadStatus).
+	mode, mode32 int32
 	// Where the arguments are, and those of a 32-bit program.
 	args, args32 [6]int
-	// socketcall is the number of the call that stands for all of sockets in 32-bit
-	// programs, 0 if there is none.
-	socketcall int32
+	// muxes are the calls that stand for several in 32-bit programs.
+	muxes []mux
 }
 
+// A mux is the number of a call whose first argument tells, by the bits of a mask, which
+// call is made; from is where the numbers of these begin.
+type mux struct{ nr, mask, from int32 }
+
 var syscallRegs = map[string]callRegs{
-	"amd64": {from: 120, nr: 0, mode: 16, mask: 0xffff, compat: 0x23, // orig_ax, ip, cs: __USER32_CS
-		args:       [6]int{112, 104, 96, 56, 72, 64}, // di si dx r10 r8 r9
-		args32:     [6]int{40, 88, 96, 104, 112, 32}, // bx cx dx si di bp
-		socketcall: 102},
-	"arm64": {from: 264, nr: 16, mode: 0, mask: 0x10, compat: 0x10, // pstate, orig_x0, syscallno: PSR_MODE32_BIT
+	"amd64": {nr: 120, // orig_ax
+		args:   [6]int{112, 104, 96, 56, 72, 64}, // di si dx r10 r8 r9
+		args32: [6]int{40, 88, 96, 104, 112, 32}, // bx cx dx si di bp
+		muxes:  []mux{{nr: 102, mask: -1}, {nr: 117, mask: 0xffff, from: ir.MuxIPC}}},
+	"arm64": {nr: 280, mode: 264, mode32: 4, // syscallno; pstate: PSR_MODE32_BIT
 		args:   [6]int{272, 8, 16, 24, 32, 40}, // x0 holds the result later
 		args32: [6]int{272, 8, 16, 24, 32, 40}},
 }
@@ -36,24 +42,60 @@ var syscallRegs = map[string]callRegs{
 // maxSyscallShift is the binary logarithm of ir.MaxSyscall.
 const maxSyscallShift = 10
 
+// maxMuxShift is that of how many numbers each mux has.
+const maxMuxShift = 5
+
+// statusCompat is the bit of a thread's status that x86 sets while a system call is under
+// way that was made as by a program of 32 bits: TS_COMPAT.
+const statusCompat = 2
+
+// threadStatus leaves in R0 whether the current task is in such a call. The registers do
+// not tell: programs of 64 bits can make one, by int 0x80.
+func threadStatus() asm.Instructions {
+	field := func(name string, t btf.Type) []btf.Member { return []btf.Member{{Name: name, Type: t}} }
+	task := &btf.Struct{Name: "task_struct", Size: 20, Members: field("thread_info",
+		&btf.Struct{Name: "thread_info", Size: 20, Members: []btf.Member{{Name: "status", Offset: 16 * 8, Type: &btf.Int{Name: "unsigned int", Size: 4}}}})}
+	return asm.Instructions{
+		asm.FnGetCurrentTaskBtf.Call(),
+		object.WithCORE(asm.LoadMem(asm.R0, asm.R0, 16, asm.Word), object.CORE{Type: task, Access: "0:0:0", Kind: object.FieldByteOffset}),
+		asm.RSh.Imm(asm.R0, 1),
+		asm.And.Imm(asm.R0, statusCompat>>1),
+	}
+}
+
 // syscallIndex reads which system call a raw tracepoint is about: its number, and
-// MaxSyscall more if the program is one of 32 bits. It is left in R0. The 24 bytes
+// MaxSyscall more if it is one of 32-bit programs. It is left in R0. The 16 bytes
 // at buf of the register base are used.
 func (g *generator) syscallIndex(target string, ctx, base asm.Register, buf int16) asm.Instructions {
 	r := syscallRegs[g.opt.Arch]
-	insns := asm.Instructions{
-		asm.LoadMem(asm.R3, ctx, 0, asm.DWord),
-		asm.Add.Imm(asm.R3, r.from),
-		asm.Mov.Reg(asm.R1, base),
-		asm.Add.Imm(asm.R1, int32(buf)),
-		asm.Mov.Imm(asm.R2, 24),
-		asm.FnProbeReadKernel.Call(),
+	var insns asm.Instructions
+	word := func(at int32, to int16) {
+		insns = append(insns,
+			asm.LoadMem(asm.R3, ctx, 0, asm.DWord),
+			asm.Add.Imm(asm.R3, at),
+			asm.Mov.Reg(asm.R1, base),
+			asm.Add.Imm(asm.R1, int32(to)),
+			asm.Mov.Imm(asm.R2, 8),
+			asm.FnProbeReadKernel.Call())
+	}
+	if target != "sys_enter" {
+		word(r.nr, buf)
+	}
+	if r.mode32 != 0 {
+		word(r.mode, buf+8)
+		insns = append(insns,
+			asm.LoadMem(asm.R1, base, buf+8, asm.DWord),
+			asm.RSh.Imm(asm.R1, r.mode32),
+			asm.And.Imm(asm.R1, 1))
+	} else {
+		insns = append(insns, threadStatus()...)
+		insns = append(insns, asm.Mov.Reg(asm.R1, asm.R0))
 	}
 	if target == "sys_enter" {
 		insns = append(insns, asm.LoadMem(asm.R0, ctx, 8, asm.DWord))
 	} else {
 		// The second argument is the result.
-		insns = append(insns, asm.LoadMem(asm.R0, base, buf+int16(r.nr), asm.Word)) // arm64 has 32 bits
+		insns = append(insns, asm.LoadMem(asm.R0, base, buf, asm.Word)) // arm64 has 32 bits
 	}
 	return append(insns,
 		// A number that no table has must not become one of 32 bits.
@@ -61,12 +103,6 @@ func (g *generator) syscallIndex(target string, ctx, base asm.Register, buf int1
 		asm.RSh.Imm(asm.R2, maxSyscallShift),
 		asm.LSh.Imm(asm.R2, 32),
 		asm.Or.Reg(asm.R0, asm.R2),
-		// 0 if the mode is that of 32 bits, and so negative when one is taken away
-		asm.LoadMem(asm.R1, base, buf+int16(r.mode), asm.DWord),
-		asm.And.Imm(asm.R1, r.mask),
-		asm.Xor.Imm(asm.R1, r.compat),
-		asm.Sub.Imm(asm.R1, 1),
-		asm.RSh.Imm(asm.R1, 63),
 		asm.LSh.Imm(asm.R1, maxSyscallShift),
 		asm.Add.Reg(asm.R0, asm.R1),
 	)
@@ -80,10 +116,12 @@ const mostCalls = 200
 func (g *generator) passBy(d ir.Dispatcher) asm.Instructions {
 	table := make([]byte, ir.MaxSyscall)
 	for nr := range d.Handlers {
-		if nr >= 2*ir.MaxSyscall {
-			nr = uint64(syscallRegs[g.opt.Arch].socketcall)
+		if nr < 2*ir.MaxSyscall {
+			table[nr%ir.MaxSyscall] = 1
 		}
-		table[nr%ir.MaxSyscall] = 1
+	}
+	for _, m := range g.muxes(maps.Keys(d.Handlers)) {
+		table[m.nr] = 1
 	}
 	return asm.Instructions{
 		asm.LoadMem(asm.R0, asm.R1, 8, asm.DWord),
@@ -95,22 +133,24 @@ func (g *generator) passBy(d ir.Dispatcher) asm.Instructions {
 	}
 }
 
-// bySocketCall reports whether calls are told apart that go through socketcall.
-func (g *generator) bySocketCall(numbers func(yield func(uint64) bool)) bool {
-	if syscallRegs[g.opt.Arch].socketcall == 0 {
-		return false
-	}
-	for nr := range numbers {
-		if nr >= 2*ir.MaxSyscall {
-			return true
+// muxes are those through which calls of some numbers are made.
+func (g *generator) muxes(numbers func(yield func(uint64) bool)) []mux {
+	var list []mux
+	for _, m := range syscallRegs[g.opt.Arch].muxes {
+		from := uint64(2*ir.MaxSyscall + m.from)
+		for nr := range numbers {
+			if nr >= from && nr < from+ir.MuxIPC {
+				list = append(list, m)
+				break
+			}
 		}
 	}
-	return false
+	return list
 }
 
-// socketIndex reads which of the calls behind socketcall it is: it leaves 2*MaxSyscall
-// and its number in R0, or more than MaxCalls.
-func (g *generator) socketIndex(ctx, base asm.Register, buf int16) asm.Instructions {
+// muxIndex reads which of the calls behind one it is: it leaves its number in R0, behind all
+// that have numbers of their own, or more than MaxCalls.
+func (g *generator) muxIndex(m mux, ctx, base asm.Register, buf int16) asm.Instructions {
 	return asm.Instructions{
 		asm.LoadMem(asm.R3, ctx, 0, asm.DWord),
 		asm.Add.Imm(asm.R3, int32(syscallRegs[g.opt.Arch].args32[0])),
@@ -119,7 +159,13 @@ func (g *generator) socketIndex(ctx, base asm.Register, buf int16) asm.Instructi
 		asm.Mov.Imm(asm.R2, 8),
 		asm.FnProbeReadKernel.Call(),
 		asm.LoadMem(asm.R0, base, buf, asm.Word),
-		asm.Add.Imm(asm.R0, 2*ir.MaxSyscall),
+		asm.And.Imm(asm.R0, m.mask),
+		// One that is not there must not become one of another.
+		asm.Mov.Reg(asm.R2, asm.R0),
+		asm.RSh.Imm(asm.R2, maxMuxShift),
+		asm.LSh.Imm(asm.R2, 32),
+		asm.Or.Reg(asm.R0, asm.R2),
+		asm.Add.Imm(asm.R0, 2*ir.MaxSyscall+m.from),
 	}
 }
 
@@ -132,14 +178,21 @@ func (g *generator) dispatchers() {
 		if d.Target == "sys_enter" && len(d.Handlers) <= mostCalls {
 			insns = append(insns, g.passBy(d)...)
 		}
-		insns = append(insns, g.syscallIndex(d.Target, asm.R6, asm.RFP, -24)...)
-		check := asm.JGE.Imm(asm.R0, ir.MaxCalls, "out")
-		if g.bySocketCall(maps.Keys(d.Handlers)) {
-			insns = append(insns, asm.JNE.Imm(asm.R0, ir.MaxSyscall+syscallRegs[g.opt.Arch].socketcall, "known"))
-			insns = append(insns, g.socketIndex(asm.R6, asm.RFP, -24)...)
-			check = check.WithSymbol("known")
+		insns = append(insns, g.syscallIndex(d.Target, asm.R6, asm.RFP, -16)...)
+		next := "" // label of the next instruction
+		add := func(more ...asm.Instruction) {
+			if next != "" {
+				more[0] = more[0].WithSymbol(next)
+			}
+			insns = append(insns, more...)
 		}
-		insns = append(insns, check,
+		for i, m := range g.muxes(maps.Keys(d.Handlers)) {
+			after := "mux" + strconv.Itoa(i)
+			add(asm.JNE.Imm(asm.R0, ir.MaxSyscall+m.nr, after))
+			insns = append(insns, g.muxIndex(m, asm.R6, asm.RFP, -16)...)
+			next = after
+		}
+		add(asm.JGE.Imm(asm.R0, ir.MaxCalls, "out"),
 			asm.Mov.Reg(asm.R3, asm.R0),
 			asm.Mov.Reg(asm.R1, asm.R6),
 			asm.LoadMapPtr(asm.R2, 0).WithReference(table),

@@ -147,6 +147,8 @@ func (p *prog) intrinsic(e *ir.Intrinsic, dst asm.Register) {
 		p.memNumber(e, dst)
 	case ir.IReg, ir.IUReg, ir.IArg, ir.IRetval, ir.IFuncIP, ir.IHasRegs, ir.IUserMode:
 		p.register(e, dst)
+	case ir.ICompatCall:
+		p.compatCall(e.Site, dst)
 	case ir.IPointInt:
 		p.pointInt(e, dst)
 	case ir.INgroups:

@@ -86,13 +86,13 @@ func (p *prog) pointOfCall(d *ir.Attach) {
 		}
 	}
 	m := p.mark()
-	buf := p.alloc(24)
+	buf := p.alloc(16)
 	p.emit(p.g.syscallIndex(d.Target, rCtx, p.base(), int16(buf.off))...)
 	known := p.label()
-	if p.g.bySocketCall(maps.Keys(calls)) {
+	for _, m := range p.g.muxes(maps.Keys(calls)) {
 		plain := p.label()
-		p.jimm(asm.JNE, asm.R0, int64(ir.MaxSyscall+syscallRegs[p.g.opt.Arch].socketcall), plain)
-		p.emit(p.g.socketIndex(rCtx, p.base(), int16(buf.off))...)
+		p.jimm(asm.JNE, asm.R0, int64(ir.MaxSyscall+m.nr), plain)
+		p.emit(p.g.muxIndex(m, rCtx, p.base(), int16(buf.off))...)
 		p.place(plain)
 	}
 	p.jimm(asm.JLT, asm.R0, ir.MaxCalls, known)

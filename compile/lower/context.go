@@ -16,10 +16,7 @@ type regs struct {
 	nr      int   // system call number, of so many bytes
 	nrSize  int
 	call32  []int // system call arguments of 32-bit programs, nil: they are in the same places
-	mode    int   // the word that tells these programs: cut by mask32 it is mode32
-	mask32  int64
-	mode32  int64
-	ret     int // return value
+	ret     int   // return value
 	sp      int
 	entrySP int64 // what the stack pointer grows by when a function returns
 }
@@ -30,8 +27,7 @@ var archRegs = map[string]*regs{
 		args:  []int{112, 104, 96, 88, 72, 64},
 		call:  []int{112, 104, 96, 56, 72, 64},
 		nr:    120, nrSize: 8, ret: 80, sp: 152, entrySP: 8,
-		// bx cx dx si di bp; cs is __USER32_CS
-		call32: []int{40, 88, 96, 104, 112, 32}, mode: 136, mask32: 0xffff, mode32: 0x23,
+		call32: []int{40, 88, 96, 104, 112, 32}, // bx cx dx si di bp
 	},
 	"arm64": {
 		dwarf: []int{0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160,
@@ -39,7 +35,6 @@ var archRegs = map[string]*regs{
 		args: []int{0, 8, 16, 24, 32, 40, 48, 56},
 		call: []int{272, 8, 16, 24, 32, 40}, // orig_x0 outlives the call
 		nr:   280, nrSize: 4, ret: 0, sp: 248,
-		mode: 264, mask32: 0x10, mode32: 0x10, // PSR_MODE32_BIT
 	},
 }
 
@@ -223,12 +218,8 @@ func (b *body) savedReg(off, size, site int) ir.Expr {
 	return &ir.Field{Base: &ir.CtxArg{N: 0, Size: 8}, TypeID: -1, Off: off, Size: size, Trusted: b.ctx == ir.CtxBTFTP, Site: site}
 }
 
-// mode32 tells whether the program that makes a system call has 32 bits.
-func (b *body) mode32(site int) ir.Expr {
-	r := b.regs()
-	mode := &ir.Binary{Op: ir.OpAnd, X: b.savedReg(r.mode, 8, site), Y: &ir.IntConst{V: r.mask32}, T: ir.TInt, Site: site}
-	return &ir.Binary{Op: ir.OpEq, X: mode, Y: &ir.IntConst{V: r.mode32}, T: ir.TInt, Site: site}
-}
+// mode32 tells whether a system call is made as 32-bit programs make it.
+func (b *body) mode32(site int) ir.Expr { return b.intrinsic(ir.ICompatCall, ir.TInt, site) }
 
 // syscall reads an argument, the number or the result of a system call.
 func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
@@ -237,8 +228,8 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 	case sema.BaseSyscallArg:
 		native := func() ir.Expr { return b.savedReg(r.call[acc.N], 8, site) }
 		switch {
-		case b.calls == socketCalls:
-			return b.socketWord(acc.N), true
+		case b.calls == muxCalls:
+			return b.muxWord(acc.N), true
 		case r.call32 != nil && b.calls == calls32:
 			return b.savedReg(r.call32[acc.N], 4, site), true
 		case b.ctx == ir.CtxTracepoint && !b.ret:
@@ -248,11 +239,11 @@ func (b *body) syscall(acc *sema.Access, site int) (ir.Expr, bool) {
 				b.compat = 1 + b.temp(ir.TInt)
 			}
 			arg := ir.Expr(&ir.Cond{C: &ir.Local{ID: b.compat - 1, T: ir.TInt}, X: b.savedReg(r.call32[acc.N], 4, site), Y: native(), T: ir.TInt})
-			if b.socket > 0 {
+			if b.mux > 0 {
 				if b.via == 0 {
 					b.via = 1 + b.temp(ir.TInt)
 				}
-				arg = &ir.Cond{C: &ir.Local{ID: b.via - 1, T: ir.TInt}, X: b.socketWord(acc.N), Y: arg, T: ir.TInt}
+				arg = &ir.Cond{C: &ir.Local{ID: b.via - 1, T: ir.TInt}, X: b.muxWord(acc.N), Y: arg, T: ir.TInt}
 			}
 			return arg, true
 		}
@@ -291,14 +282,13 @@ func (b *body) prologue() []ir.Stmt {
 		out = append(out, set(b.via, &ir.Logical{
 			And: true,
 			X:   &ir.Local{ID: b.compat - 1, T: ir.TInt},
-			Y:   &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: socketcallNr}, T: ir.TInt},
+			Y:   &ir.Binary{Op: ir.OpEq, X: nr, Y: &ir.IntConst{V: b.muxNr()}, T: ir.TInt},
 		}))
 	}
 	var words []ir.Stmt
 	for n, local := range b.words {
 		if local > 0 {
-			at := &ir.Binary{Op: ir.OpAdd, X: b.savedReg(b.regs().call32[1], 4, 0), Y: &ir.IntConst{V: int64(4 * n)}, T: ir.TInt}
-			words = append(words, set(local, &ir.Load{Addr: at, Size: 4, Space: ir.UserSpace}))
+			words = append(words, set(local, b.muxArg(n)))
 		}
 	}
 	if len(words) > 0 {
@@ -312,13 +302,80 @@ func (b *body) prologue() []ir.Stmt {
 	return out
 }
 
-// socketcallNr is the number of socketcall in 32-bit programs of x86. Its second argument
-// is the address of the arguments of the call that it stands for, 32 bits each.
-const socketcallNr = 102
+// Numbers of the calls of 32-bit programs of x86 that stand for several: the first argument
+// tells which. The second argument of socketcall is the address of the arguments, 32 bits each;
+// those of ipc are in the others.
+const (
+	socketcallNr = 102
+	ipcNr        = 117
+)
 
-// socketWord is the local that has argument n of a call through socketcall, if the call
-// is made by that.
-func (b *body) socketWord(n int) ir.Expr {
+// The arguments of calls through ipc, by the call's number there: which of its own each is, or
+// what the fifth of those, a pointer, leads to.
+const (
+	ipcAt0  = 6 + iota // the first word there
+	ipcMsg             // the same, or the pointer itself if the upper half of the first argument is not 0
+	ipcType            // the second word there, or likewise the last argument
+)
+
+const ipcPtr = 4
+
+var ipcArgs = map[int][]int{
+	1: {1, ipcPtr, 2}, 2: {1, 2, 3}, 3: {1, 2, 3, ipcAt0}, 4: {1, ipcPtr, 2, 5},
+	11: {1, ipcPtr, 2, 3}, 12: {1, ipcMsg, 2, ipcType, 3}, 13: {1, 2}, 14: {1, 2, ipcPtr},
+	21: {1, ipcPtr, 2}, 22: {ipcPtr}, 23: {1, 2, 3}, 24: {1, 2, ipcPtr},
+}
+
+// muxNr is the number of the call that a call goes through.
+func (b *body) muxNr() int64 {
+	if b.mux >= sema.MuxIPC {
+		return ipcNr
+	}
+	return socketcallNr
+}
+
+// isMux tells whether what is made through socketcall or ipc is the call with the number.
+func (b *body) isMux(mux int) ir.Expr {
+	which := b.savedReg(b.regs().call32[0], 4, 0)
+	if mux >= sema.MuxIPC {
+		mux -= sema.MuxIPC
+		which = &ir.Binary{Op: ir.OpAnd, X: which, Y: &ir.IntConst{V: 0xffff}, T: ir.TInt}
+	}
+	return &ir.Binary{Op: ir.OpEq, X: which, Y: &ir.IntConst{V: int64(mux)}, T: ir.TInt}
+}
+
+// muxArg reads argument n of a call that is made through socketcall or ipc.
+func (b *body) muxArg(n int) ir.Expr {
+	own := func(i int) ir.Expr { return b.savedReg(b.regs().call32[i], 4, 0) }
+	word := func(at, i int) ir.Expr {
+		addr := &ir.Binary{Op: ir.OpAdd, X: own(at), Y: &ir.IntConst{V: int64(4 * i)}, T: ir.TInt}
+		return &ir.Load{Addr: addr, Size: 4, Space: ir.UserSpace}
+	}
+	if b.mux < sema.MuxIPC {
+		return word(1, n)
+	}
+	args := ipcArgs[b.mux-sema.MuxIPC]
+	if n >= len(args) {
+		return &ir.IntConst{}
+	}
+	old := func(x, y ir.Expr) ir.Expr {
+		version := &ir.Binary{Op: ir.OpShr, X: own(0), Y: &ir.IntConst{V: 16}, T: ir.TInt}
+		return &ir.Cond{C: version, X: x, Y: y, T: ir.TInt}
+	}
+	switch args[n] {
+	case ipcAt0:
+		return word(ipcPtr, 0)
+	case ipcMsg:
+		return old(own(ipcPtr), word(ipcPtr, 0))
+	case ipcType:
+		return old(own(5), word(ipcPtr, 1))
+	}
+	return own(args[n])
+}
+
+// muxWord is the local that has argument n of a call through socketcall or ipc, if the
+// call is made by that.
+func (b *body) muxWord(n int) ir.Expr {
 	if b.words[n] == 0 {
 		b.words[n] = 1 + b.temp(ir.TInt)
 	}

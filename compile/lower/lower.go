@@ -127,20 +127,20 @@ type lowerer struct {
 type calls int
 
 const (
-	allCalls    calls = iota // those of 64-bit programs; on raw tracepoints of 32-bit ones, too
-	calls32                  // those of 32-bit programs that have the call's own number
-	socketCalls              // those that 32-bit programs make through socketcall
+	allCalls calls = iota // those of 64-bit programs; on raw tracepoints of 32-bit ones, too
+	calls32               // those of 32-bit programs that have the call's own number
+	muxCalls              // those that 32-bit programs make through socketcall or ipc
 )
 
 // compatNumbers are the numbers by which a dispatcher tells the calls of 32-bit programs
 // that a probe sees.
 func (l *lowerer) compatNumbers(p *sema.Probe) []int {
 	var nrs []int
-	if l.calls != socketCalls {
+	if l.calls != muxCalls {
 		nrs = slices.Clone(p.CompatNrs)
 	}
-	if p.SocketCall > 0 && l.calls != calls32 {
-		nrs = append(nrs, ir.MaxSyscall+p.SocketCall)
+	if p.Mux > 0 && l.calls != calls32 {
+		nrs = append(nrs, ir.MaxSyscall+p.Mux)
 	}
 	return nrs
 }
@@ -457,8 +457,8 @@ func (l *lowerer) probe(p *sema.Probe) {
 		l.calls = calls32
 		l.probe(&q)
 	}
-	if q.Carriers = p.SocketCarriers; len(q.Carriers) > 0 {
-		l.calls = socketCalls
+	if q.Carriers = p.MuxCarriers; len(q.Carriers) > 0 {
+		l.calls = muxCalls
 		l.probe(&q)
 	}
 	l.calls = allCalls
@@ -658,7 +658,7 @@ func (l *lowerer) entryHandler(p *sema.Probe, probe int, ctx ir.Context, entries
 	for i, e := range p.Body.Entries {
 		b := l.newBody(e.Body, p.Lib)
 		b.locals = append(b.locals, hd.Locals...) // of the entries before: temporaries
-		b.ctx, b.kernel, b.calls, b.socket = ctx, true, l.calls, p.SocketCall
+		b.ctx, b.kernel, b.calls, b.mux = ctx, true, l.calls, p.Mux
 		x := b.expr(e.X)
 		g := entries.maps[i]
 		hd.Body = append(hd.Body, b.prologue()...)
@@ -706,11 +706,11 @@ func (l *lowerer) filterSyscall(p *sema.Probe, h *ir.Handler, ctx ir.Context, re
 	b := &body{lowerer: l, ctx: ctx, ret: ret, kernel: true}
 	var c ir.Expr
 	switch {
-	case l.calls == socketCalls && ctx == ir.CtxKprobe:
+	case l.calls == muxCalls && ctx == ir.CtxKprobe:
 		c = &ir.Logical{
 			And: true,
 			X:   b.mode32(0),
-			Y:   &ir.Binary{Op: ir.OpEq, X: b.savedReg(b.regs().call32[0], 4, 0), Y: &ir.IntConst{V: int64(p.SocketCall)}, T: ir.TInt},
+			Y:   b.isMux(p.Mux),
 		}
 	case l.calls == calls32 && ctx == ir.CtxKprobe:
 		c = b.mode32(0)
@@ -765,7 +765,7 @@ func (l *lowerer) handler(p *sema.Probe, probe int, kernel bool, ctx ir.Context,
 	b := l.newBody(p.Body, p.Lib)
 	b.ctx = ctx
 	b.kernel = kernel
-	b.ret, b.calls, b.socket, b.unnamed = p.Return, l.calls, p.SocketCall, unnamed(p)
+	b.ret, b.calls, b.mux, b.unnamed = p.Return, l.calls, p.Mux, unnamed(p)
 	for _, c := range p.Conds {
 		cb := l.newBody(c.Body, p.Lib)
 		x := cb.expr(c.X)

@@ -17,9 +17,9 @@ type body struct {
 	ret     bool    // return probe
 	entries []int   // locals with the @entry values
 	calls   calls   // what system calls come here
-	socket  int     // the number that the call has in socketcall, 0 if none
+	mux     int     // sema.Probe.Mux of the call
 	compat  int     // local that tells whether the program has 32 bits, and 1; 0: nothing asks
-	via     int     // local that tells whether it made the call through socketcall, and 1
+	via     int     // local that tells whether it made the call through socketcall or ipc, and 1
 	words   [6]int  // locals with the arguments of that, and 1
 	unnamed bool    // see unnamed()
 	result  ir.Type // of a function

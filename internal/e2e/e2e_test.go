@@ -34,6 +34,7 @@ var programs = map[string][]string{
 	"fixed":      {"-pthread", "-no-pie"},
 	"heap":       {},
 	"held":       {},
+	"int80":      {},
 	"jit":        {},
 	"libmem":     {"-shared", "-fPIC"},
 	"librows":    {"-pthread", "-shared", "-fPIC", "-Dmain=rows_main"},
@@ -529,6 +530,31 @@ probe end { foreach (s+ in seen_calls) println(s, ": ", seen_calls[s]) }
 	for _, more := range []string{"", `probe syscall.* { if (pid() == target() && name == "no such call") println(argstr) }`} {
 		if got := stap(t, dir, "-c", "./calls32", "-e", sockets+more); got != want {
 			t.Errorf("%s\n%s\nnot\n%s", more, got, want)
+		}
+	}
+	// Those of System V's messages, by another such call with the arguments in registers; of
+	// a message that is received, in one of two ways.
+	const messages = `global seen_calls
+probe syscall.msgget, syscall.msgsnd, syscall.msgctl { if (pid() == target()) seen_calls[argstr]++ }
+probe syscall.msgrcv { if (pid() == target()) seen_calls[sprintf("%s %d %d %d", name, $arg3, $arg4, $arg5)]++ }
+probe syscall.msgrcv.return { if (pid() == target()) seen_calls[sprintf("%s returns %d", name, retval)]++ }
+probe end { foreach (s+ in seen_calls) println(s, ": ", seen_calls[s]) }
+`
+	received := regexp.MustCompile(`^\d+, 0x[0-9a-f]+, 4, 0x0: 2\n\d+, IPC_RMID, 0x0: 1\nIPC_PRIVATE, IPC_CREAT\|0600: 1\nmsgrcv 4 7 0: 2\nmsgrcv returns 4: 2\n$`)
+	for _, more := range []string{"", `probe syscall.* { if (pid() == target() && name == "no such call") println(argstr) }`} {
+		if got := stap(t, dir, "-c", "./calls32", "-e", messages+more); !received.MatchString(got) {
+			t.Errorf("%s\n%s", more, got)
+		}
+	}
+	// A program of 64 bits may make calls like those of 32 bits.
+	for points, want := range map[string]string{
+		"syscall.getppid, syscall.lseek, syscall.semget, syscall.readv": "syscall.getppid() 7\nsyscall.lseek(77, 5, SEEK_CUR) 1\n7\n",
+		"syscall.*": "syscall.getppid() 7\nsyscall.lseek(77, 5, SEEK_CUR) 1\n7\n",
+	} {
+		if got := stap(t, dir, "-c", "./int80", "-e", `global calls, any probe `+points+` { if (pid() == target() && (name == "getppid" || name == "semget" || name == "lseek" || name == "readv")) calls[pn(), argstr]++ }
+probe syscall_any { if (pid() == target() && name == "getppid") any++ }
+probe end { foreach ([p+, a] in calls) printf("%s(%s) %d\n", p, a, calls[p, a]); println(any) }`); got != want {
+			t.Errorf("%s:\n%s\nnot\n%s", points, got, want)
 		}
 	}
 	got := stap(t, dir, "-c", "./calls32", "-e", `global calls probe syscall_any { if (pid() == target()) calls[name]++ } probe end { println(calls["getppid"]) }`)

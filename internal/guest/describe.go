@@ -63,7 +63,7 @@ func Describe(ctx context.Context, k *Kernel, modules []string) (string, error) 
 // Describe has a guest that has /bin/staprun write its description.
 func (g *Guest) Describe(ctx context.Context) ([]byte, error) {
 	const there = "/tmp/described"
-	r, err := g.Run(ctx, Command{Args: []string{"/bin/staprun", "--describe", there}, Timeout: 3 * time.Minute})
+	r, err := g.Run(ctx, Command{Args: []string{"/bin/staprun", "--describe", there}, Timeout: 15 * time.Minute})
 	if err != nil {
 		return nil, err
 	}
