@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -118,12 +119,25 @@ func sharedSystem(t *testing.T, kernel string) *system {
 	return s
 }
 
+// sharing waits until no other process has guests that it shares, for as long as this one runs:
+// with one of two places each, two would wait for each other.
+var sharing = sync.OnceValues(func() (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(os.TempDir(), fmt.Sprintf("stapkit-guests-%d", os.Getuid())), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return f, syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
+})
+
 func bootSystem(kernel string) (*system, error) {
 	k, err := Find(kernel)
 	if err != nil {
 		return nil, err
 	}
 	if _, err := k.Emulator(); err != nil {
+		return nil, err
+	}
+	if _, err := sharing(); err != nil {
 		return nil, err
 	}
 	progs, err := tools[k.Arch]()
