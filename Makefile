@@ -32,9 +32,11 @@ COMMANDS := $(patsubst cmd/%/main.go,%,$(wildcard cmd/*/main.go))
 .PHONY: all build test test-guests test-arm64 test-editors test-vscode client vsix vsix-tools differential determinism fuzz bench bench-debs bench-guest bench-reference bench-smoke debs guests debug-kernel examples generate man manual pictures walk completions release packages test-packages lint clean
 all: build
 
+# With the flags of go run and go test, so that these find compiled what this compiles;
+# releases are built without paths (internal/release).
 build:
 	@mkdir -p bin
-	$(foreach c,$(COMMANDS),$(GO) build -trimpath -ldflags='-s -w' -o bin/$(c) ./cmd/$(c) &&) true
+	$(foreach c,$(COMMANDS),$(GO) build -ldflags='-s -w' -o bin/$(c) ./cmd/$(c) &&) true
 
 # Without a network there are no guests; their tests are then skipped. Tests share the
 # machine's kernel, processors and clock with each other: packages that fail beside the

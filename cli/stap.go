@@ -209,9 +209,9 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 			{Long: "list-servers", Arg: "PROPERTIES", Implied: " ", SystemTap: "--list-servers[=PROPERTIES]", Refused: true, Instead: "there are no compile servers: stapc compiles for any host that staprun --describe has described"},
 			{Long: "trust-servers", Arg: "TRUST", Implied: " ", SystemTap: "--trust-servers[=TRUST-SPEC]", Refused: true, Instead: "trust is given to keys that sign bundles, in /etc/stapkit/allowed_signers"},
 			{Long: "build-as", Arg: "USER", SystemTap: "--build-as=USER", Instead: "compiling needs no privilege: run stapc as any user"},
-			{Long: "benchmark-sdt", SystemTap: "--benchmark-sdt", Refused: true, Instead: "go run ./bench in stapkit's repository measures what probes cost"},
-			{Long: "benchmark-sdt-loops", Arg: "NUM", SystemTap: "--benchmark-sdt-loops=NUM", Refused: true, Instead: "go run ./bench in stapkit's repository measures what probes cost"},
-			{Long: "benchmark-sdt-threads", Arg: "NUM", SystemTap: "--benchmark-sdt-threads=NUM", Refused: true, Instead: "go run ./bench in stapkit's repository measures what probes cost"},
+			{Long: "benchmark-sdt", SystemTap: "--benchmark-sdt", Refused: true, Instead: "make bench in stapkit's repository measures what probes cost"},
+			{Long: "benchmark-sdt-loops", Arg: "NUM", SystemTap: "--benchmark-sdt-loops=NUM", Refused: true, Instead: "make bench in stapkit's repository measures what probes cost"},
+			{Long: "benchmark-sdt-threads", Arg: "NUM", SystemTap: "--benchmark-sdt-threads=NUM", Refused: true, Instead: "make bench in stapkit's repository measures what probes cost"},
 		}},
 	},
 	Exits: []Entry{

@@ -71,14 +71,24 @@ func ReadScript(name string, stdin io.Reader) (Script, error) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Script{}, fmt.Errorf("input file '%s' is missing or unreadable: no such file", name)
+		return Script{}, fmt.Errorf("input file '%s' is missing", name)
 	case err != nil:
-		return Script{}, fmt.Errorf("input file '%s' is missing or unreadable: %w", name, err)
+		return Script{}, unreadable(name, err)
 	case info.IsDir():
 		return Script{}, fmt.Errorf("input file '%s' is a directory; give one of the scripts in it", name)
 	}
 	b, err := os.ReadFile(name)
-	return Script{Name: name, Text: b}, err
+	if err != nil {
+		return Script{}, unreadable(name, err)
+	}
+	return Script{Name: name, Text: b}, nil
+}
+
+func unreadable(name string, err error) error {
+	if inner := (*fs.PathError)(nil); errors.As(err, &inner) {
+		err = inner.Err
+	}
+	return fmt.Errorf("input file '%s' is unreadable: %w", name, err)
 }
 
 // Frontend is the result of passes 1 and 2.

@@ -105,6 +105,9 @@ func (s *stap) run(ctx context.Context) int {
 		return s.replay(ctx)
 	}
 	if err := s.scripts(); err != nil {
+		if o.ScriptFile != "" {
+			return s.failPass(1, err)
+		}
 		return s.fail(err)
 	}
 	if len(o.Remotes) > 0 && !o.ListOn && o.LastPass == 5 {
@@ -323,7 +326,7 @@ func (s *stap) scripts() error {
 	case o.ListOn, o.DumpAlias, o.DumpFuncs:
 	case len(o.Extra) == 0:
 		//lint:ignore ST1005 the text is SystemTap's
-		return errors.New("a script must be specified.\nTry '--help' for more information.")
+		return errors.New("a script must be specified.\nTry '-i' for building a script interactively.\nTry '--help' for more information.")
 	}
 	for i, e := range o.Extra {
 		name := InputName

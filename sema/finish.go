@@ -913,7 +913,7 @@ func (e *elab) warnings(l *live) {
 			continue
 		}
 		if l.funcs[f] {
-			if f.Decl.Body != nil && len(f.Decl.Body.Stmts) == 0 {
+			if f.Decl.Body != nil && len(f.Decl.Body.Stmts) == 0 && !e.opt.Unoptimized {
 				e.errorAt(codeSideEffectFree, f.Decl, "side-effect-free function '%s'", f.Name)
 			}
 			continue

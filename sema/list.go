@@ -373,6 +373,9 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 			}
 			fmt.Fprintf(&b, ":%s", g.Type)
 			b.WriteString(g.KeyTypes())
+			if verbose {
+				b.WriteString(g.Initial())
+			}
 			b.WriteByte('\n')
 		}
 	}

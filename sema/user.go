@@ -340,7 +340,7 @@ func (r *resolver) functionsIn(in *request, w *where, file *userFile, spec *func
 		// "name@VERSION" is a symbol of a library, as linkers write it.
 		versioned := spec.name + "@" + spec.file
 		if syms, err := file.elf.Lookup(versioned); err == nil && len(syms) > 0 {
-			return r.userFunctions(in, w, file, versioned)
+			return r.userFunctions(in, w, file, r.debugCode(w, file), versioned, map[string]bool{})
 		}
 	}
 	code := r.debugCode(w, file)
@@ -371,15 +371,11 @@ func (r *resolver) functionsIn(in *request, w *where, file *userFile, spec *func
 		known[p.Func] = true
 		known[p.Carriers[0].Symbol] = true
 	}
-	more, f := r.userFunctions(in, w, file, spec.name)
+	more, f := r.userFunctions(in, w, file, code, spec.name, known)
 	if f != nil {
 		return nil, f
 	}
-	for _, p := range more {
-		if !known[p.Func] {
-			out = append(out, p)
-		}
-	}
+	out = append(out, more...)
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Point < out[j].Point })
 	return out, nil
 }
@@ -410,8 +406,10 @@ func functionNames(f *userFile) []string {
 	return f.names
 }
 
-// userFunctions finds functions by name or pattern in the symbol table.
-func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern string) ([]*Probe, *fail) {
+// userFunctions finds functions by name or pattern in the symbol table, but for those
+// that are known. Debug information may have one under another name only, as it has the C
+// library's malloc.
+func (r *resolver) userFunctions(in *request, w *where, file *userFile, code *code, pattern string, known map[string]bool) ([]*Probe, *fail) {
 	var syms []elf.Symbol
 	var err error
 	if qualified := isQualified(pattern); qualified || target.IsPattern(pattern) {
@@ -442,17 +440,38 @@ func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern 
 		if s.Kind != elf.Func && s.Kind != elf.Indirect || seen[s.Addr] && !target.IsPattern(pattern) || exported && !s.Global {
 			continue
 		}
-		if !file.elf.Executable(s.Addr) {
+		if !file.elf.Executable(s.Addr) || known[s.Name] {
 			continue
+		}
+		if in.has("return") && file.elf.Starts(s.Addr) {
+			if target.IsPattern(pattern) {
+				continue
+			}
+			return nil, noCaller(s.Name)
+		}
+		var i *dwarf.Instance
+		if code != nil && s.Kind == elf.Func {
+			if i, _ = code.data.At(s.Addr); i != nil && known[i.Name] {
+				continue
+			}
 		}
 		seen[s.Addr] = true
 		name := s.Name
 		if byName[name] > 1 && s.Version != "" && byName[name+"@"+s.Version] == 1 || strings.Contains(pattern, "@") {
 			name += "@" + s.Version // libraries keep old versions of functions
 		}
-		p, f := r.userFunction(in, w, file, s, name, byName[name] > 1 && name == s.Name)
+		text := name
+		if i != nil && !strings.Contains(name, "@") {
+			text = i.Name + declared(i)
+			known[i.Name] = true
+		}
+		p, f := r.userFunction(in, w, file, s, text, name, byName[name] > 1 && name == s.Name)
 		if f != nil {
 			return nil, f
+		}
+		if i != nil && !(p.Return && file.elf.IsGo()) {
+			p.Func, p.source = i.Name, strings.TrimPrefix(declared(i), "@")
+			p.makeCtx = func() *context { return r.instanceContext(p, code, i, i.Addr, true) }
 		}
 		out = append(out, p)
 	}
@@ -460,9 +479,15 @@ func (r *resolver) userFunctions(in *request, w *where, file *userFile, pattern 
 	return out, nil
 }
 
-// userFunction makes the probe of one function.
-func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Symbol, name string, ambiguous bool) (*Probe, *fail) {
-	p := in.make(FamUFunction, fmt.Sprintf("%s.function(%q)%s", w.head(file), name, tail(in, "function")))
+// noCaller refuses a return probe where a program begins: what it would take for the
+// address to return to is the number of the program's arguments.
+func noCaller(name string) *fail {
+	return failf(codeNoMatch, nil, "no match: the program begins at %s, which has nowhere to return to", name)
+}
+
+// userFunction makes the probe of one function, which text is to name.
+func (r *resolver) userFunction(in *request, w *where, file *userFile, s elf.Symbol, text, name string, ambiguous bool) (*Probe, *fail) {
+	p := in.make(FamUFunction, fmt.Sprintf("%s.function(%q)%s", w.head(file), text, tail(in, "function")))
 	p.Func, p.Binary = s.Name, file.path
 	p.Return = in.has("return")
 	if full, _, ok := demangled(s.Name); ok {
@@ -517,6 +542,9 @@ func (r *resolver) userAddress(in *request, w *where, file *userFile, fam Family
 	p := in.make(fam, fmt.Sprintf("%s.%s(%d)%s", w.head(file), word, addr, tail(in, word)))
 	p.Binary = file.path
 	p.Return = in.has("return")
+	if p.Return && file.elf.Starts(addr) {
+		return nil, noCaller(fmt.Sprintf("%#x", addr))
+	}
 	if s, o, ok := file.elf.At(addr); ok && o == 0 {
 		p.Func = s.Name
 	}

@@ -140,12 +140,14 @@ func (s *funcSpec) wants(line, decl int) bool {
 	return false
 }
 
-// place writes where a function is declared: "@file:line".
-func declared(i *dwarf.Instance) string {
-	if i.Decl.File == "" {
+// declared writes where a function is declared: "@file:line".
+func declared(i *dwarf.Instance) string { return placed(i.Decl) }
+
+func placed(l dwarf.Line) string {
+	if l.File == "" {
 		return ""
 	}
-	return "@" + i.Decl.File + ":" + strconv.Itoa(i.Decl.Line)
+	return "@" + l.File + ":" + strconv.Itoa(l.Line)
 }
 
 // instances finds the functions that a specification means.
@@ -230,7 +232,11 @@ func (r *resolver) debugFunctions(in *request, c *code, spec *funcSpec, inlined 
 				if !target.Match(label.str, l.Name) {
 					continue
 				}
-				p, f := r.debugPlace(in, c, i, l.Addr, c.statement, where+".label("+quoted(l.Name)+")")
+				at := where
+				if l.Decl.File != "" {
+					at = c.head + ".function(" + quoted(i.Name+placed(l.Decl)) + ")"
+				}
+				p, f := r.debugPlace(in, c, i, l.Addr, c.statement, at+".label("+quoted(l.Name)+")")
 				if f != nil {
 					return nil, f
 				}
@@ -258,7 +264,7 @@ func (r *resolver) debugFunctions(in *request, c *code, spec *funcSpec, inlined 
 			failed = f
 			continue
 		}
-		if p != nil {
+		if p != nil && !(p.Return && c.elf.Starts(i.Addr)) {
 			p.source = strings.TrimPrefix(declared(i), "@")
 			out = append(out, p)
 		}
@@ -395,7 +401,7 @@ func (r *resolver) statements(in *request, c *code, spec *funcSpec) ([]*Probe, *
 		if spec.hasLine && !pick.wants(s.Line.Line, s.i.Decl.Line) {
 			continue
 		}
-		text := c.head + ".statement(" + quoted(s.i.Name+"@"+s.File+":"+strconv.Itoa(s.Line.Line)) + ")"
+		text := c.head + ".statement(" + quoted(s.i.Name+"@"+s.File+":"+strconv.Itoa(s.Line.Line)) + ")" + tail(in, "statement")
 		k := text + strconv.FormatUint(s.i.Addr, 16)
 		if seen[k] {
 			continue // the first address of a line in each copy of a function

@@ -140,7 +140,15 @@ func (p *printer) decl(d Decl) {
 		p.function(d)
 	case *ProbeDecl:
 		p.put("probe ")
-		p.points(d.Points)
+		for i, pt := range d.Points {
+			switch {
+			case i > 0 && p.p1:
+				p.put(",")
+			case i > 0:
+				p.put(", ")
+			}
+			p.point(pt)
+		}
 		p.body(d.Body)
 		p.put("\n")
 	case *AliasDecl:
@@ -186,7 +194,7 @@ func (p *printer) function(d *FuncDecl) {
 	if d.Name != nil {
 		p.put(d.Name.Name)
 	}
-	if d.Result != NoType {
+	if d.Result != NoType && !p.p1 {
 		p.put(":", d.Result.String())
 	}
 	if p.p1 {
@@ -285,6 +293,17 @@ func (p *printer) block(b *Block) {
 	p.put("}")
 }
 
+// braced writes the block of a try statement, which SystemTap puts braces around.
+func (p *printer) braced(b *Block) {
+	if !p.p1 {
+		p.block(b)
+		return
+	}
+	p.put("{\n")
+	p.block(b)
+	p.put("\n}")
+}
+
 // end writes the semicolon of a simple statement.
 func (p *printer) end() {
 	if !p.p1 {
@@ -297,7 +316,7 @@ func (p *printer) stmt(s Stmt) {
 	case *Block:
 		p.block(s)
 	case *NullStmt:
-		p.end()
+		p.put(";")
 	case *ExprStmt:
 		p.expr(s.X)
 		p.end()
@@ -314,15 +333,27 @@ func (p *printer) stmt(s Stmt) {
 			}
 			p.stmt(s.Else)
 		}
+		if p.p1 {
+			p.put("\n")
+		}
 	case *WhileStmt:
-		p.put("while (")
-		p.expr(s.Cond)
+		if p.p1 {
+			p.put("for (; ")
+			p.expr(s.Cond)
+			p.put("; ")
+		} else {
+			p.put("while (")
+			p.expr(s.Cond)
+		}
 		p.put(") ")
 		p.stmt(s.Body)
 	case *ForStmt:
 		p.put("for (")
 		p.optional(s.Init)
 		p.put("; ")
+		if s.Cond == nil && p.p1 {
+			p.put("1")
+		}
 		p.optional(s.Cond)
 		p.put("; ")
 		p.optional(s.Post)
@@ -352,13 +383,16 @@ func (p *printer) stmt(s Stmt) {
 		p.end()
 	case *TryStmt:
 		p.put("try ")
-		p.block(s.Body)
+		p.braced(s.Body)
 		p.put(" catch ")
 		if s.Var != nil {
 			p.put("(", s.Var.Name, ") ")
 		}
 		if s.Handler != nil {
-			p.block(s.Handler)
+			p.braced(s.Handler)
+		}
+		if p.p1 {
+			p.put("\n")
 		}
 	case nil:
 		p.end()

@@ -677,13 +677,24 @@ func (i *Instance) Lines() ([]Statement, error) {
 		return nil, err
 	}
 	slices.SortFunc(ranges, func(a, b [2]uint64) int { return cmp.Compare(a[0], b[0]) })
-	var out []Statement
+	var rows []row
+	type place struct{ file, line uint32 }
+	recommended := map[place]bool{}
 	for _, rg := range ranges {
 		k, _ := slices.BinarySearchFunc(t.rows, rg[0], func(r row, a uint64) int { return cmp.Compare(r.addr, a) })
 		for ; k < len(t.rows) && t.rows[k].addr < rg[1]; k++ {
-			if r := t.rows[k]; !r.end && r.stmt {
-				out = append(out, Statement{Line{t.file(uint64(r.file)), int(r.line)}, r.addr})
+			if r := t.rows[k]; !r.end {
+				rows = append(rows, r)
+				recommended[place{r.file, r.line}] = recommended[place{r.file, r.line}] || r.stmt
 			}
+		}
+	}
+	var out []Statement
+	for _, r := range rows {
+		// What optimization left of a line may have no place that is recommended.
+		if at := (place{r.file, r.line}); r.stmt || !recommended[at] {
+			recommended[at] = true
+			out = append(out, Statement{Line{t.file(uint64(r.file)), int(r.line)}, r.addr})
 		}
 	}
 	return out, nil
@@ -693,11 +704,17 @@ func (i *Instance) Lines() ([]Statement, error) {
 // is inlined into it. Compilers mix the instructions of both; in C the lines from the
 // declaration of a function to the next are its own.
 func (i *Instance) Own(s Statement) bool {
+	byLine := false
+	switch i.e.u.info().language {
+	case 0x01, 0x02, 0x0c, 0x1d, 0x2c, 0x3e: // C, whose functions do not nest
+		byLine = s.File == i.Decl.File
+	}
 	own := true
 	i.e.inside(0, func(c entry) (deeper bool) {
 		switch c.ab.tag {
 		case tagInlined:
-			own = own && !c.contains(s.Addr)
+			// A line may begin with what is inlined there, and is of the caller all the same.
+			own = own && !(c.contains(s.Addr) && (!byLine || originName(c) == i.Name))
 		case tagLexicalBlock:
 			deeper = true
 		}
@@ -709,9 +726,7 @@ func (i *Instance) Own(s Statement) bool {
 	if s.Line.Line < i.Decl.Line {
 		return false
 	}
-	switch i.e.u.info().language {
-	case 0x01, 0x02, 0x0c, 0x1d, 0x2c, 0x3e: // C, whose functions do not nest
-	default:
+	if !byLine {
 		return true
 	}
 	lines := i.e.u.declared()[s.File]

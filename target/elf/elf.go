@@ -113,6 +113,10 @@ func New(path string, r io.ReaderAt) (*File, error) {
 	return f, nil
 }
 
+// Starts reports whether a program begins at an address. What is there has no caller:
+// its stack holds the program's arguments, and no address to return to.
+func (f *File) Starts(addr uint64) bool { return f != nil && f.f.Entry != 0 && f.f.Entry == addr }
+
 // guard runs code over debug/elf, which is known to panic on some malformed
 // files, and names the file in the error.
 func guard(path string, f func() error) (err error) {
