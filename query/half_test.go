@@ -107,3 +107,38 @@ func TestHalfTyped(t *testing.T) {
 		}
 	}
 }
+
+// TestLongLines asks everything in texts that are one long line, or nested deeply.
+func TestLongLines(t *testing.T) {
+	env := testEnv(t, nil)
+	const read = "probe kernel.function(\"vfs_read\") { "
+	for _, text := range []string{
+		read + "x = " + strings.Repeat("1 + ", 1000) + "$count }",
+		read + "x = " + strings.Repeat("(", 2000) + "$count",
+		read + strings.Repeat("{ ", 2000) + "$count",
+		read + "x = " + strings.Repeat("! ", 2000) + "$count",
+		read + "x = " + strings.Repeat("- ", 2000) + "$count }",
+		read + "x = $file" + strings.Repeat("->f_inode", 1000) + " }",
+		read + "x = $buf" + strings.Repeat("[$count", 1000),
+		read + strings.Repeat("if (1) ", 2000) + "x = $count }",
+		read + "x = 1 " + strings.Repeat("? $count : ", 1000) + "1 }",
+		strings.Repeat("%( kernel_v >= \"1\" %? ", 1000) + read,
+		strings.Repeat("@m(", 1000) + read,
+		"@define m(x) %( @x %)\n" + read + "x = " + strings.Repeat("@m(", 500) + "$count" + strings.Repeat(")", 500),
+		read + "/* " + strings.Repeat("é漢𝄞 ", 2000) + "*/ x = $count }",
+		read + "println(\"" + strings.Repeat("é漢𝄞 ", 2000) + "\", $count) }",
+		read + "printf(\"" + strings.Repeat("%d ", 1000) + "\", $count",
+		"probe " + strings.Repeat("kernel.function(\"vfs_read\"), ", 500) + "kernel.fun",
+		"probe kernel" + strings.Repeat(".{function(\"vfs_read\")", 1000),
+		"global " + strings.Repeat("a, ", 2000) + "b",
+	} {
+		s := env.Snapshot("long.stp", []byte(text))
+		if s.Program(); s.Panic != "" {
+			t.Fatalf("%.80q: %s", text, s.Panic)
+		}
+		askWhole(t, s)
+		for _, off := range []int{len(text), len(text) / 2, len(read) + 1} {
+			askAll(t, s, min(off, len(text)))
+		}
+	}
+}

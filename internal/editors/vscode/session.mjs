@@ -226,23 +226,21 @@ async function bring(name, place, list, see, holds) {
   check(name, holds(got), got);
 }
 
-/** Closes the editor in front, which leaves another. */
-async function close(left) {
-  const tab = page.locator(`.tab.active[data-resource-name="${left}"]`);
-  for (let tries = 5; ; tries--) {
-    if ((await tab.count()) > 0) {
-      return;
-    }
+/** Closes the editor in front, which shows something, and goes back to a script. */
+async function close(shown, script) {
+  for (let left = 5; ; left--) {
     await keys('Control+KeyW');
     try {
-      await tab.waitFor({ timeout: 30_000 });
-      return;
+      await page.locator(shown).first().waitFor({ state: 'hidden', timeout: 20_000 });
+      break;
     } catch (err) {
-      if (tries === 0) {
+      if (left === 0) {
         throw err;
       }
+      console.log(`again Control+KeyW for ${shown}`);
     }
   }
+  await open(script);
 }
 
 const where = texts('.statusbar-item[id="status.editor.selection"]');
@@ -278,7 +276,7 @@ async function session() {
   await command('Workspaces: Manage Workspace Trust');
   await page.getByRole('button', { name: /^Trust/ }).first().click();
   await expectSeen('trust', texts('.workspace-trust-header'), includes('You trust this'));
-  await close('reads.stp');
+  await close('.workspace-trust-header', 'reads.stp');
 
   // Colours, of the grammar and of the server.
   const colours = () => page.evaluate(() => {
@@ -333,7 +331,7 @@ async function session() {
   await bring('definition in the library', [9, tab(9)], ['F12'], texts('.tab.active'), (l) => l.length === 1 && l[0].includes('.stp') && !l[0].includes('reads'));
   await expectSeen('the library is shown', lines, includes('function execname'));
   await picture('library');
-  await close('reads.stp');
+  await close('.tab.active:not([data-resource-name="reads.stp"])', 'reads.stp');
 
   // References.
   await bring('references', [9, tab(3)], ['Shift+F12'], texts('.zone-widget .ref-tree .monaco-list-row'), (l) => l.length >= 3);
