@@ -254,9 +254,9 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 			b.body.bad[x] = true
 			return true
 		}
-		acc := &Access{Base: BaseRegister, N: int(n), Size: 8, Signed: true, Path: &ctype.Path{}}
+		acc := &Access{Base: BaseRegister, Name: "@kregister", N: int(n), Size: 8, Signed: true, Path: &ctype.Path{}}
 		if x.Op == syntax.AtUregister {
-			acc.Space = UserSpace
+			acc.Name, acc.Space = "@uregister", UserSpace
 		}
 		b.body.Targets[x] = acc
 		b.body.UsesTarget = true
@@ -279,9 +279,9 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 		if err != nil {
 			return true
 		}
-		acc := &Access{Base: BaseExpr, X: x.Args[1], BaseType: ptr, Path: path, Type: t, Size: int(size)}
+		acc := &Access{Base: BaseExpr, X: x.Args[1], Name: "@kderef", BaseType: ptr, Path: path, Type: t, Size: int(size)}
 		if x.Op == syntax.AtUderef {
-			acc.Space = UserSpace
+			acc.Name, acc.Space = "@uderef", UserSpace
 		}
 		b.body.Targets[x] = acc
 	}
