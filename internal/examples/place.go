@@ -259,15 +259,25 @@ func (p *Place) Script(ctx context.Context, text, command string) (guest.Result,
 	return p.run(ctx, r.Bundle, []string{"--allow-unsigned", "-T", "600", "-c", command}, limit)
 }
 
+// patience is how long loading and unloading may take. An emulated processor takes seven
+// minutes to check and to attach the programs of an example that prints the parameters of
+// some hundred functions.
+func (p *Place) patience() time.Duration {
+	if p.within == nil {
+		return 150 * time.Second
+	}
+	return 7 * time.Minute
+}
+
 // limited gives what a run takes at most: on this machine a time; in a guest, in which
 // everything takes as long as this machine lets it, what it may compute.
 func (p *Place) limited(ctx context.Context, limit time.Duration) (_ context.Context, clock time.Duration, done func()) {
 	if p.within == nil {
 		return ctx, limit, func() {}
 	}
-	ctx, cancel := context.WithTimeout(ctx, 7*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Minute)
 	ctx, ended := p.within(ctx, limit)
-	return ctx, 6 * time.Minute, func() { ended(); cancel() }
+	return ctx, 14 * time.Minute, func() { ended(); cancel() }
 }
 
 // Ran is what became of a bundle that was run.
@@ -295,9 +305,9 @@ var Outputs = sync.OnceValue(func() map[string]*regexp.Regexp {
 
 // Run runs an example that was compiled for the place there for some seconds. An error
 // says that it was not found out what becomes of it: the guest has ended, or does not
-// answer; it is guest.ErrSlow if it was busy for two minutes and a half all the time.
+// answer; it is guest.ErrSlow if it has computed for longer than that may take.
 func (p *Place) Run(ctx context.Context, e Example, bundle []byte, seconds int) (Ran, error) {
-	ctx, limit, done := p.limited(ctx, time.Duration(seconds+150)*time.Second)
+	ctx, limit, done := p.limited(ctx, p.patience()+time.Duration(seconds)*time.Second)
 	defer done()
 	res, err := p.run(ctx, bundle, Args(e, seconds), limit)
 	if err != nil {
