@@ -66,6 +66,9 @@ func dropPrivileges(warn func(string)) error {
 
 // restrict has the kernel judge all system calls of all threads from now on.
 func restrict(filters []seccomp.Policy) error {
+	// no_new_privs is a thread's, which is to be the one that asks for the filter.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	for i, policy := range filters {
 		// On all threads, or not at all. no_new_privs comes with the first, before
 		// prctl(2) is forbidden.
