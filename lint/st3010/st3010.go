@@ -15,8 +15,8 @@ var Analyzer = lint.Rule(&lint.Analyzer{
 		Title:    "key is text that is often longer than a string can be",
 		Severity: diag.Warning,
 		Why: `
-A string is at most MAXSTRINGLEN - 1 characters, 127 by default; of a longer key the end is cut, and keys that differ
-only there become one. Command lines of Java programs all begin with the same 200 characters, and were one line of
+A string is at most MAXSTRINGLEN - 1 characters, 511 by default; of a longer key the end is cut, and keys that differ
+only there become one. Command lines of Java programs all begin with the same 600 characters, and were one line of
 the report.`,
 		Before: `
 global runs

@@ -15,21 +15,21 @@ var Analyzer = lint.Rule(&lint.Analyzer{
 		Title:    "string is longer than a string can be, and will be cut",
 		Severity: diag.Warning,
 		Why: `
-A value is at most MAXSTRINGLEN - 1 characters, 127 unless -D says otherwise; what is longer loses its end without a
-word. A usage text of three lines, built with ".", ended in the middle of the second.`,
+A value is at most MAXSTRINGLEN - 1 characters, 511 unless -D says otherwise; what is longer loses its end without a
+word. A line of a report with two columns of 300 characters, put together with sprintf, lacked the end of the second.`,
 		Limits: `
 Counted is what is certain: literals, and directives with a width. Text that is only printed is not a value.`,
-		Options: []lint.Option{{Name: "maxstringlen", Default: int64(128), Text: "MAXSTRINGLEN, as -D sets it"}},
+		Options: []lint.Option{{Name: "maxstringlen", Default: int64(512), Text: "MAXSTRINGLEN, as -D sets it"}},
 		Before: `
-global usage
+global line
 probe begin {
-	usage = "usage: stap watch.stp PATH [SECONDS]\n  PATH     is the file or folder to watch, with all below it\n  SECONDS  is how long to watch\n"
-	print(usage)
+	line = sprintf("%-300s %-300s", "file", "arguments")
+	println(line)
 	exit()
 }`,
 		After: `
 probe begin {
-	print("usage: stap watch.stp PATH [SECONDS]\n  PATH     is the file or folder to watch, with all below it\n  SECONDS  is how long to watch\n")
+	printf("%-300s %-300s\n", "file", "arguments")
 	exit()
 }`,
 	},

@@ -15,7 +15,7 @@ var Analyzer = lint.Rule(&lint.Analyzer{
 		Title:    "probe has no effect",
 		Severity: diag.Warning,
 		Why: `
-The handler prints nothing and changes no global, so it is left out, and what was to be counted is not. Mostly the
+The handler prints nothing and changes no global: nobody can tell that it ran, and what was to be counted is not. Mostly the
 counter was not declared global and is a local variable of the handler.`,
 		Before: `
 probe timer.ms(2) {
@@ -61,7 +61,7 @@ func run(p *lint.Pass) (any, error) {
 			if !ok || works[d] || !live[d] && !elided(p, d) || d.Body == nil || len(d.Points) == 0 || !code(d.Body) {
 				continue
 			}
-			p.Reportf(d.Points[0], "the handler prints nothing and changes no global, so it is left out")
+			p.Reportf(d.Points[0], "the handler prints nothing and changes no global, so nobody can tell that it ran")
 		}
 	}
 	return nil, nil
