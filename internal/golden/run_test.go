@@ -307,6 +307,23 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestOwn runs scripts of our own in the form of the recorded ones, whose output follows
+// from the manual: testdata/run.
+func TestOwn(t *testing.T) {
+	host.NeedBPF(t)
+	tmp := t.TempDir()
+	stap := build(t, tmp, "cmd/stap")
+	runAll(t, "testdata", machine{
+		run: func(t *testing.T, name, script string, args []string) result {
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, name+".stp"), []byte(script), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return run(t, dir, stap, args...)
+		},
+	})
+}
+
 func runAll(t *testing.T, golden string, m machine) {
 	cases, err := filepath.Glob(filepath.Join(golden, "run", "*.txtar"))
 	if err != nil || len(cases) == 0 {
