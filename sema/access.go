@@ -3,6 +3,7 @@ package sema
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"stapkit/diag"
@@ -232,15 +233,8 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 		}
 		b.enumName(x)
 	case syntax.AtProbeWrite:
-		// 1 if anything in the script writes the variable; all probes have it.
 		if len(x.Args) == 1 {
-			if id, ok := x.Args[0].(*syntax.Ident); ok {
-				v := int64(0)
-				if l := b.locals[id.Name]; l != nil && b.writesLocal(id.Name) || l == nil && b.writesLocal(id.Name) {
-					v = 1
-				}
-				b.body.Consts[x] = longConst(v)
-			}
+			b.probeWrite(x)
 		}
 	case syntax.AtKregister, syntax.AtUregister:
 		n, ok := int64(0), false
@@ -288,24 +282,68 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 	return true
 }
 
-// writesLocal reports whether a block of the probe assigns to a name.
-func (b *bodyState) writesLocal(name string) bool {
+// probeWrite decides @probewrite(name): whether those who use the alias write the
+// variable. In an alias these are the probe's body and the aliases between.
+func (b *bodyState) probeWrite(x *syntax.AtOp) {
+	id, ok := x.Args[0].(*syntax.Ident)
+	if !ok {
+		return
+	}
+	if b.probe == nil || len(b.blocks) == 0 || !slices.ContainsFunc(b.probe.Chain, func(d Derivation) bool { return d.Alias != nil }) {
+		b.error(codeProbeWrite, x, "unexpected @probewrite").
+			help("it tells an alias whether a probe that uses it writes the variable; this is no alias")
+		b.body.bad[x] = true
+		return
+	}
+	users := []*syntax.Block{b.probe.Decl.Body}
+	for _, d := range slices.Backward(b.probe.Chain) {
+		if d.Alias == nil {
+			continue
+		}
+		if within(x, d.Alias.Body) || within(x, d.Alias.Epilogue) {
+			break
+		}
+		if !within(x, b.probe.Decl.Body) {
+			users = append(users, d.Alias.Body, d.Alias.Epilogue)
+		}
+	}
+	b.body.Consts[x] = longConst(0)
+	for _, bl := range users {
+		if bl != nil && writes(bl, id.Name) {
+			b.body.Consts[x] = longConst(1)
+		}
+	}
+}
+
+// within reports whether x stands in a block, which may be nil.
+func within(x syntax.Expr, bl *syntax.Block) bool {
+	return bl != nil && x.File() == bl.File() && bl.First() <= x.First() && x.Last() <= bl.Last()
+}
+
+// writes reports whether a block assigns to a variable of the script or the target.
+func writes(bl *syntax.Block, name string) bool {
 	found := false
 	isName := func(x syntax.Expr) bool {
-		id, ok := x.(*syntax.Ident)
-		return ok && id.Name == name
+		switch x := x.(type) {
+		case *syntax.Ident:
+			return x.Name == name
+		case *syntax.Index:
+			id, ok := x.X.(*syntax.Ident)
+			return ok && id.Name == name
+		case *syntax.TargetVar:
+			return x.Name == name
+		}
+		return false
 	}
-	for _, bl := range b.blocks {
-		syntax.Inspect(bl, func(n syntax.Node) bool {
-			switch n := n.(type) {
-			case *syntax.AssignExpr:
-				found = found || isName(n.L)
-			case *syntax.IncDec:
-				found = found || isName(n.X)
-			}
-			return !found
-		})
-	}
+	syntax.Inspect(bl, func(n syntax.Node) bool {
+		switch n := n.(type) {
+		case *syntax.AssignExpr:
+			found = found || isName(n.L)
+		case *syntax.IncDec:
+			found = found || isName(n.X)
+		}
+		return !found
+	})
 	return found
 }
 
@@ -526,6 +564,10 @@ func (b *bodyState) varsAccess(x *syntax.TargetVar) (*Access, *fail) {
 		acc.Result = ResultVars
 		return acc, nil
 	}
+	if c.lists != nil && !slices.Contains(c.lists, x.Name) {
+		return nil, failf(codeUnresolvedTarget, x, "unresolved target-symbol expression%s", similar(x.Name, append(sortedKeys(c.consts), append(c.names(), c.lists...)...))).
+			withHelp("%s has no '%s'", c.what, x.Name)
+	}
 	acc := &Access{Name: x.Name, Result: ResultVars, Pretty: x.Pretty, Deep: x.Pretty == syntax.PrettyDeep, Space: c.space, Module: c.module, Binary: c.binary, Path: &ctype.Path{}}
 	add := func(v *ctxVar) {
 		e := Var{Name: v.name}
@@ -550,6 +592,14 @@ func (b *bodyState) varsAccess(x *syntax.TargetVar) (*Access, *fail) {
 		for i := range src.vars {
 			v := &src.vars[i]
 			if v.hidden || v.local && x.Name == "$$parms" || !v.local && x.Name == "$$locals" {
+				continue
+			}
+			if c.lists != nil { // of process.syscall, whose arguments SystemTap writes "$arg1=…"
+				if v.name == "syscall" {
+					continue
+				}
+				add(v)
+				acc.Vars[len(acc.Vars)-1].Name = "$" + v.name
 				continue
 			}
 			add(v)

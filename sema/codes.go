@@ -174,6 +174,11 @@ This construct does not work on this operand.
 function that holds one. Use @cast(value, "type")->member.
 `)
 
+	codeProbeWrite = reg("E1314", diag.Error, "@probewrite outside an alias", `
+@probewrite(variable) is 1 in the body of an alias if a probe that uses the alias writes the variable. Probes that
+use no alias, and functions, cannot ask.
+`)
+
 	// Embedded code and privileges.
 	codeEmbedded = reg("E1401", diag.Error, "embedded C", `
 Embedded C is kernel module code; an eBPF program cannot contain it. Most uses have a library function or an

@@ -14,6 +14,9 @@ type context struct {
 	entry *context
 	// consts are the string constants $$name, $$provider, $$system …
 	consts map[string]string
+	// lists are those of $$vars, $$parms, $$locals and $$return that the place has; nil
+	// means all.
+	lists []string
 	// value: $value can be read and written.
 	value bool
 	// open: nothing is known; any variable is taken on trust.
@@ -68,6 +71,9 @@ func typeName(t ctype.Type) string {
 	}
 	return ctype.Name(t)
 }
+
+// noLists is for places that have no variables, or none that SystemTap lists.
+var noLists = []string{}
 
 // ctxVar is one variable of a context.
 type ctxVar struct {

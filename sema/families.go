@@ -241,6 +241,6 @@ var famProcfs = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 	if in.has("maxsize") && p.MaxSize <= 0 {
 		return nil, failf(codePointArg, nil, "maxsize must be greater than 0")
 	}
-	p.ctx = &context{what: "procfs probe", value: true}
+	p.ctx = &context{what: "procfs probe", value: true, lists: noLists}
 	return []*Probe{p}, nil
 }}

@@ -380,7 +380,7 @@ func (r *resolver) symbolProbe(in *request, f Family, text string, s sym.Symbol)
 		kind = "kretprobe"
 	}
 	p.Carriers = []Carrier{{Kind: kind, Target: s.Name, Module: s.Module, Reason: "the function has no type information"}}
-	p.ctx = &context{what: s.Name + ", which has no type information", module: s.Module}
+	p.ctx = &context{what: s.Name + ", which has no type information", module: s.Module, lists: noLists}
 	return p
 }
 
@@ -452,7 +452,7 @@ var famStatement = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 		}
 	}
 	p.Carriers = []Carrier{c}
-	p.ctx = &context{what: "an address"}
+	p.ctx = &context{what: "an address", lists: noLists}
 	return []*Probe{p}, nil
 }}
 
@@ -478,7 +478,7 @@ func (r *resolver) statementAt(in *request, addr uint64) ([]*Probe, *fail) {
 			if i, ok := c.data.Around(addr); ok {
 				return r.instanceContext(p, c, i, addr, false)
 			}
-			return &context{what: fmt.Sprintf("%#x", addr), module: c.module}
+			return &context{what: fmt.Sprintf("%#x", addr), module: c.module, lists: noLists}
 		}
 		return []*Probe{p}, nil
 	}
@@ -509,7 +509,7 @@ var famKprobe = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail
 		} else {
 			p.Carriers = append(p.Carriers, Carrier{Kind: "kprobe_multi", Target: s.Name, Module: s.Module, Needs: []string{"kprobe_multi"}, Reason: "one attachment for all functions"})
 		}
-		p.ctx = &context{what: "a kprobe, which takes arguments by int_arg(n) and pointer_arg(n)", module: s.Module}
+		p.ctx = &context{what: "a kprobe, which takes arguments by int_arg(n) and pointer_arg(n)", module: s.Module, lists: noLists}
 		return p
 	}
 	var out []*Probe
@@ -608,7 +608,7 @@ var famData = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 		}
 	}
 	p.Carriers = []Carrier{c}
-	p.ctx = &context{what: "a watchpoint"}
+	p.ctx = &context{what: "a watchpoint", lists: noLists}
 	return []*Probe{p}, nil
 }}
 
@@ -650,7 +650,7 @@ var famPerf = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) 
 		p.Binary = c.Process
 	}
 	p.Carriers = []Carrier{c}
-	p.ctx = &context{what: "a perf event"}
+	p.ctx = &context{what: "a perf event", lists: noLists}
 	return []*Probe{p}, nil
 }}
 
@@ -838,7 +838,7 @@ var famNetfilter = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 	p.Carriers = []Carrier{{Kind: "netfilter", Target: hook, Type: fam, Config: num, Needs: []string{"netfilter"},
 		Reason: "a netfilter program, Linux 6.4 and later"}}
 	p.makeCtx = func() *context {
-		c := &context{what: "netfilter hook"}
+		c := &context{what: "netfilter hook", lists: noLists}
 		t := r.e.opt.Target
 		if t == nil {
 			c.open = true

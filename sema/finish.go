@@ -618,7 +618,10 @@ func (b *bodyState) elide() bool {
 		}
 	}
 	w.expr = func(x syntax.Expr, _ bool) { read(x) }
-	w.write = func(x syntax.Expr, _ syntax.Node, full, used bool) {
+	w.write = func(x syntax.Expr, at syntax.Node, full, used bool) {
+		if a, ok := at.(*syntax.AssignExpr); ok && a.Op == syntax.StatAssign {
+			full = true // as SystemTap has it
+		}
 		if !full || used {
 			read(x)
 		}
@@ -1031,7 +1034,7 @@ func (b *bodyState) warnElided() {
 				return false
 			}
 		}
-		b.e.errorAt(codeElideExpr, firstOperand(x.X), "Eliding side-effect-free expression").unnecessary()
+		b.e.errorAt(codeElideExpr, x, "Eliding side-effect-free expression").unnecessary()
 		return false
 	}
 	w.body()
@@ -1045,7 +1048,7 @@ func (b *bodyState) deadAssign(s syntax.Stmt) (*syntax.AssignExpr, *Local) {
 		return nil, nil
 	}
 	a, ok := x.X.(*syntax.AssignExpr)
-	if !ok || a.Op != syntax.Assign {
+	if !ok || a.Op != syntax.Assign && a.Op != syntax.StatAssign {
 		return nil, nil
 	}
 	if id, ok := a.L.(*syntax.Ident); ok {
@@ -1054,25 +1057,6 @@ func (b *bodyState) deadAssign(s syntax.Stmt) (*syntax.AssignExpr, *Local) {
 		}
 	}
 	return nil, nil
-}
-
-// firstOperand is what SystemTap points at when an expression has no effect: it
-// takes operators away before.
-func firstOperand(x syntax.Expr) syntax.Expr {
-	for {
-		switch y := x.(type) {
-		case *syntax.Binary:
-			x = y.X
-		case *syntax.Logical:
-			x = y.X
-		case *syntax.Ternary:
-			x = y.Cond
-		case *syntax.Unary:
-			x = y.X
-		default:
-			return x
-		}
-	}
 }
 
 // warnUnreachable reports statements of the user behind one that always leaves.

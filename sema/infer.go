@@ -450,22 +450,16 @@ func (b *bodyState) inferBinary(x *syntax.Binary, want Type) Type {
 		b.infer(x.Y, String)
 		return b.expect(x, String, want)
 	case syntax.Lt, syntax.Gt, syntax.Le, syntax.Ge, syntax.Eq, syntax.Ne:
-		// Both sides agree; what one side knows helps the other.
-		l, r := b.peek(x.X), b.peek(x.Y)
-		if l == Unknown {
-			l = b.infer(x.X, r)
+		// Both sides agree; what one side knows by then helps the other.
+		r := b.known(x.Y)
+		if _, ok := x.X.(*syntax.StatOp); ok {
+			r = Unknown // SystemTap tells of the other side
 		}
-		if r == Unknown {
-			r = b.infer(x.Y, l)
-		}
-		if r != Unknown {
-			if b.infer(x.X, r) == r || l == Unknown {
-				b.infer(x.Y, r)
-			} else {
-				b.infer(x.Y, Unknown) // one message is enough
-			}
-		} else {
-			b.infer(x.X, Unknown)
+		l := b.infer(x.X, r)
+		if l != Unknown && r != Unknown && l != r {
+			b.infer(x.Y, Unknown) // one message is enough
+		} else if r = b.infer(x.Y, l); l == Unknown && r != Unknown {
+			b.infer(x.X, r)
 		}
 		return b.expect(x, Long, want)
 	}
@@ -541,25 +535,34 @@ func (b *bodyState) inferTernary(x *syntax.Ternary, want Type) Type {
 func (b *bodyState) inferAssign(x *syntax.AssignExpr, want Type) Type {
 	switch x.Op {
 	case syntax.Assign:
-		r := b.infer(x.R, Unknown)
-		if l := b.peek(x.L); l != Unknown && r != Unknown && l != r && r != Stats && isVariable(x.R) {
-			b.infer(x.R, l) // what is assigned to comes first
-			b.body.Types[x] = l
-			return b.expect(x, l, want)
+		// In SystemTap's order, which says where what does not fit is noticed: each side
+		// learns what the other is known to be by then.
+		t := want
+		if t == Unknown {
+			t = b.body.Types[x]
 		}
-		if r == Unknown {
-			t := b.peek(x.L)
-			if t == Unknown {
-				t = want
+		asked := orType(t, b.known(x.R))
+		l := b.infer(x.L, asked)
+		if l != Unknown && asked != Unknown && l != asked {
+			b.infer(x.R, Unknown) // one message is enough
+			return l
+		}
+		r := b.infer(x.R, orType(t, l))
+		if l == Unknown {
+			l = orType(b.known(x.L), t)
+		}
+		if l == Unknown {
+			if r != Unknown && !b.waits[x] { // the left side learns it in the next round
+				if b.waits == nil {
+					b.waits = map[*syntax.AssignExpr]bool{}
+				}
+				b.waits[x] = true
+				b.e.learned++
 			}
-			r = b.infer(x.R, t)
+			return Unknown
 		}
-		l := b.infer(x.L, r)
-		if l != Unknown {
-			b.body.Types[x] = l
-			return b.expect(x, l, want)
-		}
-		return l
+		b.body.Types[x] = l
+		return b.expect(x, l, want)
 	case syntax.CatAssign:
 		b.infer(x.R, String)
 		b.infer(x.L, String)
@@ -574,12 +577,25 @@ func (b *bodyState) inferAssign(x *syntax.AssignExpr, want Type) Type {
 	return b.expect(x, Long, want)
 }
 
-func isVariable(x syntax.Expr) bool {
-	switch x.(type) {
-	case *syntax.Ident, *syntax.Index:
-		return true
+// known is the type of an expression that was found by now, without looking again.
+func (b *bodyState) known(x syntax.Expr) Type {
+	if t := b.body.Types[x]; t != Unknown {
+		return t
 	}
-	return false
+	switch x.(type) {
+	case *syntax.NumberLit:
+		return Long
+	case *syntax.StringLit:
+		return String
+	}
+	return b.body.Consts[x].Type
+}
+
+func orType(a, b Type) Type {
+	if a != Unknown {
+		return a
+	}
+	return b
 }
 
 func (b *bodyState) inferCall(x *syntax.Call, want Type) Type {

@@ -37,6 +37,8 @@ type bodyState struct {
 	started   bool
 	// quiet counts enclosing @defined: what fails there is no error.
 	quiet int
+	// waits are assignments whose left side learns its type in the next round.
+	waits map[*syntax.AssignExpr]bool
 	// entryKeys finds the entries by their text.
 	entryKeys map[string]int
 	// lastChance: an autocast whose operand has no known type is an error now.

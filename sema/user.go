@@ -792,7 +792,7 @@ var famProcess = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 	point := func() *Probe {
 		p := in.make(FamProcess, head+"."+what)
 		p.Func, p.Binary = what, c.Process
-		p.ctx = &context{what: "process." + what, space: UserSpace, binary: c.Process}
+		p.ctx = &context{what: "process." + what, space: UserSpace, binary: c.Process, lists: noLists}
 		return p
 	}
 	on := func(event, reason string) *Probe {
@@ -847,13 +847,14 @@ var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fa
 	raw := c
 	raw.Kind = "raw_tp"
 	p.Carriers = []Carrier{c, raw}
-	ctx := &context{what: "process.syscall", binary: c.Process}
+	ctx := &context{what: "process.syscall", binary: c.Process, lists: []string{"$$parms"}}
 	ctx.vars = append(ctx.vars, ctxVar{name: "syscall", acc: Access{Base: BaseSyscallNr, Size: 8, Signed: true}})
 	for i := range 6 {
 		ctx.vars = append(ctx.vars, ctxVar{name: fmt.Sprintf("arg%d", i+1), hidden: p.Return, acc: Access{Base: BaseSyscallArg, N: i, Size: 8, Signed: true}})
 	}
 	if p.Return {
-		ctx.entry = &context{what: ctx.what, binary: ctx.binary, vars: ctx.vars}
+		ctx.entry = &context{what: ctx.what, binary: ctx.binary, vars: ctx.vars, lists: noLists}
+		ctx.lists = noLists
 		ctx.ret = &ctxVar{name: "return", acc: Access{Base: BaseSyscallReturn, Size: 8, Signed: true}}
 	}
 	p.ctx = ctx

@@ -36,8 +36,8 @@ Outside strings and comments a script is ASCII text. Pasted text often carries n
 	codeOpenString = diag.Register(diag.Info{Code: "E0009", Title: "string without its closing quote", Doc: `
 A string ends on the line on which it begins. Write \n for a line break; strings that stand side by side are joined.
 `})
-	codeOpenComment = diag.Register(diag.Info{Code: "E0010", Title: "unterminated comment", Doc: `
-A comment that begins with "/*" ends with "*/". Comments do not nest.
+	codeOpenComment = diag.Register(diag.Info{Code: "E0010", Severity: diag.Warning, Title: "unterminated comment", Doc: `
+A comment that begins with "/*" ends with "*/", or else with the file. Comments do not nest.
 `})
 	codeOpenEmbedded = diag.Register(diag.Info{Code: "E0011", Title: "unterminated embedded C", Doc: `
 Embedded C begins with "%{" and ends with "%}".
@@ -149,5 +149,8 @@ The script was to be read as an older version of the language, which lacks this 
 `})
 	codePrettyEnd = diag.Register(diag.Info{Code: "E0046", Title: "member of a pretty-printed value", Doc: `
 "$x$" and "$x$$" are text: they have no members and no elements. The "$" stands behind the last member, as in "$x->member$".
+`})
+	codeTwiceParam = diag.Register(diag.Info{Code: "E0047", Severity: diag.Warning, Title: "two macro parameters of one name", Doc: `
+Each parameter of a macro has a name of its own; of two that share one, only one can be used in the body.
 `})
 )

@@ -670,6 +670,7 @@ func (p *parser) literal() Expr {
 		if p.peek(1) == Number {
 			return p.number()
 		}
+		p.next() // only a number can be negative
 	case Arg, ArgCount, ArgCountStr:
 		return p.scriptArg()
 	case AtWord, PPOpen:

@@ -51,9 +51,9 @@ type lexer struct {
 	toks   []Token
 	report bool // add diagnostics to f
 	opens  bool // the next token is the first of its line
-	// noCommentEnd and noCodeEnd are set once the search for the end of a comment or of
-	// embedded C reached the end of the text, so that it is not made again and again.
-	noCommentEnd, noCodeEnd bool
+	// noCodeEnd is set once the search for the end of embedded C reached the end of the
+	// text, so that it is not made again and again.
+	noCodeEnd bool
 
 	// args is set when script arguments are to be pasted.
 	args *argPaster
@@ -429,17 +429,16 @@ func (l *lexer) curly(off, end int) {
 
 func (l *lexer) comment(off int) {
 	text := l.text
-	for q := off + 2; q+1 < len(text) && !l.noCommentEnd; q++ {
+	for q := off + 2; q+1 < len(text); q++ {
 		if text[q] == '*' && text[q+1] == '/' {
 			l.pos = q + 2
 			l.emit(Comment, off, 0)
 			return
 		}
 	}
-	l.noCommentEnd = true
-	d := l.errorAt(codeOpenComment, off, off+2, "unterminated comment")
-	d.Help = "close it with '*/'; SystemTap silently takes the rest of the file as comment"
-	l.pos = l.nextDecl(off + 2)
+	d := l.errorAt(codeOpenComment, off, off+2, "unterminated comment: the rest of the file belongs to it")
+	d.Severity, d.Saw, d.Help = diag.Warning, "", "close it with '*/'"
+	l.pos = len(text)
 	l.emit(Comment, off, Broken)
 }
 

@@ -2,6 +2,7 @@ package syntax
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -118,7 +119,7 @@ func (p *preproc) run() {
 				conds = nil
 				continue
 			}
-			taken, ok := p.condition()
+			taken, ok := p.condition(&t)
 			if !ok {
 				continue // the conditional ended inside its condition
 			}
@@ -304,7 +305,7 @@ func (p *preproc) expand(t *Token) bool {
 	fr := &p.frames[len(p.frames)-1]
 	name := p.text(t)[1:]
 	if fr.ctx != nil {
-		for i, param := range fr.ctx.macro.Params {
+		for i, param := range slices.Backward(fr.ctx.macro.Params) {
 			if param == name {
 				if i < len(fr.ctx.args) {
 					p.push(t, fr.ctx.args[i])
@@ -335,12 +336,15 @@ func (p *preproc) expand(t *Token) bool {
 	}
 	ctx, use := &macroCtx{macro: m}, Span{t.Src, t.Off, t.End}
 	if m.HasParens {
-		args, next, problem := p.args(fr)
-		if problem == "" && len(args) != len(m.Params) && !(len(m.Params) == 0 && len(args) == 1 && emptyFrame(args[0])) {
-			problem = fmt.Sprintf("macro '@%s' takes %s, but is used with %d", name, count(len(m.Params), "parameter"), len(args))
-		}
+		args, next, at, problem := p.args(fr, len(m.Params))
 		if problem != "" {
-			d := p.errorAt(codeMacroArgs, t, "%s", strings.ReplaceAll(problem, "@@", "@"+name))
+			where := *t
+			if at >= 0 { // the token that is wrong, where it stands
+				if where = fr.toks[at]; !fr.base {
+					where = p.relocate(fr, where)
+				}
+			}
+			d := p.errorAt(codeMacroArgs, &where, "%s", strings.NewReplacer("@@", "@"+name, "##", count(len(m.Params), "parameter")).Replace(problem))
 			d.Related = append(d.Related, diag.Related{Range: m.defRange(), Message: "the macro is defined here"})
 			t.Flags |= Broken
 			return false
@@ -381,8 +385,6 @@ func (p *preproc) push(t *Token, fr ppFrame) {
 	p.frames = append(p.frames, fr)
 }
 
-func emptyFrame(fr ppFrame) bool { return len(fr.toks) == 0 }
-
 func count(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
@@ -410,15 +412,21 @@ func (p *preproc) librarySource(s *Source) uint16 {
 	return src
 }
 
-// args splits the parenthesised arguments that follow in the frame and gives the
-// index behind them. "@@" in the problem stands for the macro's name.
-func (p *preproc) args(fr *ppFrame) (args []ppFrame, next int, problem string) {
+// args splits the parenthesised arguments that follow in the frame, of which there
+// should be want, and gives the index behind them. What is wrong is told with the index
+// of the token at which it shows, -1 for the macro itself; "@@" and "##" in it stand for
+// the macro's name and the number of its parameters.
+func (p *preproc) args(fr *ppFrame, want int) (args []ppFrame, next, at int, problem string) {
+	const few, many = "too few parameters for macro '@@', which takes ##", "too many parameters for macro '@@', which takes ##"
 	i := fr.i
 	for i < len(fr.toks) && fr.toks[i].Kind == Comment {
 		i++
 	}
 	if i >= len(fr.toks) || fr.toks[i].Kind != LParen {
-		return nil, 0, "expected '(' in invocation of macro '@@'"
+		if at = i; i >= len(fr.toks) || fr.toks[i].Kind == EOF {
+			at = -1
+		}
+		return nil, 0, at, "expected '(' in invocation of macro '@@', which takes ##"
 	}
 	i++
 	closure := func(from, to int) ppFrame {
@@ -431,27 +439,39 @@ func (p *preproc) args(fr *ppFrame) (args []ppFrame, next int, problem string) {
 	}
 	first := i
 	defer func() { p.steps += (i - first) / 16 }() // nested uses are scanned again
+	extra := -1                                    // the comma behind the last argument that is wanted
 	for start, depth := i, 0; i < len(fr.toks); i++ {
 		switch fr.toks[i].Kind {
 		case EOF:
-			return nil, 0, "unterminated arguments of macro '@@'"
+			return nil, 0, -1, "could not find end of macro invocation: the arguments of '@@' have no ')'"
 		case LParen, LBrack:
 			depth++
 		case RBrack:
 			depth--
 		case RParen:
-			if depth <= 0 {
-				return append(args, closure(start, i)), i + 1, ""
+			if depth > 0 {
+				depth--
+				continue
 			}
-			depth--
+			args = append(args, closure(start, i))
+			switch {
+			case extra >= 0:
+				return nil, 0, extra, many
+			case len(args) < want:
+				return nil, 0, i, few
+			}
+			return args, i + 1, -1, ""
 		case Comma:
 			if depth == 0 {
 				args = append(args, closure(start, i))
 				start = i + 1
+				if len(args) == want {
+					extra = i
+				}
 			}
 		}
 	}
-	return nil, 0, "unterminated arguments of macro '@@'"
+	return nil, 0, -1, "could not find end of macro invocation: the arguments of '@@' have no ')'"
 }
 
 // peekBase moves the base frame to its next token and gives it.
@@ -490,20 +510,19 @@ func (p *preproc) define(at *Token) {
 		m.HasParens = true
 		for {
 			t := *p.peekBase()
-			if t.Kind == RParen && len(m.Params) == 0 {
-				fr.i++
-				break
-			}
 			if t.Kind != Name {
-				p.errorAt(codeDefine, &t, "expected identifier")
+				d := p.errorAt(codeDefine, &t, "expected identifier")
+				if t.Kind == RParen && len(m.Params) == 0 {
+					d.Help = "a macro without parameters has no parentheses, neither here nor where it is used"
+					fr.i++
+				}
 				bad = true
 				break
 			}
 			fr.i++
 			for _, have := range m.Params {
 				if have == p.text(&t) {
-					p.errorAt(codeDefine, &t, "duplicate macro parameter '%s'", have)
-					bad = true
+					p.f.warnToken(codeTwiceParam, &t, "duplicate macro parameter '"+have+"' hides the one before")
 				}
 			}
 			m.Params = append(m.Params, p.text(&t))
@@ -590,7 +609,7 @@ func triOf(b bool) tri {
 
 // condition reads a condition and its "%?". ok is false when the conditional ended
 // before its first branch.
-func (p *preproc) condition() (taken, ok bool) {
+func (p *preproc) condition(open *Token) (taken, ok bool) {
 	start := p.state()
 	any, all := triFalse, triTrue // of the disjunction so far, of the current conjunction
 	for {
@@ -608,8 +627,12 @@ func (p *preproc) condition() (taken, ok bool) {
 			return or3(any, all) == triTrue, true
 		default:
 			// Go on as if the marker were there.
-			d := p.errorAt(codeCond, &t, "expected '%%?' marker for conditional")
+			d := p.errorAt(codeCond, open, "expected '%%?' marker for conditional")
 			d.Help = "a condition is followed by '%?'"
+			if t.Kind != EOF {
+				s, _ := p.f.place(&t)
+				d.Related = append(d.Related, diag.Related{Range: p.f.spanRange(s), Message: "the condition ends here"})
+			}
 			p.unread = append(p.unread, t)
 			return or3(any, all) == triTrue, t.Kind != EOF && t.Kind != PPClose
 		}
@@ -747,6 +770,9 @@ func (p *preproc) comparison() (v tri, ok bool) {
 			equalityOnly = true
 			if r.Kind != Number && !unknownArg {
 				return fail(r, "expected number")
+			}
+			if n, ok := parseNumber(p.text(&r)); r.Kind == Number && (!ok || n != 0 && n != 1) {
+				return fail(op, "expected 0 or 1")
 			}
 		default:
 			if !strings.HasPrefix(name, "CONFIG_") {

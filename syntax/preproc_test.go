@@ -108,7 +108,6 @@ func TestMacros(t *testing.T) {
 		{"@define a %( 1 + 2 %) probe p { x = @a }", "probe p { x = 1 + 2 }"},
 		{"@define a(x, y) %( @x * @y %) probe p { z = @a(f(1, 2), b[3, 4]) }", "probe p { z = f ( 1 , 2 ) * b [ 3 , 4 ] }"},
 		{"@define a %( b %) probe p { @a (1) }", "probe p { b ( 1 ) }"}, // takes no arguments
-		{"@define a() %( b %) probe p { @a() }", "probe p { b }"},
 		{"@define a(x) %( @x %) probe p { z = @a(@a(@a(1))) }", "probe p { z = 1 }"},
 		// An argument is evaluated where it was written.
 		{"@define inner(x) %( @x %) @define out(x) %( @inner(@x + @x) %) probe p { z = @out(7) }", "probe p { z = 7 + 7 }"},
