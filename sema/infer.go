@@ -583,7 +583,7 @@ func (b *bodyState) known(x syntax.Expr) Type {
 		return t
 	}
 	switch x.(type) {
-	case *syntax.NumberLit:
+	case *syntax.NumberLit, *syntax.StatOp:
 		return Long
 	case *syntax.StringLit:
 		return String
