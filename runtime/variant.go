@@ -74,9 +74,9 @@ func Pick(list []bundle.Variant, tgt *target.Target) (Image, []Fit, error) {
 		}
 		switch {
 		case types != "" && slices.Contains(list[i].Types, types):
-			found = 1 << 31
-		case tgt.Release() != "" && (list[i].Target == tgt.Release() || slices.Contains(list[i].Releases, tgt.Release())):
 			found = 1 << 30
+		case tgt.Release() != "" && (list[i].Target == tgt.Release() || slices.Contains(list[i].Releases, tgt.Release())):
+			found = 1 << 29
 		}
 		if found > most {
 			best, most = i, found

@@ -37,7 +37,7 @@ func TestGuests(t *testing.T) {
 			g := guesttest.Boot(t, k, guest.Options{Files: []guest.File{{Path: "/bin/ebpf.test", Mode: 0o755, Data: data}}})
 			r, err := g.Run(t.Context(), guest.Command{
 				Args:    []string{"/bin/sh", "-c", "cd /tmp && STAPKIT_SEEDS=8 STAPKIT_SEED=7000 ebpf.test -test.short -test.v"},
-				Timeout: 8 * time.Minute,
+				Timeout: 20 * time.Minute,
 			})
 			if err != nil {
 				t.Fatal(err)
