@@ -28,8 +28,10 @@ type call struct {
 	ret    string // expression of retstr
 	// noReturn: the call does not return, or not where it can be seen.
 	noReturn bool
-	returns  []arg
-	set      []string
+	// child: the kernel tells of the call's return in the new process, too.
+	child   bool
+	returns []arg
+	set     []string
 }
 
 // arg is one argument of a call.
@@ -131,6 +133,8 @@ func parseCalls(text string) ([]*section, error) {
 					c.name = v
 				case "noreturn":
 					c.noReturn = true
+				case "child":
+					c.child = true
 				case "set":
 					c.set = append(c.set, v)
 				case "return":
@@ -414,6 +418,9 @@ func (s *section) write() ([]byte, error) {
 		}
 		w.WriteByte('\n')
 		var r body
+		if c.child {
+			r.lines = append(r.lines, "if ($return == 0)", "\tnext // the child, which did not make the call")
+		}
 		r.set("name", strconv.Quote(c.name))
 		for i := range c.returns {
 			if err := r.arg(c, &c.returns[i]); err != nil {
