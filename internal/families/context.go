@@ -87,7 +87,7 @@ func ProgramContexts(watched uint64) []Context {
 		{At: p + `.function("callee").return`, Want: `process\(".*/fixed"\)\.function\("callee@.*rows\.c:19"\)\.return\|callee\|callee\|process\.function\|-\|a=0x0\|`, Regs: true},
 		{At: p + `.function("other").exported`, Want: `process\(".*/fixed"\)\.function\("other@.*rows\.c:37"\)\.exported\|other\|other\|process\.function\|-\|a=0x0\|`, Regs: true},
 		{At: p + `.function("inl").inline`, Want: `process\(".*/fixed"\)\.function\("inl@.*rows\.c:13"\)\.inline\|inl\|inl\|process\.function\|-\|a=0x0\|`, Regs: true},
-		{At: p + `.function("twice").label("out")`, Want: `process\(".*/fixed"\)\.function\("twice@.*rows\.c:25"\)\.label\("out"\)\|twice\|twice\|process\.statement\|-\|a=0x0 r=0x3\|`, Regs: true},
+		{At: p + `.function("twice").label("out")`, Want: `process\(".*/fixed"\)\.function\("twice@.*rows\.c:32"\)\.label\("out"\)\|twice\|twice\|process\.statement\|-\|a=0x0 r=0x3\|`, Regs: true},
 		{At: p + `.function("twice").callee("callee")`, Want: `process\(".*/fixed"\)\.function\("twice@.*rows\.c:25"\)\.callee\("callee@.*rows\.c:19"\)\|callee\|callee\|process\.function\|-\|a=0x0\|`, Regs: true},
 		{At: p + `.statement("twice@rows.c:28")`, Want: `process\(".*/fixed"\)\.statement\("twice@.*rows\.c:28"\)\|twice\|twice\|process\.statement\|-\|a=0x0 r=0x1\|`, Regs: true},
 		{At: p + `.plt("strdup")`, Want: `process\(".*/fixed"\)\.plt\("strdup"\)\|strdup\|strdup\|process\.function\|strdup\|\|`, Regs: true},
