@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"reflect"
+	"strings"
 
 	"stapkit/syntax"
 )
@@ -60,8 +61,11 @@ func bug(property string, f *syntax.File, tok int, format string, args ...any) *
 	return &Bug{property, fmt.Sprintf(format, args...), f.TokenRange(tok).Start}
 }
 
-// sameComment compares comments but for the white space at both ends of their lines.
+// sameComment compares comments but for the white space at both ends of their lines, and
+// at the end, where one that is never closed has the file's last line ends.
 func sameComment(a, b string) bool {
+	const blank = " \t\v\f\r\n"
+	a, b = strings.TrimRight(a, blank), strings.TrimRight(b, blank)
 	for {
 		la, ra, moreA := cutLine(a)
 		lb, rb, moreB := cutLine(b)
