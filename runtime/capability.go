@@ -198,19 +198,25 @@ func Needs(img Image, uses *bundle.Uses) []Need {
 	return list
 }
 
-// raiseFiles makes room for so many open files.
-func raiseFiles(n int) error {
+// raiseFiles makes room for so many open files: for most if it may, and least have to be.
+func raiseFiles(least, most int) error {
 	var now unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil || now.Cur >= uint64(n) {
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil || now.Cur >= uint64(most) {
 		return nil // who cannot be asked sets no limit
 	}
-	more := unix.Rlimit{Cur: uint64(n), Max: max(now.Max, uint64(n))}
+	more := unix.Rlimit{Cur: uint64(most), Max: max(now.Max, uint64(most))}
 	err := unix.Setrlimit(unix.RLIMIT_NOFILE, &more)
-	if err == nil {
+	if err == nil || now.Cur >= uint64(least) {
 		return nil
 	}
+	if now.Max >= uint64(least) {
+		more = unix.Rlimit{Cur: now.Max, Max: now.Max}
+		if err = unix.Setrlimit(unix.RLIMIT_NOFILE, &more); err == nil {
+			return nil
+		}
+	}
 	return errorf(codePrivilege, err, "the script needs about %d open files, and this process may have %d (ulimit -n, LimitNOFILE= of a systemd unit): %v",
-		n, now.Max, capFiles.explainRights(err, effective))
+		least, now.Max, capFiles.explainRights(err, effective))
 }
 
 // keeps are the capabilities that the broker has use for once the probes are attached.

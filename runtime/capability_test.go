@@ -55,3 +55,33 @@ func TestNeedsOfLines(t *testing.T) {
 		}
 	}
 }
+
+// TestRaiseFiles: of what is wanted at most, there is what may be had, and what is
+// needed at least decides.
+func TestRaiseFiles(t *testing.T) {
+	var old, now unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &old); err != nil {
+		t.Fatal(err)
+	}
+	low := unix.Rlimit{Cur: old.Max / 2, Max: old.Max}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &low); err != nil {
+		t.Skipf("cannot lower the limit: %v", err)
+	}
+	defer unix.Setrlimit(unix.RLIMIT_NOFILE, &old)
+	if err := raiseFiles(int(low.Cur)+1, int(low.Cur)+2); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil || now.Cur != low.Cur+2 {
+		t.Errorf("%d files may be open, want %d: %v", now.Cur, low.Cur+2, err)
+	}
+	// More than any kernel permits.
+	if err := raiseFiles(int(low.Cur)+3, 1<<40); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil || now.Cur != old.Max {
+		t.Errorf("%d files may be open, want %d: %v", now.Cur, old.Max, err)
+	}
+	if err := raiseFiles(1<<40, 1<<40); err == nil || !strings.Contains(err.Error(), "open files") {
+		t.Errorf("more files than there can be: %v", err)
+	}
+}

@@ -30,6 +30,20 @@ type row struct {
 	prog *ebpf.Program
 }
 
+// files is how many files the row keeps open at most: its link, and the events that the
+// link stands on.
+func (r *row) files() int {
+	switch r.a.Carrier {
+	case "kprobe", "kretprobe", "tracepoint", "uprobe", "uretprobe", "usdt":
+		return 2
+	case "perf", "breakpoint":
+		if cpus, err := onlineCPUs(); err == nil {
+			return 2 * len(cpus)
+		}
+	}
+	return 1
+}
+
 // plan is what is to be attached: for each probe the alternatives that this host
 // might have, best first.
 type plan struct {
@@ -118,11 +132,15 @@ func (s *session) load(img Image) error {
 	if spec.Programs[ir.ProgUnwindKey] != nil {
 		needed[ir.ProgUnwindKey] = true
 	}
-	links := 0
+	links, files := 0, 0
 	for _, p := range s.plans {
-		links += min(len(p.rows), 1)
+		if len(p.rows) > 0 {
+			links++
+			files += p.rows[0].files()
+		}
 	}
-	if err := raiseFiles(len(needed) + len(copies) + len(spec.Maps) + links + spareFiles); err != nil {
+	least := len(needed) + len(copies) + len(spec.Maps) + links + spareFiles
+	if err := raiseFiles(least, least-links+files); err != nil {
 		return err
 	}
 	first := spec.Copy()
