@@ -83,7 +83,7 @@ func markHeaders(t *testing.T) string {
 // that hangs is named.
 func inGuest(t *testing.T, k *guest.Kernel, files []guest.File, limit time.Duration) {
 	t.Helper()
-	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
+	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files, Modules: []string{"fuse"}})
 	run := func(t *testing.T, limit time.Duration, args ...string) guest.Result {
 		t.Helper()
 		r, err := g.Run(t.Context(), guest.Command{
