@@ -52,6 +52,7 @@ const (
 	UnwindRINext
 	UnwindMMXol // in mm_struct
 	UnwindXolAddr
+	UnwindSign  // bits that may sign a return address, of machines that sign
 	UnwindState // a state as the walk has it, for ProgUnwindKey
 )
 

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"golang.org/x/sys/unix"
@@ -168,9 +169,31 @@ func (u *unwinder) describe(types *typeFinder) error {
 			break
 		}
 	}
+	native.PutUint64(buf[ir.UnwindSign:], signBits(userBits()))
 	native.PutUint64(buf[ir.UnwindReady:], 1)
 	return u.info.Update(uint32(0), buf, ebpf.UpdateAny)
 }
+
+// userBits is how many bits addresses of programs have here: that differs between
+// kernels, and between processors under one.
+func userBits() int {
+	page := uintptr(os.Getpagesize())
+	for n := 56; n > 32; n-- {
+		// Memory in the upper half of what n bits reach. The kernel gives it, or says
+		// that something is there, if programs can have it at all.
+		p, err := unix.MmapPtr(-1, 0, unsafe.Add(nil, uintptr(1)<<(n-1)), page, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_FIXED_NOREPLACE)
+		if err == nil {
+			_ = unix.MunmapPtr(p, page) // a page of addresses
+		}
+		if err == nil || err == unix.EEXIST {
+			return n
+		}
+	}
+	return 48 // what is usual
+}
+
+// signBits are the bits above addresses of so many bits, which may sign them.
+func signBits(n int) uint64 { return ^uint64(0) << n }
 
 // preload adds what is known to be needed.
 func (u *unwinder) preload(s *session) {

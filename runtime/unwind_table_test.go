@@ -3,7 +3,9 @@
 package loader
 
 import (
+	"os"
 	"os/exec"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -144,5 +146,25 @@ func TestCompactARM(t *testing.T) {
 		if got := compactARM(&c.row); got != c.want {
 			t.Errorf("%s: %+v, not %+v", c.name, got, c.want)
 		}
+	}
+}
+
+// TestUserBits asks for the size of addresses, which has to hold where this process has
+// its memory, and to be a size that there is.
+func TestUserBits(t *testing.T) {
+	n := userBits()
+	maps, _, err := readMaps(newLocal(nil, nil), os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range maps {
+		// The kernel's own page is no part of what a program can have.
+		if m.start>>63 == 0 && (m.end-1)&signBits(n) != 0 {
+			t.Errorf("%#x has more than %d bits: %s", m.end-1, n, m.path)
+		}
+	}
+	sizes := map[string][]int{"amd64": {47, 56}, "arm64": {36, 39, 42, 47, 48, 52}}
+	if s := sizes[runtime.GOARCH]; s != nil && !slices.Contains(s, n) {
+		t.Errorf("%d bits, not one of %d", n, s)
 	}
 }

@@ -25,13 +25,13 @@ type unwindRegs struct {
 	link       int // register with the return address, 0: it is on the stack
 	mode       int // the word that, cut by mask, is user in programs of 64 bits
 	mask, user int32
-	pushed     int32  // what a call puts on the stack
-	bits       uint32 // of an address; what is above signs return addresses
+	pushed     int32 // what a call puts on the stack
+	signs      bool  // return addresses: see ir.UnwindSign
 }
 
 var unwindMachines = map[string]*unwindRegs{
 	"amd64": {fp: 32, ip: 128, sp: 152, mode: 136, mask: 0xffff, user: 0x33, pushed: 8},
-	"arm64": {fp: 232, ip: 256, sp: 248, link: 240, mode: 264, mask: 0x1f, bits: 48},
+	"arm64": {fp: 232, ip: 256, sp: 248, link: 240, mode: 264, mask: 0x1f, signs: true},
 }
 
 // Sizes and limits of the maps.
@@ -622,8 +622,9 @@ func (g *generator) unwindApply(s *stream, stop, none label) {
 // in R8 the present one, and goes to next, or on.
 func (g *generator) unwindMove(s *stream, stop, next label) {
 	const st = asm.R6
-	if free := 64 - int32(unwindMachines[g.opt.Arch].bits); free < 64 {
-		s.emit(asm.LSh.Imm(asm.R8, free), asm.RSh.Imm(asm.R8, free))
+	if unwindMachines[g.opt.Arch].signs {
+		g.unwindWord(s, asm.R1, ir.UnwindSign)
+		s.emit(asm.Or.Reg(asm.R8, asm.R1), asm.Xor.Reg(asm.R8, asm.R1))
 	}
 	s.jimm(asm.JEq, asm.R8, 0, stop)
 	g.unwindTrampoline(s)
@@ -675,7 +676,14 @@ func (g *generator) unwindTrampoline(s *stream) {
 		if n := unwindMachines[g.opt.Arch].pushed; n != 0 {
 			s.emit(asm.Add.Imm(asm.R2, -n))
 		}
-		s.jreg(asm.JNE, asm.R1, asm.R2, next)
+		if g.linked() {
+			// Frame pointers tell where a frame begins, not where it ends: that of
+			// the probed call is the first, from the innermost on, that ends there
+			// or further out.
+			s.jreg(asm.JLT, asm.R1, asm.R2, next)
+		} else {
+			s.jreg(asm.JNE, asm.R1, asm.R2, next)
+		}
 		read(ir.UnwindRIOrig)
 		s.store(st, ir.UnwindTmp+8, asm.R1)
 		s.exit(1)
