@@ -78,6 +78,7 @@ const (
 	UnwindCFA     // of the frame
 	UnwindTmp     // 16 bytes
 	_             //
+	UnwindLoose   // SP is that of a frame record, on machines that have a link register
 	UnwindLink    // link register, of machines that have one; 0: not known
 	UnwindFrames  // UnwindMax addresses
 	UnwindHead    = UnwindFrames

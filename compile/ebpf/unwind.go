@@ -145,6 +145,9 @@ func (p *prog) walkStack(max int) mem {
 	for _, off := range []int{ir.UnwindN, ir.UnwindStart, ir.UnwindEnd, ir.UnwindTable} {
 		p.memImm(at(off), 0)
 	}
+	if p.g.linked() {
+		p.memImm(at(ir.UnwindLoose), 0)
+	}
 	p.memImm(at(ir.UnwindMax), int64(max))
 	p.memImm(at(ir.UnwindExact), 1)
 	p.memImm(at(ir.UnwindEntry), b2i(p.atEntry()))
@@ -454,6 +457,9 @@ func (g *generator) unwindByFP(s *stream, stop, next label) {
 	s.load(asm.R1, st, ir.UnwindTmp)
 	s.store(st, ir.UnwindFP, asm.R1)
 	s.load(asm.R8, st, ir.UnwindTmp+8)
+	if g.linked() {
+		s.storeImm(st, ir.UnwindLoose, 1)
+	}
 	s.place(moved)
 	if g.linked() {
 		s.storeImm(st, ir.UnwindLink, 0)
@@ -538,9 +544,26 @@ func (g *generator) unwindApply(s *stream, stop, none label) {
 	sum(asm.R1, ir.UnwindFP, cfaOff)
 	s.ja(haveCFA)
 	s.place(bySP)
+	if g.linked() {
+		// The frame that was left by its frame pointer ended at a place that is
+		// not known. The record that this one points to then is its own, if it
+		// has one.
+		tight := s.label()
+		s.load(asm.R1, st, ir.UnwindLoose)
+		s.jimm(asm.JEq, asm.R1, 0, tight)
+		kind(asm.R1, 2)
+		s.jimm(asm.JNE, asm.R1, int64(ir.UnwindRABeside), none)
+		s.load(asm.R1, st, ir.UnwindFP)
+		s.emit(asm.Sub.Reg(asm.R1, fpOff))
+		s.ja(haveCFA)
+		s.place(tight)
+	}
 	sum(asm.R1, ir.UnwindSP, cfaOff)
 	s.place(haveCFA)
 	s.store(st, ir.UnwindCFA, asm.R1)
+	if g.linked() {
+		s.storeImm(st, ir.UnwindLoose, 0)
+	}
 
 	// The return address, in UnwindTmp+8.
 	signal := s.label()

@@ -32,6 +32,7 @@ var programs = map[string][]string{
 	"calls":      {"-static"},
 	"cold":       {},
 	"fixed":      {"-pthread", "-no-pie"},
+	"framed":     {"-fno-omit-frame-pointer", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"},
 	"heap":       {},
 	"held":       {},
 	"int80":      {},

@@ -76,6 +76,13 @@ func TestStacks(t *testing.T) {
 	checkStacks(t, stap(t, dir, "-c", "./stack", "-e", stackScript))
 }
 
+// TestStacksFramed walks the same stacks where the program has frame pointers and no
+// tables, the C library tables.
+func TestStacksFramed(t *testing.T) {
+	dir := needTools(t)
+	checkStacks(t, stap(t, dir, "-c", "./framed", "-e", strings.NewReplacer("./stack", "./framed", `"stack"`, `"framed"`).Replace(stackScript)))
+}
+
 // TestStacksLater is TestStacks with a program that starts later and has ended before
 // its stacks are printed.
 func TestStacksLater(t *testing.T) {
