@@ -121,7 +121,7 @@ func repeat(call string, n int, operand string) error {
 			if err := unix.ClockGettime(unix.CLOCK_REALTIME, &now); err != nil {
 				return err
 			}
-			now.Sec += seconds
+			now = unix.NsecToTimespec(now.Nano() + seconds*1e9)
 			if err := unix.ClockSettime(unix.CLOCK_REALTIME, &now); err != nil {
 				return err
 			}
