@@ -101,6 +101,7 @@ func (w *widener) common(a, b *ir.Expr) ir.Type {
 // deferred text is left to the loader.
 func (w *widener) sub(x *ir.Expr) {
 	w.expr(*x)
+	w.unbox(x)
 	if !w.kernel {
 		return
 	}
@@ -119,6 +120,17 @@ func (w *widener) sub(x *ir.Expr) {
 			}
 		}
 	}
+}
+
+// unbox makes of a box for plain text, whose text has turned out since to be deferred, what
+// a box for that is.
+func (w *widener) unbox(x *ir.Expr) {
+	m, ok := (*x).(*ir.MakeText)
+	if !ok || m.Kind != ir.TextFormat || m.Tag != ir.LazyPlain || len(m.Args) != 1 || m.Args[0].Type().Kind != ir.Deferred {
+		return
+	}
+	*x = m.Args[0]
+	w.box(x, m.Site)
 }
 
 // together is the deferred form of texts that are put together.

@@ -13,6 +13,24 @@ import (
 	"stapkit/ir"
 )
 
+// smallSizes are of mostly small programs: there can be many more of them, and what goes
+// wrong is seen in a smaller one.
+var smallSizes = []int{4, 5, 12, 3, 6, 4, 8, 5, 3, 25, 6}
+
+// TestPlanned checks plans that once were wrong, in a conditional whose one side turned out
+// late to be deferred text.
+func TestPlanned(t *testing.T) {
+	for _, seed := range []uint64{6016173, 7009653} {
+		p, diags := seededOf(seed, fuzzFeatures, smallSizes)
+		if diag.HasErrors(diags) {
+			t.Fatalf("seed %d: %v", seed, diags)
+		}
+		if err := ir.Check(p); err != nil {
+			t.Errorf("seed %d: %v", seed, err)
+		}
+	}
+}
+
 // TestDifferential runs a batch of random programs in both executions and writes
 // what came out, for the command internal/differential/run (make differential).
 // It does not fail for what it finds: the command tells of it.
@@ -30,13 +48,10 @@ func TestDifferential(t *testing.T) {
 		}
 		*to = n
 	}
-	// Mostly small programs: there can be many more of them, and what goes wrong is
-	// seen in a smaller one.
-	sizes := []int{4, 5, 12, 3, 6, 4, 8, 5, 3, 25, 6}
 	for i := range b.Count {
 		seed := b.First + i
 		t.Run(strconv.Itoa(seed), func(t *testing.T) {
-			p, diags := seededOf(uint64(seed), fuzzFeatures, sizes)
+			p, diags := seededOf(uint64(seed), fuzzFeatures, smallSizes)
 			if diag.HasErrors(diags) {
 				b.Add(differential.Refused, seed, fmt.Sprint(diags))
 				return
