@@ -31,6 +31,22 @@ func TestPlanned(t *testing.T) {
 	}
 }
 
+// TestMentioned loads programs whose last instruction is no exit, and that have to refer to a
+// section that nothing else of them does.
+func TestMentioned(t *testing.T) {
+	for _, seed := range []uint64{8000044, 8000274} {
+		p, diags := seededOf(seed, fuzzFeatures, smallSizes)
+		if diag.HasErrors(diags) {
+			t.Fatalf("seed %d: %v", seed, diags)
+		}
+		m, err := tryLoad(t, p)
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		m.close()
+	}
+}
+
 // TestDifferential runs a batch of random programs in both executions and writes
 // what came out, for the command internal/differential/run (make differential).
 // It does not fail for what it finds: the command tells of it.

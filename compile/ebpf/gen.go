@@ -423,19 +423,13 @@ func (g *generator) mention(name string, size int) {
 		return
 	}
 	p := &g.spec.Programs[0]
-	last := len(p.Insns) - 2 // r0 = 0; exit
-	load := asm.LoadMapValue(asm.R0, 0, 0).WithReference(name)
+	// At the beginning, where r0 is free and no jump goes across. Its name and source line
+	// stay with the first instruction.
+	first := p.Insns[0]
+	load := asm.LoadMapValue(asm.R0, 0, 0).WithReference(name).WithSymbol(first.Symbol()).WithSource(first.Source())
+	p.Insns[0] = first.WithSymbol("")
 	g.maps[name] = true
-	// Jumps to the place go to the load, those behind it become longer.
-	at, end := 0, p.Insns[:last].Size()/asm.InstructionSize
-	for i := range p.Insns[:last] {
-		in := &p.Insns[i]
-		at += int(in.Width())
-		if op := in.OpCode; op.Class().IsJump() && op.JumpOp() != asm.Call && op.JumpOp() != asm.Exit && at+int(in.Offset) > int(end) {
-			in.Offset += int16(load.Width())
-		}
-	}
-	p.Insns = slices.Insert(p.Insns, last, load)
+	p.Insns = slices.Insert(p.Insns, 0, load)
 }
 
 // section returns the section of a handler's program, as libbpf names it.
