@@ -14,6 +14,7 @@ import (
 
 	"stapkit/cli"
 	"stapkit/config"
+	"stapkit/ir"
 	loader "stapkit/runtime"
 	"stapkit/syntax"
 )
@@ -396,22 +397,12 @@ func shebangWords(args []string) []string {
 	return append(config.Words(args[0]), args[1:]...)
 }
 
-// isName reports whether a text can be a name in a script.
-func isName(s string) bool {
-	for i, c := range []byte(s) {
-		if !(c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' && i > 0) {
-			return false
-		}
-	}
-	return s != ""
-}
-
 // settings reads -D and -G.
 func (o *StapOptions) settings(defines, globals []string) error {
 	o.Defines, o.Globals = map[string]string{}, map[string]string{}
 	for _, d := range defines {
 		name, value, ok := strings.Cut(d, "=")
-		if !isName(name) {
+		if !ir.IsName(name) {
 			return usagef("-D %s: give NAME or NAME=VALUE, NAME of letters, digits and '_'", d)
 		}
 		if !ok {
@@ -421,7 +412,7 @@ func (o *StapOptions) settings(defines, globals []string) error {
 	}
 	for _, g := range globals {
 		name, value, ok := strings.Cut(g, "=")
-		if !ok || !isName(name) {
+		if !ok || !ir.IsName(name) {
 			return usagef("-G %s: give NAME=VALUE, NAME that of a global", g)
 		}
 		o.Globals[name] = value

@@ -273,7 +273,7 @@ func (c *checker) handler(h *Handler, names map[string]bool, region bool) {
 		c.fail("missing")
 		return
 	}
-	if len(h.Name) > maxHandlerName || !isIdent(h.Name) {
+	if len(h.Name) > maxHandlerName || !IsName(h.Name) {
 		c.fail("name %q is not a C identifier of at most %d bytes", h.Name, maxHandlerName)
 	}
 	c.where += " (" + h.Name + ")"
@@ -330,7 +330,8 @@ func (c *checker) points(h *Handler, region bool) {
 	}
 }
 
-func isIdent(s string) bool {
+// IsName reports whether a text can be a name in a script.
+func IsName(s string) bool {
 	for i := 0; i < len(s); i++ {
 		switch b := s[i]; {
 		case b == '_', b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', i > 0 && b >= '0' && b <= '9':

@@ -17,16 +17,18 @@ import (
 // targetVariables lists what the place around a path offers to "$": of a probe with
 // several points, what any of them offers.
 func (s *Snapshot) targetVariables(path []syntax.Node) []sema.TargetVariable {
-	var points []syntax.Point
+	return s.variablesOf(pointsOf(path))
+}
+
+// pointsOf gives the points of the probe or alias around a path, nil if there is none.
+func pointsOf(path []syntax.Node) []syntax.Point {
 	switch d := declOf(path).(type) {
 	case *syntax.ProbeDecl:
-		points = d.Points
+		return d.Points
 	case *syntax.AliasDecl:
-		points = d.Points
-	default:
-		return nil
+		return d.Points
 	}
-	return s.variablesOf(points)
+	return nil
 }
 
 func (s *Snapshot) variablesOf(points []syntax.Point) []sema.TargetVariable {
@@ -132,14 +134,7 @@ func whose(module string) string {
 // kernel, which is "".
 func (s *Snapshot) objectsOf(path []syntax.Node, named string) []string {
 	if named == "" {
-		var points []syntax.Point
-		switch d := declOf(path).(type) {
-		case *syntax.ProbeDecl:
-			points = d.Points
-		case *syntax.AliasDecl:
-			points = d.Points
-		}
-		if list := s.Env.resolve(s.File, points); len(list) > 0 {
+		if list := s.Env.resolve(s.File, pointsOf(path)); len(list) > 0 {
 			switch p := list[0]; {
 			case p.Binary != "":
 				return []string{p.Binary, ""}

@@ -256,16 +256,15 @@ func (e *Env) functionNames(module string) []string {
 // resolve resolves probe points apart from any handler, and remembers them by text, unless
 // the file has aliases, on which hangs what points mean.
 func (e *Env) resolve(f *syntax.File, points []syntax.Point) []*sema.Probe {
+	if len(points) == 0 {
+		return nil
+	}
 	for _, d := range f.Decls {
 		if _, ok := d.(*syntax.AliasDecl); ok {
 			return e.resolveIn(f, points)
 		}
 	}
-	texts := make([]string, len(points))
-	for i, p := range points {
-		texts[i] = syntax.PointString(p)
-	}
-	key := strings.Join(texts, ", ")
+	key := pointsText(points)
 	e.mu.Lock()
 	got, ok := e.points[key]
 	e.mu.Unlock()
@@ -299,14 +298,19 @@ func (e *Env) alone(name, text string) (*syntax.File, []syntax.Point) {
 	if !ok {
 		return nil, nil
 	}
-	texts := make([]string, len(d.Points))
-	for i, p := range d.Points {
-		texts[i] = syntax.PointString(p)
-	}
-	if strings.Join(texts, ", ") != text {
+	if pointsText(d.Points) != text {
 		return nil, nil
 	}
 	return f, d.Points
+}
+
+// pointsText is a list of points as it is written.
+func pointsText(points []syntax.Point) string {
+	texts := make([]string, len(points))
+	for i, p := range points {
+		texts[i] = syntax.PointString(p)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (e *Env) resolveIn(f *syntax.File, points []syntax.Point) []*sema.Probe {

@@ -587,11 +587,7 @@ func (s *Snapshot) Definitions(off int) []diag.Range {
 	var points []syntax.Point
 	switch n := path[len(path)-1].(type) {
 	case *syntax.TargetVar: // of the function that is probed
-		if d, ok := declOf(path).(*syntax.ProbeDecl); ok {
-			points = d.Points
-		} else if a, ok := declOf(path).(*syntax.AliasDecl); ok {
-			points = a.Points
-		}
+		points = pointsOf(path)
 	case *syntax.Accessor:
 		if r, ok := s.memberSource(path, n); ok {
 			return []diag.Range{r}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -57,12 +56,7 @@ type guard struct {
 
 // guard starts the watch over the run; the caller ends it.
 func (s *session) guard() (stop func()) {
-	// This process may be kept to some of the CPUs.
-	cpus := runtime.NumCPU()
-	if list, err := onlineCPUs(); err == nil {
-		cpus = len(list)
-	}
-	g := &guard{s: s, limit: s.opt.CPULimit, cpus: float64(cpus), next: guardFirst, pause: guardFirst / 2, idle: readCPUTimes()}
+	g := &guard{s: s, limit: s.opt.CPULimit, cpus: float64(cpuCount()), next: guardFirst, pause: guardFirst / 2, idle: readCPUTimes()}
 	if g.limit == 0 {
 		g.limit = DefaultCPULimit
 	}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -226,6 +227,15 @@ func onlineCPUs() ([]int, error) {
 		return nil, err
 	}
 	return parseCPUList(strings.TrimSpace(string(b)))
+}
+
+// cpuCount is how many CPUs are online. If the kernel does not tell, it is how many this
+// process may use, which can be kept to some of them.
+func cpuCount() int {
+	if list, err := onlineCPUs(); err == nil {
+		return len(list)
+	}
+	return runtime.NumCPU()
 }
 
 // parseCPUList reads "0-3,5".

@@ -31,15 +31,13 @@ type row struct {
 }
 
 // files is how many files the row keeps open at most: its link, and the events that the
-// link stands on.
-func (r *row) files() int {
+// link stands on, one on each of so many CPUs.
+func (r *row) files(cpus int) int {
 	switch r.a.Carrier {
 	case "kprobe", "kretprobe", "tracepoint", "uprobe", "uretprobe", "usdt":
 		return 2
 	case "perf", "breakpoint":
-		if cpus, err := onlineCPUs(); err == nil {
-			return 2 * len(cpus)
-		}
+		return 2 * cpus
 	}
 	return 1
 }
@@ -132,11 +130,11 @@ func (s *session) load(img Image) error {
 	if spec.Programs[ir.ProgUnwindKey] != nil {
 		needed[ir.ProgUnwindKey] = true
 	}
-	links, files := 0, 0
+	links, files, cpus := 0, 0, cpuCount()
 	for _, p := range s.plans {
 		if len(p.rows) > 0 {
 			links++
-			files += p.rows[0].files()
+			files += p.rows[0].files(cpus)
 		}
 	}
 	least := len(needed) + len(copies) + len(spec.Maps) + links + spareFiles
