@@ -81,7 +81,10 @@ type Option struct {
 	// Many says that the option may be repeated.
 	Many bool
 	// Values are the words that are possible.
-	Values   []string
+	Values []string
+	// Invalid is what is said of a value that is none, in SystemTap's words; empty:
+	// what fits the kind of value.
+	Invalid  string
 	Complete Complete
 	// Hidden options are for other programs and are not listed.
 	Hidden bool
@@ -96,6 +99,8 @@ type Option struct {
 	// the command.
 	Instead string
 	Refused bool
+	// RefusedValues are those of Values that end the command.
+	RefusedValues []string
 	// Silent ones have nothing that a person would miss: only Flags.Remarks tells of
 	// them.
 	Silent bool

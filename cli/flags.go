@@ -23,6 +23,7 @@ type Flags struct {
 	cmd   *Command
 	set   *pflag.FlagSet
 	gone  []*Option
+	wrong []error // what values of those are none
 	words []wordsCheck
 }
 
@@ -132,7 +133,13 @@ type goneValue struct {
 func (g goneValue) String() string { return "" }
 func (g goneValue) Type() string   { return g.o.Arg }
 
-func (g goneValue) Set(string) error {
+func (g goneValue) Set(v string) error {
+	if len(g.o.Values) > 0 && !slices.Contains(g.o.Values, v) {
+		g.f.wrong = append(g.f.wrong, g.o.invalidWord(v))
+	}
+	if slices.Contains(g.o.RefusedValues, v) {
+		g.f.wrong = append(g.f.wrong, fmt.Errorf("--%s=%s is not supported: %s", g.o.Long, v, g.o.Instead))
+	}
 	if !slices.Contains(g.f.gone, g.o) {
 		g.f.gone = append(g.f.gone, g.o)
 	}
@@ -175,6 +182,9 @@ func (f *Flags) Parse(args []string) ([]string, error) {
 	case err != nil:
 		return nil, f.explain(err)
 	}
+	if len(f.wrong) > 0 {
+		return nil, f.wrong[0]
+	}
 	for _, o := range f.gone {
 		if o.Refused {
 			return nil, fmt.Errorf("%s is not supported: %s", o.spelled(), o.Instead)
@@ -186,11 +196,20 @@ func (f *Flags) Parse(args []string) ([]string, error) {
 		}
 		for _, v := range w.value() {
 			if !slices.Contains(w.o.Values, v) {
-				return nil, fmt.Errorf("--%s=%s: use %s", w.o.Long, v, or(w.o.Values))
+				if w.o.Invalid != "" {
+					return nil, fmt.Errorf("%s %s: %s", w.o.spelled(), v, w.o.Invalid)
+				}
+				return nil, w.o.invalidWord(v)
 			}
 		}
 	}
 	return f.set.Args(), nil
+}
+
+// invalidWord says that a value is none of those that there are.
+func (o *Option) invalidWord(v string) error {
+	//lint:ignore ST1005 the text is SystemTap's
+	return fmt.Errorf("Invalid argument '%s' for --%s: use %s", v, o.Long, or(o.Values))
 }
 
 // whole completes the beginning of a long option's name, as getopt_long(3) does.
@@ -220,20 +239,20 @@ func (f *Flags) explain(err error) error {
 	if errors.As(err, &unknown) {
 		name := unknown.GetSpecifiedName()
 		if s := unknown.GetSpecifiedShortnames(); s != "" {
-			return fmt.Errorf("there is no option -%s", name)
+			return fmt.Errorf("invalid option -- '%s'", name)
 		}
 		if near := f.near(name); near != "" {
-			return fmt.Errorf("there is no option --%s; --%s is similar", name, near)
+			return fmt.Errorf("unrecognized option '--%s' (similar: --%s)", name, near)
 		}
-		return fmt.Errorf("there is no option --%s", name)
+		return fmt.Errorf("unrecognized option '--%s'", name)
 	}
 	var missing *pflag.ValueRequiredError
 	if errors.As(err, &missing) {
 		o := f.cmd.Option(missing.GetFlag().Name)
 		if s := missing.GetSpecifiedShortnames(); s != "" {
-			return fmt.Errorf("-%s needs a value: -%s %s", o.Short, o.Short, o.Arg)
+			return fmt.Errorf("option requires an argument -- '%s' (-%s %s)", o.Short, o.Short, o.Arg)
 		}
-		return fmt.Errorf("--%s needs a value: --%s=%s", o.Long, o.Long, o.Arg)
+		return fmt.Errorf("option '--%s' requires an argument (--%s=%s)", o.Long, o.Long, o.Arg)
 	}
 	var invalid *pflag.InvalidValueError
 	if errors.As(err, &invalid) {
@@ -243,7 +262,10 @@ func (f *Flags) explain(err error) error {
 		case "int", "float64":
 			kind = "a number"
 		case "bool":
-			return fmt.Errorf("%s takes no value", o.spelled())
+			return fmt.Errorf("option '--%s' doesn't allow an argument", o.Long)
+		}
+		if o.Invalid != "" {
+			return fmt.Errorf("%s %s: %s", o.spelled(), invalid.GetValue(), o.Invalid)
 		}
 		return fmt.Errorf("%s %s: the value must be %s", o.spelled(), invalid.GetValue(), kind)
 	}

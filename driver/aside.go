@@ -136,15 +136,10 @@ func (s *stap) keepAll(c *Compiled, spec dumper, bundle []byte) error {
 		}
 		write(name, func(w io.Writer) error { _, err := w.Write(sc.Text); return err })
 	}
-	write("pass1.txt", func(w io.Writer) error {
-		for _, f := range s.f.Files {
-			if err := syntax.DumpP1(w, f); err != nil {
-				return err
-			}
-		}
-		return nil
+	write("pass1.txt", func(w io.Writer) error { return syntax.DumpP1(w, s.f.Files...) })
+	write("pass2.txt", func(w io.Writer) error {
+		return sema.DumpP2(w, s.f.Program, sema.DumpOptions{Verbose: true, NoGlobalDisplay: s.o.NoGlobalDisplay})
 	})
-	write("pass2.txt", func(w io.Writer) error { return sema.DumpP2(w, s.f.Program, true) })
 	write("pass3.txt", func(w io.Writer) error {
 		if err := ir.Dump(w, c.Program); err != nil {
 			return err

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,7 +92,7 @@ func usagef(format string, args ...any) error {
 }
 
 // stapFlags binds stap's options.
-func stapFlags(o *StapOptions, defines, globals *[]string, timeout *string) *cli.Flags {
+func stapFlags(o *StapOptions, defines, globals, lists, listVars *[]string, timeout *string) *cli.Flags {
 	f := cli.Stap.Flags()
 	o.Color, o.Format = "auto", "stap"
 	f.Strings(&o.Expr, "expr")
@@ -145,8 +146,8 @@ func stapFlags(o *StapOptions, defines, globals *[]string, timeout *string) *cli
 	f.Strings(&o.sysenv, "sysenv")
 	f.String(&o.download, "download-debuginfo")
 
-	f.String(&o.List, "list")
-	f.String(&o.ListVars, "list-vars")
+	f.Strings(lists, "list")
+	f.Strings(listVars, "list-vars")
 	f.Bool(&o.DumpTypes, "dump-probe-types")
 	f.Bool(&o.DumpAlias, "dump-probe-aliases")
 	f.Bool(&o.DumpFuncs, "dump-functions")
@@ -176,9 +177,9 @@ func ParseStap(args []string) (*StapOptions, error) {
 	}
 	args = append(rc, shebangWords(args)...)
 	o.Words = args
-	var defines, globals []string
+	var defines, globals, lists, listVars []string
 	var timeout string
-	f := stapFlags(o, &defines, &globals, &timeout)
+	f := stapFlags(o, &defines, &globals, &lists, &listVars, &timeout)
 	rest, err := f.Parse(args)
 	if err != nil {
 		return nil, err
@@ -190,7 +191,7 @@ func ParseStap(args []string) (*StapOptions, error) {
 	if f.Changed("timeout") {
 		sec, err := strconv.ParseFloat(timeout, 64)
 		if err != nil || !(sec > 0) || sec > maxTimeout {
-			return nil, usagef("-T %s: the time must be a positive number of seconds", timeout)
+			return nil, usagef("-T %s: Invalid timeout interval. Give a positive number of seconds", timeout)
 		}
 		o.Timeout = time.Duration(sec * float64(time.Second))
 	}
@@ -198,7 +199,7 @@ func ParseStap(args []string) (*StapOptions, error) {
 		return nil, err
 	}
 	if f.Changed("monitor") && !(o.Monitor > 0) {
-		return nil, usagef("--monitor=%v: give the seconds between pictures", o.Monitor)
+		return nil, usagef("--monitor=%v: Invalid monitor interval. Give the seconds between pictures", o.Monitor)
 	}
 	switch {
 	case o.Monitor > 0 && (o.Background || o.Record != "" || len(o.Remotes) > 0):
@@ -221,12 +222,23 @@ func ParseStap(args []string) (*StapOptions, error) {
 	if o.Background && o.Output == "" && o.Command != "" {
 		return nil, usagef("-F leaves the script attached, and -c ends with its command; give -o FILE as well")
 	}
-	o.ListOn = o.List != "" || o.ListVars != ""
+	if err := o.lists(lists, listVars); err != nil {
+		return nil, err
+	}
+	if (o.ListOn || o.DumpTypes || o.DumpAlias || o.DumpFuncs) && len(o.Expr)+len(o.Extra) > 0 {
+		return nil, usagef("Cannot specify a script with -l/-L/--dump-* switches.")
+	}
+	if (o.ListOn || o.DumpTypes || o.DumpAlias || o.DumpFuncs) && f.Changed("pass") {
+		return nil, usagef("Cannot specify -p with -l/-L/--dump-* switches.")
+	}
+	if f.Changed("command") && strings.TrimSpace(o.Command) == "" {
+		return nil, usagef("Empty CMD string invalid.")
+	}
 	o.LastPass = 5
 	if f.Changed("pass") {
 		n, err := strconv.Atoi(o.pass)
 		if err != nil || n < 1 || n > 5 {
-			return nil, usagef("invalid pass number %s (should be 1-5)", o.pass)
+			return nil, usagef("-p %s: Invalid pass number (should be 1-5).", o.pass)
 		}
 		o.LastPass = n
 	}
@@ -234,24 +246,28 @@ func ParseStap(args []string) (*StapOptions, error) {
 		return nil, err
 	}
 	if f.Changed("pid") {
-		if o.PID <= 0 {
-			return nil, usagef("-x %d: a process id is a positive number", o.PID)
+		if o.PID < 0 {
+			return nil, usagef("-x %d: Invalid target process ID number.", o.PID)
 		}
 		if o.Command != "" {
-			return nil, usagef("you can't specify -c and -x options together")
+			return nil, usagef("You can't specify -c and -x together.")
 		}
 	}
 	if f.Changed("target-namespaces") && o.Namespaces <= 0 {
-		return nil, usagef("--target-namespaces=%d: a process id is a positive number", o.Namespaces)
+		return nil, usagef("--target-namespaces=%d: Invalid process ID number for target namespaces.", o.Namespaces)
 	}
 	if f.Changed("buffer") && (o.BufferMB < 1 || o.BufferMB > maxBufferMB) {
-		return nil, usagef("-s %d: the size must be from 1 to %d megabytes", o.BufferMB, maxBufferMB)
+		return nil, usagef("-s %d: Invalid buffer size (should be 1-%d).", o.BufferMB, maxBufferMB)
 	}
 	if o.ModuleName != "" {
-		if err := bundleName(o.ModuleName); err != nil {
+		name, note, err := moduleName(o.ModuleName)
+		if err != nil {
 			return nil, err
 		}
-		o.Name = o.ModuleName
+		if note != "" {
+			o.Gone = append(o.Gone, note)
+		}
+		o.ModuleName, o.Name = name, name
 	}
 	if o.Command != "" && strings.Trim(o.Command, "0123456789") == "" {
 		o.Gone = append(o.Gone, fmt.Sprintf("-c %s runs a command of that name; -x %s traces the process", o.Command, o.Command))
@@ -260,10 +276,10 @@ func ParseStap(args []string) (*StapOptions, error) {
 		o.Privilege = "stapusr"
 	}
 	if o.Guru && (o.Privilege == "stapusr" || o.Privilege == "stapsys") {
-		return nil, usagef("-g and --privilege=%s exclude each other: guru mode is for stapdev", o.Privilege)
+		return nil, usagef("You can't specify -g and --privilege=%s together.", o.Privilege)
 	}
 	if o.NoTimeLimits && !o.Guru {
-		return nil, usagef("--suppress-time-limits needs guru mode, -g")
+		return nil, usagef("--suppress-time-limits requires guru mode (-g)")
 	}
 	if strings.Trim(o.Compatible, "0123456789.") != "" {
 		return nil, usagef("--compatible=%s: give a version such as 4.8", o.Compatible)
@@ -287,12 +303,20 @@ func ParseStap(args []string) (*StapOptions, error) {
 			return nil, usagef("--sysenv=%s: give VAR=VALUE", e)
 		}
 		if o.Sysroot == "" {
-			return nil, usagef("--sysenv=%s: it goes with --sysroot", e)
+			return nil, usagef("--sysenv=%s: --sysenv must follow --sysroot", e)
 		}
 		if name != "PATH" && name != "LD_LIBRARY_PATH" {
 			o.Gone = append(o.Gone, fmt.Sprintf("--sysenv=%s has no effect: only PATH and LD_LIBRARY_PATH say where programs and libraries are", e))
 		}
 	}
+	o.TapsetDirs = slices.DeleteFunc(o.TapsetDirs, func(dir string) bool {
+		_, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			o.Gone = append(o.Gone, fmt.Sprintf("-I %s has no effect: there is no such directory", dir))
+			return true
+		}
+		return false
+	})
 	if len(o.Releases) == 0 {
 		if r := os.Getenv("SYSTEMTAP_RELEASE"); r != "" {
 			o.Releases = []string{r}
@@ -323,7 +347,7 @@ func (o *StapOptions) verbosity(given bool) error {
 		return nil
 	}
 	if o.perPass == "" || len(o.perPass) > 5 || strings.Trim(o.perPass, "0123456789") != "" {
-		return usagef("--vp %s: give a digit for each pass, as in 00200", o.perPass)
+		return usagef("--vp %s: Invalid --vp argument: it takes 1 to 5 digits.", o.perPass)
 	}
 	for i, c := range o.perPass {
 		o.levels[i+1] += int(c - '0')
@@ -331,10 +355,42 @@ func (o *StapOptions) verbosity(given bool) error {
 	return nil
 }
 
-// bundleName checks the name of -m.
-func bundleName(name string) error {
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
-		return usagef("-m %s: a name has lower-case letters, digits and '_' only", name)
+// maxModuleName is how many characters a name of -m may have, as there.
+const maxModuleName = 55
+
+// moduleName reads the name of -m as SystemTap does: in lower case, without the ending of
+// a file, and cut off where it is too long. The note tells of that.
+func moduleName(given string) (name, note string, err error) {
+	name = strings.ToLower(given)
+	for _, ending := range []string{".ko", ".o"} {
+		name = strings.TrimSuffix(name, ending)
+	}
+	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return "", "", usagef("-m %s: a name has letters, digits and '_' only", given)
+	}
+	name = name[:min(len(name), maxModuleName)]
+	if len(name) != len(given) {
+		note = fmt.Sprintf("Truncating module name to '%s'", name)
+	}
+	return name, note, nil
+}
+
+// lists reads -l, -L and the dumps, of which there can be one.
+func (o *StapOptions) lists(plain, vars []string) error {
+	n := len(plain) + len(vars)
+	for _, dump := range []bool{o.DumpTypes, o.DumpAlias, o.DumpFuncs} {
+		if dump {
+			n++
+		}
+	}
+	if n > 1 {
+		return usagef("only one of the -l/-L/--dump-* switches may be specified")
+	}
+	for _, p := range plain {
+		o.List, o.ListOn = p, true
+	}
+	for _, p := range vars {
+		o.ListVars, o.ListOn = p, true
 	}
 	return nil
 }

@@ -92,7 +92,7 @@ func TestSign(t *testing.T) {
 		{"already", []string{"sign", "--attach", path("d.sig"), path("bare.o")}},
 		{"does not", []string{"sign", "--attach", path("d.sig"), path("other.o")}},
 		{"no such file", []string{"sign", "--sign", path("none"), path("x.o")}},
-		{"no option --sing", []string{"sign", "--sing", path("a"), path("x.o")}},
+		{"unrecognized option '--sing'", []string{"sign", "--sing", path("a"), path("x.o")}},
 	} {
 		if tt.want == "does not" {
 			ok("-o", path("other.o"), "-e", `probe begin { println("other") exit() }`)

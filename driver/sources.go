@@ -59,19 +59,20 @@ type Config struct {
 	Name string
 }
 
-// InputName is how diagnostics call a script given on the command line.
+// InputName is how diagnostics call a script given on the command line or standard input.
 const InputName = "<input>"
 
 // ReadScript reads a script file; "-" is standard input.
 func ReadScript(name string, stdin io.Reader) (Script, error) {
 	if name == "-" {
 		b, err := io.ReadAll(stdin)
-		return Script{Name: "<stdin>", Text: b}, err
+		return Script{Name: InputName, Text: b}, err
 	}
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return Script{}, fmt.Errorf("input file '%s' is missing", name)
+		//lint:ignore ST1005 the text is SystemTap's
+		return Script{}, fmt.Errorf("Input file '%s' is missing.", name)
 	case err != nil:
 		return Script{}, unreadable(name, err)
 	case info.IsDir():
@@ -160,7 +161,7 @@ func (f *Frontend) semaOptions() sema.Options {
 	c := f.Config
 	opt := sema.Options{
 		Library: f.Library, Guru: c.Guru, Privilege: c.Privilege, SkipBadVars: c.SkipBadVars,
-		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID, Binaries: c.Binaries,
+		Unoptimized: c.Unoptimized, Command: c.Command, PID: c.PID, Binaries: c.Binaries, Given: c.Globals,
 	}
 	if c.Target != nil {
 		opt.Target = c.Target

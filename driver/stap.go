@@ -146,7 +146,7 @@ func (s *stap) run(ctx context.Context) int {
 	s.f = f
 	switch {
 	case o.ListOn:
-		return s.list()
+		return s.list(start)
 	case o.DumpAlias:
 		return s.failed(sema.DumpAliases(s.stdout, f.Library, o.JSON))
 	case o.DumpFuncs:
@@ -156,7 +156,7 @@ func (s *stap) run(ctx context.Context) int {
 		f.Diags = append(f.Diags, f.versionWarnings()...)
 	}
 	if o.Dump != "" || o.LastPass == 1 {
-		return s.pass1()
+		return s.pass1(start)
 	}
 	if Failed(f.Diags, o.Strict) {
 		s.report(f.Diags, 1)
@@ -172,9 +172,13 @@ func (s *stap) run(ctx context.Context) int {
 		return 1
 	}
 	s.report(f.Diags, 0)
-	s.pass(2, start, "analyzed script: %s, %s, 0 embeds, %s", count(len(p.Probes), "probe"), count(len(p.Funcs), "function"), count(len(p.Globals), "global"))
+	probes := len(p.Probes)
+	if !o.NoGlobalDisplay {
+		probes += len(p.Shown()) // each is a probe in SystemTap
+	}
+	s.pass(2, start, "analyzed script: %s, %s, 0 embeds, %s", count(probes, "probe"), count(len(p.Funcs), "function"), count(len(p.Globals), "global"))
 	if o.LastPass == 2 {
-		return s.failed(sema.DumpP2(s.stdout, p, o.levels[2] > 0))
+		return s.failed(sema.DumpP2(s.stdout, p, s.dump()))
 	}
 	start = s.begin()
 	done = s.progress("Pass 3: translating " + count(len(p.Probes), "probe"))
@@ -326,7 +330,7 @@ func (s *stap) scripts() error {
 	case o.ListOn, o.DumpAlias, o.DumpFuncs:
 	case len(o.Extra) == 0:
 		//lint:ignore ST1005 the text is SystemTap's
-		return errors.New("a script must be specified.\nTry '-i' for building a script interactively.\nTry '--help' for more information.")
+		return errors.New("A script must be specified.\nTry '-i' for building a script interactively.\nTry '--help' for more information.")
 	}
 	for i, e := range o.Extra {
 		name := InputName
@@ -450,13 +454,17 @@ type sourceFunc func(string) ([]byte, bool)
 func (f sourceFunc) Source(name string) ([]byte, bool) { return f(name) }
 
 // pass1 shows what the parser made of the scripts.
-func (s *stap) pass1() int {
+func (s *stap) pass1(start moment) int {
 	o := s.o
 	if Failed(s.f.Diags, o.Strict) {
 		s.report(s.f.Diags, 1)
 		return 1
 	}
 	s.report(s.f.Diags, 0)
+	s.pass(1, start, "parsed user script and %d library scripts", s.f.LibraryFiles)
+	if o.Dump == "" {
+		return s.failed(syntax.DumpP1(s.stdout, s.f.Files...))
+	}
 	for i, file := range s.f.Files {
 		if o.Dump == "source" {
 			opt := o.Config.options()
@@ -465,8 +473,6 @@ func (s *stap) pass1() int {
 		}
 		var err error
 		switch o.Dump {
-		case "":
-			err = syntax.DumpP1(s.stdout, file)
 		case "tokens":
 			err = syntax.DumpTokens(s.stdout, file, o.JSON)
 		case "source", "expanded":
@@ -479,6 +485,11 @@ func (s *stap) pass1() int {
 		}
 	}
 	return 0
+}
+
+// dump says what -p2 shows.
+func (s *stap) dump() sema.DumpOptions {
+	return sema.DumpOptions{Verbose: s.o.levels[2] > 0, NoGlobalDisplay: s.o.NoGlobalDisplay}
 }
 
 // elaborateAll is -p2 for several kernels: what it finds is said once, with the kernels
@@ -504,7 +515,7 @@ func (s *stap) elaborateAll() int {
 			p := f.Elaborate()
 			if !Failed(f.Diags, o.Strict) {
 				var b strings.Builder
-				if err := sema.DumpP2(&b, p, o.levels[2] > 0); err != nil {
+				if err := sema.DumpP2(&b, p, s.dump()); err != nil {
 					return s.fail(err)
 				}
 				outputs = append(outputs, fmt.Sprintf("# kernel %s\n%s", t.Name(), b.String()))
@@ -545,8 +556,10 @@ func (s *stap) elaborateAll() int {
 }
 
 // list is -l and -L.
-func (s *stap) list() int {
+func (s *stap) list(start moment) int {
 	o := s.o
+	s.pass(1, start, "parsed user script and %d library scripts", s.f.LibraryFiles)
+	start = s.begin()
 	pattern, vars := o.List, false
 	if o.ListVars != "" {
 		pattern, vars = o.ListVars, true
@@ -561,6 +574,16 @@ func (s *stap) list() int {
 		lines, ds = sema.ListTargets(pattern, s.f.semaOptions(), s.targets, lo)
 	}
 	done()
+	// What is no probe point at all is told, unlike one that there is not. E00 are the
+	// codes of the parser.
+	if slices.ContainsFunc(ds, func(d diag.Diagnostic) bool {
+		return d.Severity == diag.Error && strings.HasPrefix(string(d.Code), "E00")
+	}) {
+		text := []byte(sema.PatternScript(pattern))
+		s.reportWith(ds, 1, func(name string) ([]byte, bool) { return text, name == InputName })
+		return 1
+	}
+	s.pass(2, start, "analyzed script: %s, 0 functions, 0 embeds, 0 globals", count(len(lines), "probe"))
 	for _, l := range lines {
 		fmt.Fprintln(s.stdout, l)
 	}

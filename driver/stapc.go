@@ -57,8 +57,12 @@ func Stapc(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return fail(fmt.Errorf("%w (--help tells the options)", err))
 	}
 	if o.Name != "" {
-		if err := bundleName(o.Name); err != nil {
+		var note string
+		if o.Name, note, err = moduleName(o.Name); err != nil {
 			return fail(err)
+		}
+		if note != "" && !o.NoWarnings {
+			fmt.Fprintf(stderr, "WARNING: %s\n", note)
 		}
 	}
 	if len(o.Expr) == 0 {

@@ -28,6 +28,8 @@ type Options struct {
 	TrustPrograms bool
 	// Guru is -g: target variables may be written, functions that do harm called.
 	Guru bool
+	// Given are the globals that get a value at the start (-G).
+	Given map[string]string
 	// Privilege is --privilege: "stapusr", "stapsys", or "" and "stapdev" for all.
 	Privilege string
 	// SkipBadVars is --skip-badvars: a target variable that cannot be resolved is 0.

@@ -833,7 +833,7 @@ func (e *elab) accesses(l *live) {
 		read := func(x syntax.Expr) {
 			switch o, _ := b.baseObject(x); o := o.(type) {
 			case *Local:
-				o.Read = true
+				o.Read, o.live = true, true
 			case *Global:
 				o.Read, o.used = true, true
 			}
@@ -848,7 +848,7 @@ func (e *elab) accesses(l *live) {
 		w.write = func(x syntax.Expr, _ syntax.Node, full, used bool) {
 			switch o, _ := b.baseObject(x); o := o.(type) {
 			case *Local:
-				o.Written = true
+				o.Written, o.live = true, true
 				if !full || used {
 					o.Read = true
 				}
@@ -904,7 +904,7 @@ func (e *elab) warnings(l *live) {
 		if g.Library {
 			continue
 		}
-		if g.Read && !g.Written && !g.HasInit && !aside[g] {
+		if _, given := e.opt.Given[g.Name]; g.Read && !g.Written && !g.HasInit && !aside[g] && !given {
 			e.errorAt(codeNeverAssigned, g.Decl.Name, "never-assigned global variable '%s'", g.Name)
 		}
 		if !g.used && !e.unresolved && !e.broken {

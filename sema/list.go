@@ -136,7 +136,7 @@ func (lo ListOptions) lines(points []Listed) []string {
 // ListPoints is List for programs.
 func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagnostic) {
 	// What follows the last component, such as "?", may be part of the pattern.
-	f := syntax.ParseFile("<input>", []byte("probe "+pattern+" {}\n"), syntax.Options{})
+	f := syntax.ParseFile("<input>", []byte(PatternScript(pattern)), syntax.Options{})
 	if diag.HasErrors(f.Diags) {
 		return nil, f.Diags
 	}
@@ -182,6 +182,10 @@ func ListPoints(pattern string, opt Options, vars bool) ([]Listed, []diag.Diagno
 	sort.SliceStable(out, func(i, j int) bool { return out[i].Point < out[j].Point })
 	return out, e.prog.Diags
 }
+
+// PatternScript is the script that stands for a pattern of -l: the one that what is wrong
+// with the pattern points into.
+func PatternScript(pattern string) string { return "probe " + pattern + " {}\n" }
 
 // listVars lists the script variables that the aliases of a probe set, then the
 // target variables.
@@ -357,10 +361,18 @@ func (g *Global) Initial() string {
 	return fmt.Sprintf(" = %d", g.InitInt)
 }
 
+// DumpOptions say what DumpP2 writes.
+type DumpOptions struct {
+	Verbose bool // the handlers, too
+	// NoGlobalDisplay: no global is shown at the end (--no-global-var-display).
+	NoGlobalDisplay bool
+}
+
 // DumpP2 writes an elaborated program in the shape of SystemTap's -p2; verbose adds
 // the handlers.
-func DumpP2(w io.Writer, p *Program, verbose bool) error {
+func DumpP2(w io.Writer, p *Program, opt DumpOptions) error {
 	var b strings.Builder
+	verbose := opt.Verbose
 	if len(p.Globals) > 0 {
 		b.WriteString("# globals\n")
 		for _, g := range p.Globals {
@@ -394,7 +406,11 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 			}
 		}
 	}
-	if len(p.Probes) > 0 {
+	var shown []*Global
+	if !opt.NoGlobalDisplay {
+		shown = p.Shown()
+	}
+	if len(p.Probes)+len(shown) > 0 {
 		b.WriteString("# probes\n")
 	}
 	for _, pr := range p.Probes {
@@ -422,8 +438,40 @@ func DumpP2(w io.Writer, p *Program, verbose bool) error {
 			}
 		}
 	}
+	for _, g := range shown {
+		dumpShown(&b, g, opt.Verbose)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// Shown are the globals that are shown at the end.
+func (p *Program) Shown() (out []*Global) {
+	for _, g := range p.Globals {
+		if g.AutoPrint {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// dumpShown writes the probe that shows a global at the end, which nothing reads. There
+// is none in the program: the loader shows globals itself.
+func dumpShown(b *strings.Builder, g *Global, verbose bool) {
+	b.WriteString("end /* <- end */\n")
+	var locals []string
+	for i, k := range g.Keys {
+		locals = append(locals, fmt.Sprintf("  __idx%d:%s\n", i, k))
+	}
+	if g.Array && g.Type != Stats {
+		locals = append(locals, fmt.Sprintf("  __val:%s\n", g.Type))
+	}
+	if len(locals) > 0 {
+		b.WriteString("  # locals\n" + strings.Join(locals, ""))
+	}
+	if verbose {
+		fmt.Fprintf(b, "  {} // the loader shows '%s'\n", g.Name)
+	}
 }
 
 // derivation lists what a probe came from, as -p2 writes it: the definitions of aliases
@@ -439,7 +487,7 @@ func (p *Probe) derivation() []string {
 			names = append(names, syntax.PointString(n))
 		}
 		var points []string
-		for _, pt := range d.Alias.Points {
+		for _, pt := range syntax.Multiplied(d.Alias.Points) {
 			points = append(points, syntax.PointString(pt))
 		}
 		op := " " + d.Alias.Op.String() + " "
@@ -449,7 +497,7 @@ func (p *Probe) derivation() []string {
 		return append(out, p.Point)
 	}
 	var points []string
-	for _, pt := range p.Decl.Points {
+	for _, pt := range syntax.Multiplied(p.Decl.Points) {
 		points = append(points, syntax.PointString(pt))
 	}
 	return append(out, strings.Join(points, ","))
@@ -458,7 +506,7 @@ func (p *Probe) derivation() []string {
 func dumpLocals(b *strings.Builder, body *Body, params int) {
 	first := true
 	for _, l := range body.Locals[params:] {
-		if !l.Read && !l.Written {
+		if !l.live {
 			continue
 		}
 		if first {

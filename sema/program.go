@@ -131,6 +131,8 @@ type Local struct {
 	Decl  *syntax.Ident // where it appears first
 	// Read and Written as of a Global.
 	Read, Written bool
+	// live: what is left of the body mentions it.
+	live bool
 	// CType is the C type of the value where all assignments agree on one, so that
 	// "->" can be used on it; nil when not known.
 	CType *Value

@@ -307,7 +307,7 @@ func TestProbeTypes(t *testing.T) {
 func TestDumpP2(t *testing.T) {
 	p := mustElaborate(t, `global a; probe begin { a[1] = 2; foreach (x in a-) printf("%d\n", x) }`, Options{})
 	var b bytes.Buffer
-	if err := DumpP2(&b, p, false); err != nil {
+	if err := DumpP2(&b, p, DumpOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	want := "# globals\na:long [long]\n# probes\nbegin /* <- begin */\n  # locals\n  x:long\n"
@@ -316,7 +316,7 @@ func TestDumpP2(t *testing.T) {
 	}
 	b.Reset()
 	p = mustElaborate(t, "probe foo.bar = timer.ms(100), timer.s(1)? { z = 1 }\nglobal h\nprobe foo.bar if (h) { println(z) }\nprobe end { h = 1 }", Options{})
-	if err := DumpP2(&b, p, true); err != nil {
+	if err := DumpP2(&b, p, DumpOptions{Verbose: true}); err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(b.String(), "timer.ms(100) if (h) /* <- foo.bar = timer.ms(100), timer.s(1)? <- foo.bar if (h) */\n  # locals\n  z:long\n  { z = 1 }\n  { println(z) }\n") {
@@ -615,7 +615,7 @@ func FuzzElaborate(f *testing.F) {
 			}
 		}
 		var b bytes.Buffer
-		if err := DumpP2(&b, p, true); err != nil {
+		if err := DumpP2(&b, p, DumpOptions{Verbose: true}); err != nil {
 			t.Error(err)
 		}
 	})

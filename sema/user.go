@@ -252,6 +252,14 @@ func (r *resolver) paths(name string) ([]string, *fail) {
 		return nil, failf(codeNoMatch, nil, "no match: a pattern of programs needs their directory").withHelp("as in process(\"/usr/bin/%s\")", name)
 	}
 	p, err := s.Executable(name)
+	if err != nil && s.Root == "" {
+		// As in SystemTap, a program of the current directory needs no "./".
+		if here, e := s.Executable("./" + name); e == nil {
+			if st, e := os.Stat(here); e == nil && st.Mode().IsRegular() {
+				return []string{here}, nil
+			}
+		}
+	}
 	if err != nil && buildID.MatchString(name) {
 		var first []string
 		if cmd := r.e.opt.program(); cmd != "" {
@@ -265,7 +273,7 @@ func (r *resolver) paths(name string) ([]string, *fail) {
 		return nil, failf(codeNoMatch, nil, "no match").withHelp("no program or library with build-id %s was found: in the build-id directories, among running processes, in $PATH and among libraries", name)
 	}
 	if err != nil {
-		return nil, failf(codeNoMatch, nil, "no match").withHelp("%v", err)
+		return nil, failf(codeNoMatch, nil, "cannot find executable '%s'", name).withHelp("%v", err)
 	}
 	return []string{p}, nil
 }

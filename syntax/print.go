@@ -3,6 +3,7 @@ package syntax
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -70,8 +71,8 @@ func DumpP1(w io.Writer, files ...*File) error {
 				}
 			}
 		}
-		p.b.WriteByte('\n')
 	}
+	p.b.WriteByte('\n')
 	_, err := io.WriteString(w, p.b.String())
 	return err
 }
@@ -140,14 +141,10 @@ func (p *printer) decl(d Decl) {
 		p.function(d)
 	case *ProbeDecl:
 		p.put("probe ")
-		for i, pt := range d.Points {
-			switch {
-			case i > 0 && p.p1:
-				p.put(",")
-			case i > 0:
-				p.put(", ")
-			}
-			p.point(pt)
+		if p.p1 {
+			p.pointList(Multiplied(d.Points), ",")
+		} else {
+			p.points(d.Points)
 		}
 		p.body(d.Body)
 		p.put("\n")
@@ -160,7 +157,11 @@ func (p *printer) decl(d Decl) {
 			p.point(n)
 		}
 		p.put(" ", d.Op.String(), " ")
-		p.points(d.Points)
+		if p.p1 {
+			p.points(Multiplied(d.Points))
+		} else {
+			p.points(d.Points)
+		}
 		p.body(d.Body)
 		if d.Epilogue != nil {
 			p.put(",")
@@ -231,13 +232,67 @@ func (p *printer) function(d *FuncDecl) {
 	p.put("\n")
 }
 
-func (p *printer) points(list []Point) {
+func (p *printer) points(list []Point) { p.pointList(list, ", ") }
+
+func (p *printer) pointList(list []Point, between string) {
 	for i, pt := range list {
 		if i > 0 {
-			p.put(", ")
+			p.put(between)
 		}
 		p.point(pt)
 	}
+}
+
+// maxMultiplied bounds how many points groups are multiplied out to.
+const maxMultiplied = 10000
+
+// Multiplied is a list of points without groups: SystemTap's parser keeps none. What
+// would be too long stays as it is.
+func Multiplied(list []Point) []Point {
+	var out []Point
+	for _, pt := range list {
+		pp, ok := pt.(*ProbePoint)
+		if !ok {
+			out = append(out, pt)
+			continue
+		}
+		many := []*ProbePoint{{Optional: pp.Optional, Sufficient: pp.Sufficient, Cond: pp.Cond}}
+		for _, c := range pp.Components {
+			if c.Group == nil {
+				for _, m := range many {
+					m.Components = append(m.Components, c)
+				}
+				continue
+			}
+			group := Multiplied(c.Group)
+			if len(many)*len(group) > maxMultiplied {
+				return list
+			}
+			var next []*ProbePoint
+			for _, m := range many {
+				for _, g := range group {
+					if g, ok := g.(*ProbePoint); ok {
+						cond := m.Cond
+						switch {
+						case cond == nil:
+							cond = g.Cond
+						case g.Cond != nil:
+							return list // SystemTap has no such points
+						}
+						next = append(next, &ProbePoint{
+							Components: append(slices.Clip(m.Components), g.Components...),
+							Optional:   m.Optional || g.Optional, Sufficient: m.Sufficient || g.Sufficient, Cond: cond,
+						})
+					}
+				}
+			}
+			many = next
+		}
+		for _, m := range many {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 func (p *printer) point(pt Point) {

@@ -266,7 +266,7 @@ func compile(c *Call, t *target.Target, b *sema.Binaries, last Stage) (r Result)
 	case len(o.Expr) > 0:
 		o.Scripts = []driver.Script{{Name: driver.InputName, Text: []byte(strings.Join(o.Expr, "\n"))}}
 	case o.ScriptFile == "-":
-		o.Scripts = []driver.Script{{Name: "<stdin>", Text: c.Stdin}}
+		o.Scripts = []driver.Script{{Name: driver.InputName, Text: c.Stdin}}
 	default:
 		text, err := os.ReadFile(filepath.Join(dir, o.ScriptFile))
 		if err != nil {
