@@ -70,18 +70,22 @@ _stapkit_files() { # PATTERN
   shopt -s extglob
   compopt -o filenames 2>/dev/null
   COMPREPLY=($(compgen -d -- "$cur") $(compgen -f -X "!$1" -- "$cur"))
-  $was
+  eval "$was"
 }
 
 _stapkit_points() {
-  local IFS=$'\n' typed=$cur lead=
+  local IFS=$'\n' typed=$cur how=
   compopt -o nospace -o nosort 2>/dev/null
-  # An open quote is not part of what readline replaces.
-  case $typed in [\'\"]*) lead=${typed:0:1} typed=${typed:1} ;; esac
+  # An open quote is not part of what readline replaces, backslashes are.
+  case $typed in
+    [\'\"]*) typed=${typed:1} how=quoted ;;
+    *\\*) typed=${typed//\\/} how=escaped ;;
+  esac
   COMPREPLY=($(stap --complete="$typed" 2>/dev/null))
-  [ -n "$lead" ] || COMPREPLY=("${COMPREPLY[@]@Q}")
-  # Words are split at colons, which names of probe points rarely have.
-  [ "${#COMPREPLY[@]}" = 1 ] && [ "${COMPREPLY[0]}" = "''" ] && COMPREPLY=()
+  case $how:${COMPREPLY[*]} in
+    escaped:*) COMPREPLY=($([ -z "${COMPREPLY[*]}" ] || printf '%q\n' "${COMPREPLY[@]}")) ;;
+    :*[\(\"]*) COMPREPLY=("${COMPREPLY[@]@Q}") ;;
+  esac
 }
 
 _stapkit() {
@@ -177,7 +181,7 @@ func zsh() string {
 _stapkit_points() {
   local -a found
   found=("${(@f)$(stap --complete="${(Q)PREFIX}" 2>/dev/null)}")
-  compadd -U -V points -S '' -- $found
+  compadd -U -i "$IPREFIX" -V points -S '' -- $found
 }
 `)
 	for _, c := range All() {
@@ -238,7 +242,7 @@ _stapkit_points() {
 			glob = "*.o"
 		}
 		if len(c.sub()) > 0 {
-			fmt.Fprintf(&b, " \\\n    %s", quoted("1:script:_alternative 'commands:command:(sign)' 'files:script:_files -g \""+glob+"\"'"))
+			fmt.Fprintf(&b, " \\\n    %s", quoted("1:script: _alternative 'commands:command:(sign)' 'files:script:_files -g \""+glob+"\"'"))
 		}
 		fmt.Fprintf(&b, " \\\n    %s\n}\n", quoted("*:file:_files -g \""+glob+"\""))
 	}
@@ -256,8 +260,14 @@ func fish() string {
 # of $fish_complete_path under the name of each command.
 
 function __stapkit_points
-    set -l typed (commandline -ct | string replace -r '^(-l|-L|--list=|--list-vars=)' '' | string trim -c '\'"')
-    stap --complete="$typed" 2>/dev/null
+    set -l typed (commandline -ct | string replace -r '^(-l|-L|--list=|--list-vars=)' '')
+    if string match -qr '^[\'"]' -- "$typed"
+        set typed (string sub -s 2 -- "$typed")
+    else
+        set typed (string unescape -- "$typed")
+    end
+    # What follows a tab would be about each of them.
+    stap --complete="$typed" 2>/dev/null | string replace -r '$' \t
 end
 `)
 	for _, c := range All() {
@@ -280,7 +290,7 @@ end
 			switch {
 			case o.Arg == "":
 			case len(o.Values) > 0:
-				fmt.Fprintf(&b, " -f -a %s", quoted(strings.Join(o.Values, " ")))
+				fmt.Fprintf(&b, " -f -a '%s\\t'", strings.Join(o.Values, `\t `))
 			case o.Complete == Files:
 				b.WriteString(" -F")
 			case o.Complete == Folders:

@@ -25,6 +25,7 @@ type Flags struct {
 	gone  []*Option
 	wrong []error // what values of those are none
 	words []wordsCheck
+	given []string
 }
 
 type wordsCheck struct {
@@ -171,7 +172,10 @@ func (f *Flags) Parse(args []string) ([]string, error) {
 		}
 	}
 	f.set.SetNormalizeFunc(f.whole)
-	err := f.set.Parse(args)
+	err := f.set.ParseAll(args, func(fl *pflag.Flag, value string) error {
+		f.given = append(f.given, "--"+fl.Name+"="+value)
+		return f.set.Set(fl.Name, value)
+	})
 	switch {
 	case help:
 		return nil, ErrHelp
@@ -211,6 +215,9 @@ func (o *Option) invalidWord(v string) error {
 	//lint:ignore ST1005 the text is SystemTap's
 	return fmt.Errorf("Invalid argument '%s' for --%s: use %s", v, o.Long, or(o.Values))
 }
+
+// Given are the options of the command line that was parsed, each as --name=value.
+func (f *Flags) Given() []string { return f.given }
 
 // whole completes the beginning of a long option's name, as getopt_long(3) does.
 func (f *Flags) whole(_ *pflag.FlagSet, name string) pflag.NormalizedName {

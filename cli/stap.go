@@ -77,7 +77,7 @@ var Stap = &Command{
 		{"stap [options] -e SCRIPT [ARGUMENTS]", "Run SCRIPT."},
 		{"stap [options] -l PATTERN", "List probe points."},
 		{"stap [options] -L PATTERN", "List probe points with their variables."},
-		{"stap -i", "Write and run probes at a prompt."},
+		{"stap [options] -i [FILE [ARGUMENTS]]", "Write and run probes at a prompt, beginning with those in FILE."},
 	},
 	About: `stap reads a script in SystemTap's language, elaborates it against the running kernel or one that -r names,
 compiles it to eBPF, loads that, and prints what its handlers print until the script ends, the time of -T is over,
@@ -88,7 +88,12 @@ no privilege, and on macOS and Windows a host description (-r; staprun --describ
 
 A script can be made executable with #!/usr/bin/stap as its first line, or #!/usr/bin/env -S stap -g with options.
 
-Compiled scripts are kept, so that the same script starts quicker the next time; see --disable-cache and --clean-cache.`,
+Compiled scripts are kept, so that the same script starts quicker the next time; see --disable-cache and --clean-cache.
+
+At the prompt of -i declarations (probe, function, global) are added to a script, which the command run runs until
+it ends or is interrupted; a statement or an expression alone runs at once. The command help tells the others. Tab
+completes commands, probe points, functions and variables. Commands may come from a file or pipe, too; the exit
+status is then 1 if one of them failed.`,
 	Sections: []Section{
 		{"Script", []Option{
 			exprOption, extraOption, guruOption, defineOption, globalOption, includeOption,
@@ -234,9 +239,11 @@ Compiled scripts are kept, so that the same script starts quicker the next time;
 		{"STAPKIT_CACHE_MB", "how many megabytes of compiled scripts are kept at most, default 256"},
 		{"NO_COLOR", "if set, nothing is coloured"},
 		{"TMPDIR", "where -k makes its directory"},
+		{"VISUAL, EDITOR", "the editor of -i"},
 	},
 	Files: []Entry{
 		{"~/.systemtap/rc", "options that are put in front of those of the command line; words as in a shell, # begins a comment"},
+		{"~/.local/state/stapkit/history", "what was typed at -i; below $XDG_STATE_HOME if that is set"},
 		{"stapkit.toml", "settings of the scripts below its directory, for the language tools"},
 	},
 	Examples: []Entry{

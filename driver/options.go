@@ -77,8 +77,8 @@ type StapOptions struct {
 	Complete       string
 	// Gone are what options without a meaning here have to say.
 	Gone []string
-	// Words is the command line, with the options of the rc file.
-	Words []string
+	// Given are the options of the rc file and the command line, as --name=value.
+	Given []string
 
 	pass, perPass, download string
 	rotate                  string
@@ -170,13 +170,15 @@ func stapFlags(o *StapOptions, defines, globals, lists, listVars *[]string, time
 
 // ParseStap reads stap's command line, with the options of the rc file in front.
 func ParseStap(args []string) (*StapOptions, error) {
-	o := &StapOptions{}
 	rc, err := rcOptions()
 	if err != nil {
 		return nil, err
 	}
-	args = append(rc, shebangWords(args)...)
-	o.Words = args
+	return parseStap(append(rc, shebangWords(args)...))
+}
+
+func parseStap(args []string) (*StapOptions, error) {
+	o := &StapOptions{}
 	var defines, globals, lists, listVars []string
 	var timeout string
 	f := stapFlags(o, &defines, &globals, &lists, &listVars, &timeout)
@@ -184,7 +186,7 @@ func ParseStap(args []string) (*StapOptions, error) {
 	if err != nil {
 		return nil, err
 	}
-	o.Gone = f.Gone()
+	o.Gone, o.Given = f.Gone(), f.Given()
 	if o.Verbose > 0 {
 		o.Gone = append(o.Gone, f.Remarks()...)
 	}
@@ -325,7 +327,7 @@ func ParseStap(args []string) (*StapOptions, error) {
 	if o.Quiet {
 		o.NoWarnings = true
 	}
-	if len(o.Expr) == 0 && !o.ListOn && !o.Interactive && len(rest) > 0 {
+	if len(o.Expr) == 0 && !o.ListOn && len(rest) > 0 {
 		o.ScriptFile, rest = rest[0], rest[1:]
 	}
 	o.Args = rest

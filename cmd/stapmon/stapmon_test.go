@@ -281,81 +281,18 @@ probe json_data {
 	}
 }
 
-// A terminal is what tmux has of a command's terminal.
-type terminal struct {
-	t       *testing.T
-	server  string
-	picture string
-}
-
-// openTerminal runs a command in a terminal.
-func openTerminal(t *testing.T, command ...string) *terminal {
-	t.Helper()
-	if _, err := exec.LookPath("tmux"); err != nil {
-		t.Skip("needs tmux")
-	}
-	m := &terminal{t: t, server: fmt.Sprintf("stapmon-%d-%s", os.Getpid(), t.Name())}
-	m.tmux(append([]string{"new-session", "-d", "-x", "110", "-y", "24"}, command...)...)
-	t.Cleanup(func() { _ = exec.Command("tmux", "-L", m.server, "kill-server").Run() })
-	return m
-}
-
-func (m *terminal) tmux(args ...string) string {
-	m.t.Helper()
-	out, err := exec.Command("tmux", append([]string{"-L", m.server, "-f", "/dev/null"}, args...)...).CombinedOutput()
-	if err != nil {
-		m.t.Fatalf("tmux %v: %v: %s", args, err, out)
-	}
-	return string(out)
-}
-
-// see waits until the picture is as it is to be.
-func (m *terminal) see(what string, ok func(string) bool) {
-	m.t.Helper()
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		if m.picture = m.tmux("capture-pane", "-p"); ok(m.picture) {
-			return
-		}
-		if time.Now().After(end) {
-			m.t.Fatalf("%s is not seen in\n%s", what, m.picture)
-		}
-	}
-}
-
 // picturesEnv names a folder for pictures of the terminal, which make pictures puts into
 // the manual.
 const picturesEnv = "STAPKIT_PICTURES"
 
 // keep keeps the picture that there is now.
-func (m *terminal) keep(name string) {
-	m.t.Helper()
-	m.t.Logf("\n%s", m.picture)
+func keep(t *testing.T, m *tty.Terminal, name string) {
+	t.Helper()
+	t.Logf("\n%s", m.Picture)
 	if dir := os.Getenv(picturesEnv); dir != "" {
-		if err := os.WriteFile(filepath.Join(dir, name+".svg"), tty.SVG(m.tmux("capture-pane", "-e", "-p"), 110), 0o644); err != nil {
-			m.t.Fatal(err)
+		if err := os.WriteFile(filepath.Join(dir, name+".svg"), tty.SVG(m.Tmux("capture-pane", "-e", "-p"), 110), 0o644); err != nil {
+			t.Fatal(err)
 		}
-	}
-}
-
-// ended waits until the command has ended.
-func (m *terminal) ended() {
-	m.t.Helper()
-	for end := time.Now().Add(30 * time.Second); exec.Command("tmux", "-L", m.server, "has-session").Run() == nil; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			m.t.Fatal("it does not end")
-		}
-	}
-}
-
-// has is a picture that has all parts.
-func has(parts ...string) func(string) bool {
-	return func(p string) bool {
-		for _, x := range parts {
-			if !strings.Contains(p, x) {
-				return false
-			}
-		}
-		return true
 	}
 }
 
@@ -366,20 +303,20 @@ func TestTop(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := openTerminal(t, "env", monVar+"=1", exe, "top", "--interval", "0.2", socket)
-	m.see("probes", has("watched", "hits▼", "timer.ms(20)", "Probes"))
-	t.Logf("\n%s", m.picture)
-	m.tmux("send-keys", "Tab")
-	m.see("globals", has("value▼", "calls", "a;b", "sizes", "█", `x"y`))
-	m.keep("top")
-	m.tmux("send-keys", "s", "s")
-	m.see("sorted by name", func(p string) bool {
-		return has("global▼")(p) && strings.Index(p, "byname") < strings.Index(p, "names") && strings.Index(p, "names") < strings.Index(p, "word")
+	m := tty.Open(t, 110, 24, "env", monVar+"=1", exe, "top", "--interval", "0.2", socket)
+	m.See("probes", tty.Has("watched", "hits▼", "timer.ms(20)", "Probes"))
+	t.Logf("\n%s", m.Picture)
+	m.Keys("Tab")
+	m.See("globals", tty.Has("value▼", "calls", "a;b", "sizes", "█", `x"y`))
+	keep(t, m, "top")
+	m.Keys("s", "s")
+	m.See("sorted by name", func(p string) bool {
+		return tty.Has("global▼")(p) && strings.Index(p, "byname") < strings.Index(p, "names") && strings.Index(p, "names") < strings.Index(p, "word")
 	})
-	m.tmux("send-keys", "/", "c", "a", "l", "l", "Enter")
-	m.see("the filter", func(p string) bool { return has("calls", "filter call")(p) && !strings.Contains(p, "sizes") })
+	m.Keys("/", "c", "a", "l", "l", "Enter")
+	m.See("the filter", func(p string) bool { return tty.Has("calls", "filter call")(p) && !strings.Contains(p, "sizes") })
 	value := func() int {
-		for _, l := range strings.Split(m.tmux("capture-pane", "-p"), "\n") {
+		for _, l := range strings.Split(m.Tmux("capture-pane", "-p"), "\n") {
 			if f := strings.Fields(l); len(f) > 2 && f[2] == "calls" {
 				if n, err := strconv.Atoi(f[0]); err == nil {
 					return n
@@ -393,7 +330,7 @@ func TestTop(t *testing.T) {
 			t.Fatal("the count does not grow")
 		}
 	}
-	m.tmux("send-keys", "r")
+	m.Keys("r")
 	before := value()
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		if n := value(); n >= 0 && n < before {
@@ -403,10 +340,10 @@ func TestTop(t *testing.T) {
 			t.Fatal("the reset is not seen")
 		}
 	}
-	m.tmux("send-keys", "Escape")
-	m.see("all again", has("sizes", "names"))
-	m.tmux("send-keys", "q")
-	m.ended()
+	m.Keys("Escape")
+	m.See("all again", tty.Has("sizes", "names"))
+	m.Keys("q")
+	m.Ended()
 }
 
 // TestMonitor has stap start the monitor for a script of its own: the picture, what the
@@ -419,15 +356,15 @@ func TestMonitor(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	status := filepath.Join(tmp, "status")
-	m := openTerminal(t, "env", "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+tmp, "sh", "-c", `stap --monitor=0.2 -e "$1"; echo $? >"$2"`, "sh",
+	m := tty.Open(t, 110, 24, "env", "PATH="+bin+":"+os.Getenv("PATH"), "TMPDIR="+tmp, "sh", "-c", `stap --monitor=0.2 -e "$1"; echo $? >"$2"`, "sh",
 		`global n probe timer.ms(20) { if (n++ % 10 == 0) println("printed ", n) } probe end { println("the end") }`, status)
-	m.see("probes", has("hits▼", "timer.ms(20)", "Probes"))
-	m.tmux("send-keys", "Tab")
-	m.tmux("send-keys", "Tab")
-	m.see("what the script prints", has("printed 31"))
-	m.keep("monitor")
-	m.tmux("send-keys", "q")
-	m.ended()
+	m.See("probes", tty.Has("hits▼", "timer.ms(20)", "Probes"))
+	m.Keys("Tab")
+	m.Keys("Tab")
+	m.See("what the script prints", tty.Has("printed 31"))
+	keep(t, m, "monitor")
+	m.Keys("q")
+	m.Ended()
 	if b, err := os.ReadFile(status); err != nil || string(b) != "0\n" {
 		t.Errorf("status %q, %v", b, err)
 	}
