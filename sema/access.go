@@ -202,8 +202,11 @@ func (b *bodyState) atop(x *syntax.AtOp) bool {
 			b.expr(x.Args[0])
 			b.e.unresolved = true
 		case c == nil || c.entry == nil:
-			b.error(codeEntryContext, x, "@entry is only valid in .return probes")
-			b.body.bad[x] = true
+			// An error only in code that is left: see accesses.
+			if b.strayEntry == nil {
+				b.strayEntry = map[*syntax.AtOp]bool{}
+			}
+			b.strayEntry[x], b.body.bad[x], b.body.Types[x] = true, true, Long
 		default:
 			b.entry(x, x.Args[0])
 		}

@@ -128,6 +128,15 @@ The second operand of @variance is a number from 0 to 62, and the same wherever 
 @hist_linear(x, low, high, step) needs low < high, a positive step and a reasonable number of buckets.
 `)
 
+	codeStatValue = reg("E1213", diag.Error, "aggregate as a value", `
+An aggregate is no value: it is not assigned, and no function returns it. What is asked of it is: @count(x), @sum(x),
+@min(x), @max(x), @avg(x), @variance(x).
+`)
+	codeRegex = reg("E1214", diag.Error, "bad regular expression", `
+The pattern of =~ and !~ is an extended regular expression of POSIX. The message tells which byte of it is wrong,
+counted from 0, with the string's escapes resolved.
+`)
+
 	// The target.
 	codeUnresolvedTarget = reg("E1301", diag.Error, "unresolved target variable", `
 The probed place has no variable of this name. "stap -L" lists those it has; @defined() tests for one.

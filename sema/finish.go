@@ -1,6 +1,7 @@
 package sema
 
 import (
+	"slices"
 	"sort"
 	"strconv"
 
@@ -470,14 +471,20 @@ func (e *elab) foreachModify() {
 			if !ok {
 				return true
 			}
-			changes := direct(b, func(w *walker) { w.s(f.Body) })
-			for _, c := range e.callsIn(b, f.Body) {
-				changes = append(changes, of(c, map[*Func]bool{})...)
-			}
-			for _, c := range changes {
+			for _, c := range direct(b, func(w *walker) { w.s(f.Body) }) {
 				if c.g == g {
 					e.errorAt(codeForeachModify, c.at, "variable '%s' modified during 'foreach' iteration", g.Name).
 						related(f, "the loop")
+				}
+			}
+			for _, c := range e.callsIn(b, f.Body) {
+				var changes []change
+				for _, fn := range b.body.Calls[c] {
+					changes = append(changes, of(fn, map[*Func]bool{})...)
+				}
+				if i := slices.IndexFunc(changes, func(c change) bool { return c.g == g }); i >= 0 {
+					e.errorAt(codeForeachModify, c, "function call modifies var '%s' during 'foreach' iteration", g.Name).
+						related(changes[i].at, "modified here").related(f, "the loop")
 				}
 			}
 			return true
@@ -486,19 +493,15 @@ func (e *elab) foreachModify() {
 	}
 }
 
-// callsIn lists the functions that a live part of a body calls.
-func (e *elab) callsIn(b *bodyState, s syntax.Stmt) []*Func {
-	var out []*Func
+// callsIn lists the calls in a live part of a body.
+func (e *elab) callsIn(b *bodyState, s syntax.Stmt) []*syntax.Call {
+	var out []*syntax.Call
 	w := &walker{b: b, expr: func(x syntax.Expr, _ bool) {
 		if c, ok := x.(*syntax.Call); ok {
-			out = append(out, b.body.Calls[c]...)
+			out = append(out, c)
 		}
 	}}
-	if s == nil {
-		w.body()
-	} else {
-		w.s(s)
-	}
+	w.s(s)
 	return out
 }
 
@@ -579,6 +582,8 @@ func (b *bodyState) outside(x syntax.Expr) bool {
 			}
 		}
 		return len(list) == 0
+	case *syntax.AtOp:
+		return b.body.bad[x] && !b.strayEntry[x]
 	}
 	return b.body.bad[x]
 }
@@ -840,9 +845,13 @@ func (e *elab) accesses(l *live) {
 		}
 		w := &walker{b: b, stmt: func(s syntax.Stmt) bool { return !b.body.Elided[s] }}
 		w.expr = func(x syntax.Expr, _ bool) {
-			switch x.(type) {
+			switch x := x.(type) {
 			case *syntax.Ident, *syntax.Index:
 				read(x)
+			case *syntax.AtOp:
+				if b.strayEntry[x] {
+					e.errorAt(codeEntryContext, x, "@entry is only valid in .return probes")
+				}
 			}
 		}
 		w.write = func(x syntax.Expr, _ syntax.Node, full, used bool) {

@@ -203,7 +203,7 @@ func (b *bodyState) inferStmt(s syntax.Stmt) {
 			if t == Unknown {
 				t = b.infer(s.X, b.fn.Result)
 			}
-			if t != Unknown {
+			if t != Unknown && !b.aggregate(s.X, t) {
 				b.want(typeSlot{f: b.fn}, t, s.X)
 			}
 		}
@@ -542,12 +542,28 @@ func (b *bodyState) inferAssign(x *syntax.AssignExpr, want Type) Type {
 			t = b.body.Types[x]
 		}
 		asked := orType(t, b.known(x.R))
-		l := b.infer(x.L, asked)
+		if b.body.bad[x] {
+			return Unknown
+		}
+		var l Type
+		if asked == Stats {
+			l = b.infer(x.L, Unknown) // it is not to become one, too
+		} else {
+			l = b.infer(x.L, asked)
+		}
+		if orType(asked, Stats) == Stats && b.aggregate(x.L, l) || b.aggregate(x.R, asked) {
+			b.body.bad[x] = true
+			return Unknown
+		}
 		if l != Unknown && asked != Unknown && l != asked {
 			b.infer(x.R, Unknown) // one message is enough
 			return l
 		}
 		r := b.infer(x.R, orType(t, l))
+		if b.aggregate(x.R, r) {
+			b.body.bad[x] = true
+			return Unknown
+		}
 		if l == Unknown {
 			l = orType(b.known(x.L), t)
 		}
@@ -575,6 +591,18 @@ func (b *bodyState) inferAssign(x *syntax.AssignExpr, want Type) Type {
 	b.infer(x.R, Long)
 	b.infer(x.L, Long)
 	return b.expect(x, Long, want)
+}
+
+// aggregate reports an aggregate where a value is asked for.
+func (b *bodyState) aggregate(x syntax.Expr, t Type) bool {
+	if t != Stats {
+		return false
+	}
+	if !b.body.bad[x] && !b.e.silent {
+		b.body.bad[x] = true
+		b.e.errorAt(codeStatValue, x, "invalid type stats").help("take @count(), @sum(), @avg(), @min() or @max() of an aggregate")
+	}
+	return true
 }
 
 // known is the type of an expression that was found by now, without looking again.

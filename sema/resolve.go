@@ -2,10 +2,12 @@ package sema
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
 
+	"stapkit/ir/regex"
 	"stapkit/syntax"
 	"stapkit/tapsets"
 	"stapkit/target/ctype"
@@ -33,8 +35,10 @@ type bodyState struct {
 	// autocasts wait for the C type of their operand.
 	autocasts []*syntax.Autocast
 	addrs     map[*syntax.Autocast]*syntax.AddrOf
-	loops     int
-	started   bool
+	// strayEntry are the @entry where there is no entry, an error in code that is left.
+	strayEntry map[*syntax.AtOp]bool
+	loops      int
+	started    bool
 	// quiet counts enclosing @defined: what fails there is no error.
 	quiet int
 	// waits are assignments whose left side learns its type in the next round.
@@ -601,6 +605,13 @@ func (b *bodyState) expr(x syntax.Expr) {
 		b.expr(x.X)
 		if x.PatternExpr != nil {
 			b.e.unresolved = true
+		} else if x.Pattern != nil {
+			var bad *regex.Error
+			if _, err := regex.Compile(x.Pattern.Value); errors.As(err, &bad) {
+				b.error(codeRegex, x.Pattern, "regex compilation error (at position %d): %s", bad.Offset, bad.Message)
+			} else if err != nil {
+				b.error(codeRegex, x.Pattern, "regex compilation error: %v", err)
+			}
 		}
 	case *syntax.TargetVar, *syntax.AtOp, *syntax.AddrOf, *syntax.Autocast:
 		b.target(x, false)

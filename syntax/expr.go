@@ -248,7 +248,7 @@ func (p *parser) operand() Expr {
 		if p.k == LBrack { // the macro may name an array
 			first := p.i
 			p.next()
-			keys := p.slots()
+			keys := p.slots(indexKey)
 			p.closeParen(RBrack)
 			if len(keys) != 1 || isStar(keys[0]) {
 				return &Index{p.span(at), x, keys}
@@ -368,7 +368,7 @@ func (p *parser) primary() Expr {
 		if p.k == LParen && p.toks[at].Kind == Arg && p.glued(at, p.i) { // an argument that names a function
 			n := &Call{Name: &Ident{span{p.f, int32(at), int32(at)}, p.text(at)}}
 			p.next()
-			n.Args = p.list(RParen, false)
+			n.Args = p.list(RParen, argument)
 			p.closeArgs()
 			n.span = p.span(at)
 			return n
@@ -454,7 +454,7 @@ func (p *parser) brackets() Expr {
 	}
 	defer p.leave()
 	p.next()
-	keys := p.slots()
+	keys := p.slots(membershipKey)
 	p.closeParen(RBrack)
 	if p.k == KwIn {
 		op := p.i
@@ -477,24 +477,33 @@ func (p *parser) brackets() Expr {
 	return n
 }
 
-// slots parses the comma-separated keys of an index up to "]"; "*" is a slice.
-func (p *parser) slots() []Expr {
+// An entryKind is what the entries of a list are.
+type entryKind uint8
+
+const (
+	argument      entryKind = iota // any expression
+	indexKey                       // any expression, or "*", which is a slice
+	membershipKey                  // an indexKey before "in": nothing looser than a comparison
+)
+
+// slots parses the comma-separated keys of an index up to "]".
+func (p *parser) slots(kind entryKind) []Expr {
 	if p.k == RBrack {
 		p.error(codeExpr, p.i, "expected literal string or number")
 		return nil
 	}
-	return p.list(RBrack, true)
+	return p.list(RBrack, kind)
 }
 
 // list parses comma-separated expressions up to a closing token, which stays.
-func (p *parser) list(end Kind, stars bool) []Expr {
+func (p *parser) list(end Kind, kind entryKind) []Expr {
 	var list []Expr
 	if p.k == end {
 		return nil
 	}
 	for {
 		before := p.i
-		list = append(list, p.element(end, stars))
+		list = append(list, p.element(end, kind))
 		if p.failed() {
 			return list
 		}
@@ -532,20 +541,23 @@ func (p *parser) startsValue() bool {
 }
 
 // element parses one entry of a list.
-func (p *parser) element(end Kind, stars bool) Expr {
+func (p *parser) element(end Kind, kind entryKind) Expr {
 	if p.src {
-		return p.sourceElement(end, stars)
+		return p.sourceElement(end, kind)
 	}
-	return p.plainElement(stars)
+	return p.plainElement(kind)
 }
 
-func (p *parser) plainElement(stars bool) Expr {
-	if stars && p.k == Mul {
+func (p *parser) plainElement(kind entryKind) Expr {
+	if kind != argument && p.k == Mul {
 		if k := p.peek(1); k == Comma || k == RBrack || k == PPClose || k == PPElse {
 			at := p.i
 			p.next()
 			return &Star{p.span(at)}
 		}
+	}
+	if kind == membershipKey {
+		return p.binary(precCompare)
 	}
 	return p.expr()
 }
@@ -715,7 +727,7 @@ func (p *parser) symbol() Expr {
 		p.next()
 		n := &Call{Name: &Ident{span{p.f, int32(at), int32(at)}, name}}
 		p.next()
-		n.Args = p.list(RParen, false)
+		n.Args = p.list(RParen, argument)
 		p.closeArgs()
 		n.span = p.span(at)
 		return n
@@ -728,7 +740,7 @@ func (p *parser) symbol() Expr {
 	if p.k == LBrack {
 		p.next()
 		n := &Index{X: id}
-		n.Keys = p.slots()
+		n.Keys = p.slots(indexKey)
 		p.closeParen(RBrack)
 		n.span = p.span(at)
 		return n
@@ -809,12 +821,12 @@ func (p *parser) print(pr PrintExpr) Expr {
 		}
 		if p.k == Comma {
 			p.next()
-			n.Args = append(n.Args, p.list(RParen, false)...)
+			n.Args = append(n.Args, p.list(RParen, argument)...)
 		} else if p.k != RParen && p.startsValue() && !p.atLineStart() {
 			p.expect(Comma)
-			n.Args = append(n.Args, p.list(RParen, false)...)
+			n.Args = append(n.Args, p.list(RParen, argument)...)
 		} else if p.src && p.k == PPOpen {
-			n.Args = append(n.Args, p.list(RParen, false)...)
+			n.Args = append(n.Args, p.list(RParen, argument)...)
 		}
 		if fn.Delimited && n.Delim != nil && len(n.Args) < 2 && !p.src && p.k == RParen && p.errs == errs {
 			// SystemTap notices behind the parenthesis.
@@ -823,7 +835,7 @@ func (p *parser) print(pr PrintExpr) Expr {
 		}
 	case !n.Char:
 		p.histOK = p.i
-		n.Args = p.list(RParen, false)
+		n.Args = p.list(RParen, argument)
 		p.histOK = 0
 		if len(n.Args) > 0 {
 			if h, ok := n.Args[0].(*HistOp); ok {
@@ -840,7 +852,7 @@ func (p *parser) print(pr PrintExpr) Expr {
 			p.error(codeExpr, p.i, "expected literal string or number")
 		}
 	default: // print_char
-		n.Args = p.list(RParen, false)
+		n.Args = p.list(RParen, argument)
 		if len(n.Args) == 0 {
 			p.error(codeExpr, p.i, "expected literal string or number")
 		}
@@ -854,7 +866,7 @@ func (p *parser) print(pr PrintExpr) Expr {
 func (p *parser) histIndex(h *HistOp) Expr {
 	n := &Index{X: h}
 	p.next()
-	n.Keys = p.slots()
+	n.Keys = p.slots(indexKey)
 	p.closeParen(RBrack)
 	n.span = p.span(h.First())
 	return n
@@ -938,7 +950,7 @@ func (p *parser) atWord() Expr {
 		}
 		if p.k == LParen {
 			p.next()
-			n.Args = p.list(RParen, false)
+			n.Args = p.list(RParen, argument)
 			p.closeArgs()
 		}
 		p.access(&n.Access)

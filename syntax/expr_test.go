@@ -91,6 +91,7 @@ func TestRefused(t *testing.T) {
 		{`probe p { a =~ "x" == 1 }`, "E0003", "1:20", "expected literal string or number"},
 		{`probe p { a in b in c }`, "E0002", "1:18", "expected statement"},
 		{`probe p { [a, b] }`, "E0004", "1:18", "unexpected comma-separated expression list"},
+		{`probe p { [a = 1] in b }`, "E0004", "1:14", "expected ']'"},
 		{`probe p { x = 08 }`, "E0007", "1:15", "number invalid or out of range"},
 		{`probe p { x = 1_000 }`, "", "", ""}, // two statements: 1 and _000
 		{`probe p { x = 18446744073709551616 }`, "E0007", "1:15", "number invalid or out of range"},

@@ -73,6 +73,20 @@ func (g *generator) access() {
 	}
 }
 
+// member writes a key before "in": "*", or nothing that binds looser than a comparison.
+func (g *generator) member(depth int) {
+	if g.IntN(4) == 0 {
+		g.w("*")
+		return
+	}
+	g.w("(")
+	g.expr(depth)
+	g.w(")")
+	if g.IntN(2) == 0 {
+		g.w(g.pick("<", "==", ">>", ".", "+", "*"), g.name())
+	}
+}
+
 func (g *generator) slot(depth int) {
 	if g.IntN(4) == 0 {
 		g.w("*")
@@ -140,7 +154,7 @@ func (g *generator) expr(depth int) {
 		g.w(")", "in", g.name(), ")")
 	case 9:
 		g.w("([")
-		g.list(1+g.IntN(3), func() { g.slot(d) })
+		g.list(1+g.IntN(3), func() { g.member(d) })
 		g.w("]", "in", g.name(), ")")
 	case 10:
 		g.w(g.pick("+", "-", "!", "~"))

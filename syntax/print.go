@@ -576,6 +576,22 @@ func (p *printer) operand(x Expr) {
 	p.put(")")
 }
 
+// member writes a key before "in", which binds as tightly as a comparison.
+func (p *printer) member(x Expr) {
+	loose := false
+	switch x := x.(type) {
+	case *AssignExpr, *Ternary, *Logical, *ArrayIn:
+		loose = true
+	case *Binary:
+		loose = binaryPrec[x.Op] < precCompare
+	}
+	if loose && !p.p1 {
+		p.operand(x)
+		return
+	}
+	p.expr(x)
+}
+
 func (p *printer) access(a *Access) {
 	for _, acc := range a.Path {
 		if acc.Index != nil {
@@ -669,7 +685,12 @@ func (p *printer) expr(x Expr) {
 	case *ArrayIn:
 		if x.Bracketed || p.p1 {
 			p.put("[")
-			p.list(x.Keys)
+			for i, k := range x.Keys {
+				if i > 0 {
+					p.put(", ")
+				}
+				p.member(k)
+			}
 			p.put("]")
 		} else if len(x.Keys) == 1 {
 			p.operand(x.Keys[0])

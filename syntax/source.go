@@ -876,11 +876,11 @@ func (p *parser) condExpr() Expr {
 }
 
 // sourceElement parses one entry of an expression list.
-func (p *parser) sourceElement(end Kind, stars bool) Expr {
+func (p *parser) sourceElement(end Kind, kind entryKind) Expr {
 	m := p.mark()
 	var x Expr
 	if p.k == PPOpen {
-		if n, ok := p.trial(asExprList, func() (Node, bool) { return p.condList(stars, false) }); ok {
+		if n, ok := p.trial(asExprList, func() (Node, bool) { return p.condList(kind, false) }); ok {
 			c := n.(*CondList)
 			if p.k == Comma || p.k == end || p.k == PPOpen || p.k == PPElse || p.k == PPClose || p.condListGoesOn(c) {
 				if x := simpleCond(c); x != nil {
@@ -891,7 +891,7 @@ func (p *parser) sourceElement(end Kind, stars bool) Expr {
 			p.reset(m)
 		}
 	}
-	x = p.plainElement(stars)
+	x = p.plainElement(kind)
 	if p.errs == m.errs {
 		switch p.k {
 		case Comma, end, PPElse, PPClose:
@@ -979,7 +979,7 @@ func (p *parser) leadComma() bool {
 }
 
 // condList parses a conditional around list entries.
-func (p *parser) condList(stars, points bool) (Node, bool) {
+func (p *parser) condList(kind entryKind, points bool) (Node, bool) {
 	n, at := &CondList{}, p.i
 	errs := p.errs
 	if !conditional(p, &n.Directive, &n.Then, &n.Else, func() (b ListBranch, ok bool) {
@@ -990,7 +990,7 @@ func (p *parser) condList(stars, points bool) (Node, bool) {
 			if points {
 				b.Points = append(b.Points, p.point())
 			} else {
-				b.Exprs = append(b.Exprs, p.element(PPClose, stars))
+				b.Exprs = append(b.Exprs, p.element(PPClose, kind))
 			}
 			if p.errs != errs || p.i == before {
 				return b, false
@@ -1046,7 +1046,7 @@ func (b *ListBranch) goesOn(p *parser) bool {
 func (p *parser) sourcePoint() Point {
 	m := p.mark()
 	if p.k == PPOpen {
-		if n, ok := p.trial(asPointList, func() (Node, bool) { return p.condList(false, true) }); ok {
+		if n, ok := p.trial(asPointList, func() (Node, bool) { return p.condList(argument, true) }); ok {
 			c := n.(*CondList)
 			switch p.k {
 			case Comma, LBrace, PPOpen, PPElse, PPClose, RBrace, Assign, AddAssign:

@@ -360,7 +360,7 @@ func (p *parser) foreachStmt() Stmt {
 	s.Array = p.indexable()
 	if p.k == LBrack {
 		p.next()
-		s.Slice = p.slots()
+		s.Slice = p.slots(indexKey)
 		p.expect(RBrack)
 	}
 	agg := -1

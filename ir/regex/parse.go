@@ -3,7 +3,7 @@
 // makes deterministic automata for the kernel.
 //
 // Literal bytes; . for any byte; [a-z], [^…] and the classes [:alpha:] …;
-// ( ) | ; * + ? {n} {n,} {n,m}; ^ and $ for the ends of the string; \ before
+// ( ) and (?: ), which has no number | ; * + ? {n} {n,} {n,m}; ^ and $ for the ends of the string; \ before
 // any byte takes it literally. A match may begin anywhere. Of several matches
 // the leftmost counts, and of those the longest.
 package regex
@@ -128,6 +128,9 @@ func (p *parser) sequence() (*node, error) {
 			if depth > maxDepth {
 				return nil, p.fail(p.pos, "regular expression nested too deep")
 			}
+			if p.src[at] == '^' || p.src[at] == '$' {
+				return nil, p.fail(p.pos, "%c cannot repeat %c", p.src[p.pos], p.src[at])
+			}
 			if sub, err = p.repetition(sub); err != nil {
 				return nil, err
 			}
@@ -215,8 +218,13 @@ func (p *parser) atom() (*node, error) {
 	case '[':
 		return n, p.bracket(n, at)
 	case '(':
-		p.groups++
-		n.kind, n.num = group, p.groups
+		counts := !strings.HasPrefix(p.src[p.pos:], "?:")
+		if counts {
+			p.groups++
+			n.kind, n.num = group, p.groups
+		} else {
+			p.pos += 2
+		}
 		if p.depth++; p.depth > maxDepth {
 			return nil, p.fail(at, "regular expression nested too deep")
 		}
@@ -229,6 +237,9 @@ func (p *parser) atom() (*node, error) {
 			return nil, p.fail(at, "unmatched (")
 		}
 		p.pos++ // the ), as nothing else ends alternatives
+		if !counts {
+			return sub, nil
+		}
 		n.subs, n.size = []*node{sub}, sub.size+2
 	case '*', '+', '?', '{':
 		return nil, p.fail(at, "nothing to repeat before %c", c)

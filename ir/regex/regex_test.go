@@ -38,6 +38,8 @@ func TestFind(t *testing.T) {
 		{"$^", "", []int{0, 0}},
 		{"$^", "a", nil},
 		{"(a*)*", "b", []int{0, 0, 0, 0}},
+		{"(?:foo|ba(r))+$", "foobarfoo", []int{0, 9, 5, 6}},
+		{"x(?:a|b)*(?:)c", "xabc", []int{0, 4}},
 		{"(foo|bar)+$", "foobarfoo", []int{0, 9, 6, 9}},
 	} {
 		r, err := Compile(tt.pattern)
@@ -72,7 +74,10 @@ func TestErrors(t *testing.T) {
 		{"ab)", 2, "unmatched )"},
 		{"*a", 0, "nothing to repeat before *"},
 		{"a|+", 2, "nothing to repeat before +"},
-		{"(?:a)", 1, "nothing to repeat before ?"},
+		{"(?=a)", 1, "nothing to repeat before ?"},
+		{"(?:a", 0, "unmatched ("},
+		{"^*", 1, "* cannot repeat ^"},
+		{"(a$+)", 3, "+ cannot repeat $"},
 		{"x[a", 1, "unmatched ["},
 		{"[[:alpha]", 1, "unmatched [:"},
 		{"[[:foo:]]", 1, "unknown character class [:foo:]"},

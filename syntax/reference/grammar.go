@@ -198,6 +198,12 @@ type Slot struct {
 	X    *Expr `parser:"| @@ )"`
 }
 
+// Member is a key before "in"; "*" matches any.
+type Member struct {
+	Star bool     `parser:"( @\"*\""`
+	X    *Compare `parser:"| @@ )"`
+}
+
 // Indexable is an array or a histogram.
 type Indexable struct {
 	At   *At    `parser:"( @@"`
@@ -245,7 +251,7 @@ type BitAnd struct {
 
 // In tests membership. "[x]" without "in" is "(x)".
 type In struct {
-	Slots []*Slot    `parser:"( \"[\" @@ (\",\" @@)* \"]\""`
+	Slots []*Member  `parser:"( \"[\" @@ (\",\" @@)* \"]\""`
 	SArr  *Indexable `parser:"  (\"in\" @@)?"`
 	X     *Compare   `parser:"| @@"`
 	Arr   *Indexable `parser:"  (\"in\" @@)? )"`

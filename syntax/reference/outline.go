@@ -269,6 +269,13 @@ func (o *outline) slot(s *Slot) func() {
 	return o.expr(s.X)
 }
 
+func (o *outline) member(m *Member) func() {
+	if m.Star {
+		return o.word("*")
+	}
+	return func() { o.compare(m.X) }
+}
+
 func (o *outline) at(a *At) {
 	var parts []func()
 	for _, x := range a.Args {
@@ -323,11 +330,11 @@ func (o *outline) in(x *In) {
 	case x.SArr != nil:
 		var parts []func()
 		for _, s := range x.Slots {
-			parts = append(parts, o.slot(s))
+			parts = append(parts, o.member(s))
 		}
 		o.list("in", append(parts, o.indexable(x.SArr))...)
 	case x.Slots != nil:
-		o.slot(x.Slots[0])()
+		o.member(x.Slots[0])()
 	case x.Arr != nil:
 		o.list("in", func() { o.compare(x.X) }, o.indexable(x.Arr))
 	default:
