@@ -817,6 +817,12 @@ var famNetfilter = &family{resolve: func(r *resolver, in *request) ([]*Probe, *f
 		return nil, failf(codeRefused, nil, "no eBPF program can be attached to netfilter hooks of %s: only IPv4 and IPv6 can", pf).
 			withHelp(`nearest: kernel.function("nf_hook_slow"), or kernel.trace("net:netif_receive_skb")`)
 	}
+	if t := r.e.opt.Target; t != nil {
+		if _, ok := t.Type("", "struct bpf_nf_ctx"); !ok {
+			return nil, failf(codeRefused, nil, "this kernel runs no eBPF programs on netfilter hooks: Linux does from 6.4 on, with CONFIG_NETFILTER_BPF_LINK").
+				withHelp(`nearest: the function in the hook's place, as in kernel.function("ip_local_deliver"); netfilter.ipv4.local_in and its like take whichever there is`)
+		}
+	}
 	num, ok := nfHooks[hook]
 	if !ok {
 		n, isNum := parseNumber(hook)

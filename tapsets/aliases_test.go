@@ -19,6 +19,7 @@ import (
 	"stapkit/driver"
 	"stapkit/internal/examples"
 	"stapkit/internal/guest"
+	"stapkit/sema"
 	"stapkit/syntax"
 	"stapkit/target"
 )
@@ -114,7 +115,7 @@ func TestAliasesResolve(t *testing.T) {
 	for _, kernel := range sortedTargets(kernels) {
 		count := 0
 		for _, n := range names {
-			missing, err := compileAlias(n, own[n], kernels[kernel])
+			missing, err := compileAlias(n, own[n], kernels[kernel], nil)
 			switch {
 			case err != nil:
 				t.Errorf("Linux %s: %s: %v", kernel, n, err)
@@ -132,6 +133,34 @@ func TestAliasesResolve(t *testing.T) {
 	}
 	if *update {
 		writeUnresolved(t, file, absent)
+		return
+	}
+	for _, k := range guest.Suites {
+		if tgt := kernels[k.Kernel]; tgt != nil {
+			resolveWithDebug(t, k.Kernel, tgt, names, own, known)
+		}
+	}
+}
+
+// resolveWithDebug compiles the aliases with the debugging information of a guest's kernel,
+// by which a function has inlined instances and clones, too, where values may be lost that its
+// types tell of. What is there without has to be there with it.
+func resolveWithDebug(t *testing.T, kernel string, tgt *target.Target, names []string, own map[string][]string, known map[string]bool) {
+	t.Helper()
+	debug, err := examples.Debug(kernel)
+	if err != nil {
+		t.Logf("not with the debugging information of %s: %v", kernel, err)
+		return
+	}
+	defer debug.Close()
+	for _, n := range names {
+		missing, err := compileAlias(n, own[n], tgt, debug)
+		switch {
+		case err != nil:
+			t.Errorf("Linux %s with debugging information: %s: %v", kernel, n, err)
+		case missing && !known[n+" "+kernel]:
+			t.Errorf("Linux %s has no %s with its debugging information", kernel, n)
+		}
 	}
 }
 
@@ -146,12 +175,12 @@ func sortedTargets(m map[string]*target.Target) []string {
 
 // compileAlias compiles a probe of an alias. Missing says that the target has nothing
 // that the alias stands for.
-func compileAlias(name string, vars []string, tgt *target.Target) (missing bool, err error) {
+func compileAlias(name string, vars []string, tgt *target.Target, binaries *sema.Binaries) (missing bool, err error) {
 	script := fmt.Sprintf("probe %s { println(pp()) }", name)
 	if len(vars) > 0 {
 		script = fmt.Sprintf("probe %s { printdln(\" \", pp(), %s) }", name, strings.Join(vars, ", "))
 	}
-	f, err := driver.Parse(&driver.Config{Scripts: []driver.Script{{Name: driver.InputName, Text: []byte(script)}}, Target: tgt, Guru: true})
+	f, err := driver.Parse(&driver.Config{Scripts: []driver.Script{{Name: driver.InputName, Text: []byte(script)}}, Target: tgt, Binaries: binaries, Guru: true})
 	if err != nil {
 		return false, err
 	}

@@ -424,10 +424,17 @@ func (b *body) arrayIn(x *syntax.ArrayIn) ir.Expr {
 }
 
 // probeFunc is the name of the probed function: the one in the probe point, or, where that
-// names none, of the function that is at the place.
+// names none, of the function that is at the place, or "0x0" where there is no place.
 func (b *body) probeFunc(t ir.Type, site int) ir.Expr {
 	if !b.unnamed {
-		return b.intrinsic(ir.IPpfunc, ir.Type{Kind: ir.Str}, site)
+		// A timer and its like have no place; SystemTap tells address 0 of them.
+		name := func() ir.Expr { return b.intrinsic(ir.IPpfunc, ir.Type{Kind: ir.Str}, site) }
+		return &ir.Cond{
+			C: &ir.Binary{Op: ir.OpEq, X: name(), Y: &ir.StrConst{}, T: ir.TInt},
+			X: &ir.StrConst{S: "0x0"},
+			Y: name(),
+			T: t,
+		}
 	}
 	text := func(kind ir.Text, space ir.Space, args ...ir.Expr) ir.Expr {
 		args = append(args, b.intrinsic(ir.IFuncIP, ir.TInt, site))

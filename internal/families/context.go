@@ -69,9 +69,9 @@ func CheckContexts(list []Context, out string) (bad []string) {
 func ProgramContexts(watched uint64) []Context {
 	const p = `process("./fixed")`
 	return []Context{
-		{At: "begin", Want: `begin\|\|\|begin\|-\|-\|`},
-		{At: "begin(3)", Want: `begin\(3\)\|\|\|begin\|-\|-\|`},
-		{At: "end", Want: `end\|\|\|end\|-\|-\|`},
+		{At: "begin", Want: `begin\|\|0x0\|begin\|-\|-\|`},
+		{At: "begin(3)", Want: `begin\(3\)\|\|0x0\|begin\|-\|-\|`},
+		{At: "end", Want: `end\|\|0x0\|end\|-\|-\|`},
 		{At: `kernel.trace("sched:sched_process_exit")`, If: `execname() == "fixed"`, Want: `kernel\.trace\("sched:sched_process_exit"\)\|sched_process_exit\|sched_process_exit\|kernel\.trace\|sched_process_exit\|p=0xff[0-9a-f]+( group_dead=0x[01])?\|`},
 		{At: `kernel.tracepoint("sched_process_exit")`, If: `execname() == "fixed"`, Want: `kernel\.tracepoint\("sched_process_exit"\)\|sched_process_exit\|sched_process_exit\|kernel\.tracepoint\|sched_process_exit\|arg1=0xff[0-9a-f]+( arg2=0x[01])?\|`},
 		{At: "syscall.getppid", If: `execname() == "fixed"`, Want: `kernel\.syscall\("getppid"\)\|getppid\|getppid\|kernel\.trace\|getppid\|\|`},
@@ -95,20 +95,20 @@ func ProgramContexts(watched uint64) []Context {
 		{At: p + `.library("libc.so.6").function("strdup")`, If: `execname() == "fixed"`, Want: `process\(".*/fixed"\)\.library\(".*/libc\.so\.6"\)\.function\("\w*strdup.*"\)\|\w*strdup\|\w*strdup\|process\.function\|-\|.*\|`, Regs: true},
 		{At: p + `.mark("mid")`, Want: `process\(".*/fixed"\)\.mark\("mid"\)\|\|twice\|process\.mark\|mid\|arg1=0x3 arg2=0x[0-9a-f]+\|`, Regs: true},
 		{At: p + `.provider("rows").mark("mid")`, Want: `process\(".*/fixed"\)\.provider\("rows"\)\.mark\("mid"\)\|\|twice\|process\.mark\|mid\|arg1=0x3 arg2=0x[0-9a-f]+\|`, Regs: true},
-		{At: p + ".begin", Want: `process\(".*/fixed"\)\.begin\|\|\|process\|-\|-\|`},
-		{At: p + ".end", Want: `process\(".*/fixed"\)\.end\|\|\|process\|-\|-\|`},
-		{At: p + ".thread.begin", Want: `process\(".*/fixed"\)\.thread\.begin\|\|\|process\|-\|-\|`},
-		{At: p + ".thread.end", Want: `process\(".*/fixed"\)\.thread\.end\|\|\|process\|-\|-\|`},
-		{At: p + ".syscall", If: "$syscall == 110", Want: `process\(".*/fixed"\)\.syscall\|\|\|process\.syscall\|-\|-\|`},
-		{At: p + ".syscall.return", If: "$syscall == 110", Want: `process\(".*/fixed"\)\.syscall\.return\|\|\|process\.syscall\|-\|.*\|`},
+		{At: p + ".begin", Want: `process\(".*/fixed"\)\.begin\|\|0x0\|process\|-\|-\|`},
+		{At: p + ".end", Want: `process\(".*/fixed"\)\.end\|\|0x0\|process\|-\|-\|`},
+		{At: p + ".thread.begin", Want: `process\(".*/fixed"\)\.thread\.begin\|\|0x0\|process\|-\|-\|`},
+		{At: p + ".thread.end", Want: `process\(".*/fixed"\)\.thread\.end\|\|0x0\|process\|-\|-\|`},
+		{At: p + ".syscall", If: "$syscall == 110", Want: `process\(".*/fixed"\)\.syscall\|\|0x0\|process\.syscall\|-\|-\|`},
+		{At: p + ".syscall.return", If: "$syscall == 110", Want: `process\(".*/fixed"\)\.syscall\.return\|\|0x0\|process\.syscall\|-\|.*\|`},
 		{At: fmt.Sprintf("%s.data(%#x).write", p, watched), Want: `process\(".*fixed"\)\.data\(\d+\)\.write\|\|main\|process\.data\|-\|-\|`, Regs: true},
 	}
 }
 
 // ClockContexts are those of timers, profilers and counters: they are hit anywhere.
 var ClockContexts = []Context{
-	{At: "timer.ms(5)", Want: `timer\.ms\(5\)\|\|\|timer\|-\|-\|`},
-	{At: "timer.jiffies(1)", Want: `timer\.jiffies\(1\)\|\|\|timer\|-\|-\|`},
+	{At: "timer.ms(5)", Want: `timer\.ms\(5\)\|\|0x0\|timer\|-\|-\|`},
+	{At: "timer.jiffies(1)", Want: `timer\.jiffies\(1\)\|\|0x0\|timer\|-\|-\|`},
 	{At: "timer.profile", Want: `timer\.profile\|\|.+\|timer\.profile\|-\|-\|`, Regs: true},
 	{At: "perf.type(1).config(0).sample(1000000)", Want: `perf\.type\(1\)\.config\(0\)\.sample\(1000000\)\|\|.+\|perf\|-\|.*\|`, Regs: true},
 	{At: "perf.sw.cpu_clock", Want: `perf\.type\(1\)\.config\(0\)\|\|.+\|perf\|-\|.*\|`, Regs: true},

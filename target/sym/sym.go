@@ -216,15 +216,22 @@ func (t *Table) Find(addr uint64) (i int, ok bool) {
 	return i, true
 }
 
+// farthest is more than what any symbol of a kernel covers.
+const farthest = 64 << 20
+
 // Lookup names an address: the symbol, the distance from its start, and the
 // distance to the next symbol (its size, as far as the table can tell; 0 for
-// the last). It fails where Find does.
+// the last). It fails where Find does, and where the symbol is too far away to be
+// what is there: between the kernel and its modules, or behind all of them.
 func (t *Table) Lookup(addr uint64) (s Symbol, offset, size uint64, ok bool) {
 	i, ok := t.Find(addr)
 	if !ok {
 		return Symbol{}, 0, 0, false
 	}
 	s = t.At(i)
+	if addr-s.Addr >= farthest {
+		return Symbol{}, 0, 0, false
+	}
 	for j := i + 1; j < len(t.syms); j++ {
 		if t.syms[j].addr > s.Addr {
 			size = t.syms[j].addr - s.Addr

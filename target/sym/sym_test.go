@@ -38,7 +38,8 @@ func TestLookup(t *testing.T) {
 		{0xffffffff81000010, "startup+0x0/0xfffff0"},
 		{0xffffffffc0201041, "__pfx_read+0x1/0xfffc0 [ext4]"},
 		{0xffffffffc0301fff, "ovl_open+0xfff/0xff000 [overlay]"},
-		{0xffffffffffffffff, "bpf_prog_6deef7357e7b4530_run+0x3fbfffff/0x0 [bpf]"},
+		{0xffffffffc0400020, "bpf_prog_6deef7357e7b4530_run+0x20/0x0 [bpf]"},
+		{0xffffffffffffffff, ""},
 		{0xffffffff80ffffff, ""},
 		{0, ""},
 	} {
