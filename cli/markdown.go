@@ -56,6 +56,8 @@ func Comparison() []byte {
 		case o.SystemTap == "":
 		case o.Refused:
 			row(o.SystemTap, "Refused: "+o.Instead+".")
+		case o.Silent:
+			row(o.SystemTap, "Accepted: "+o.Instead+".")
 		case o.Instead != "":
 			row(o.SystemTap, "Accepted with a warning: "+o.Instead+".")
 		case o.Differs != "":

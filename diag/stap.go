@@ -58,6 +58,16 @@ func paint(s, code string) string {
 	return "\x1b[" + code + "m\x1b[K" + s + "\x1b[m\x1b[K"
 }
 
+// Mark colours the word that a line of a run begins with, "ERROR:" or "WARNING:".
+func (c Colors) Mark(line string) string {
+	for _, m := range []struct{ word, code string }{{"ERROR:", c.Error}, {"WARNING:", c.Warning}} {
+		if rest, ok := strings.CutPrefix(line, m.word); ok {
+			return paint(m.word, m.code) + rest
+		}
+	}
+	return line
+}
+
 // StapOptions are the choices of Stap.
 type StapOptions struct {
 	Plain  bool   // as SystemTap itself: no codes, no help

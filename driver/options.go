@@ -319,6 +319,13 @@ func parseStap(args []string) (*StapOptions, error) {
 		}
 		return false
 	})
+	switch seconds := o.download != "" && strings.Trim(o.download, "0123456789") == ""; {
+	case o.download == "ask" || seconds:
+		o.Gone = append(o.Gone, fmt.Sprintf("--download-debuginfo=%s means yes: debug files come from the servers of DEBUGINFOD_URLS", o.download))
+		o.download = "yes"
+	case f.Changed("download-debuginfo") && o.download != "yes" && o.download != "no":
+		return nil, usagef("--download-debuginfo: %s is not a valid value. Use 'yes', 'no', 'ask' or a timeout value.", o.download)
+	}
 	if len(o.Releases) == 0 {
 		if r := os.Getenv("SYSTEMTAP_RELEASE"); r != "" {
 			o.Releases = []string{r}

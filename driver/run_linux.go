@@ -29,7 +29,7 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		Verbose: o.levels[5], Stdout: s.stdout, Stderr: s.stderr, Output: o.Output, Command: o.Command, PID: o.PID,
 		Timeout: o.Timeout, BufferMB: o.BufferMB, NoWarnings: o.NoWarnings, Timing: o.Timing,
 		SuppressErrors: o.SuppressErrors, NoGlobalDisplay: o.NoGlobalDisplay, Signals: true, AllowSystem: true,
-		Name: traceName, Namespaces: o.Namespaces,
+		Name: traceName, Namespaces: o.Namespaces, Mark: s.colors().Mark,
 	}
 	opt.Rotation, opt.JSON, opt.RecordTo, opt.Stacks = o.Rotation, o.OutputFormat == "json", o.Record, o.Stacks
 	opt.Socket = o.Socket
@@ -48,7 +48,7 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 	}
 	if err := rename(traceName); err != nil && o.levels[5] > 0 {
 		// Without /proc, say. The script runs all the same.
-		fmt.Fprintf(s.stderr, "WARNING: %v\n", err)
+		fmt.Fprint(s.stderr, s.mark(fmt.Sprintf("WARNING: %v\n", err)))
 	}
 	// What runs is what is in the bundle, no more.
 	img, err := imageOf(b)
@@ -65,7 +65,7 @@ func (s *stap) execute(ctx context.Context, name string, b []byte) int {
 		}
 	}
 	if err != nil {
-		fmt.Fprintf(s.stderr, "ERROR: %v\n", err)
+		fmt.Fprint(s.stderr, s.mark(fmt.Sprintf("ERROR: %v\n", err)))
 		status = 1
 	}
 	if o.levels[5] > 0 {

@@ -36,7 +36,7 @@ func Stap(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
 	if !o.NoWarnings {
 		for _, g := range o.Gone {
-			fmt.Fprintf(stderr, "WARNING: %s\n", g)
+			fmt.Fprint(stderr, s.mark("WARNING: "+g+"\n"))
 		}
 	}
 	if o.Background && o.Output != "" && o.LastPass == 5 && !o.ListOn {
@@ -63,6 +63,17 @@ type stap struct {
 	// detail is what takes its time now.
 	detail detail
 }
+
+// colors are those of messages, none where they are not wanted.
+func (s *stap) colors() (c diag.Colors) {
+	if diag.WantColor(s.o.Color, s.stderr) {
+		c, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS"))
+	}
+	return c
+}
+
+// mark colours a line that begins with ERROR: or WARNING:.
+func (s *stap) mark(line string) string { return s.colors().Mark(line) }
 
 // fail prints an error that has no place in a script.
 func (s *stap) fail(err error) int {
@@ -420,10 +431,7 @@ func (s *stap) reportWith(ds []diag.Diagnostic, pass int, source func(string) ([
 		}
 	}
 	src := sourceFunc(source)
-	var colors diag.Colors
-	if diag.WantColor(o.Color, s.stderr) {
-		colors, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS"))
-	}
+	colors := s.colors()
 	var err error
 	switch o.Format {
 	case "text":

@@ -360,18 +360,39 @@ func TestSignals(t *testing.T) {
 			}
 		})
 	}
+	t.Run("timeout", func(t *testing.T) {
+		// As timeout(1) does it, which tells the command and then its whole group.
+		r := startStap(t, `probe begin { println("ready") } probe end { println("end") }`)
+		for i := range 3 {
+			if err := r.Process.Signal(os.Interrupt); err != nil && i == 0 { // later it may have ended
+				t.Fatal(err)
+			}
+		}
+		if st := r.finish(); st != 0 || r.out.String() != "ready\nend\n" {
+			t.Errorf("status %d, output %q, errors %q", st, r.out.String(), r.errOut.String())
+		}
+	})
 	t.Run("twice", func(t *testing.T) {
 		r := startStap(t, `probe begin { println("ready") }
 			probe end { println("ending"); while (1) i++; println(i) }`, "-D", "MAXACTION=2000000000")
 		if err := r.Process.Signal(os.Interrupt); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(300 * time.Millisecond)
-		if err := r.Process.Signal(os.Interrupt); err != nil {
-			t.Fatal(err)
-		}
 		began := time.Now()
+		ended := make(chan struct{})
+		go func() {
+			// Shortly after another a signal is the same request.
+			for {
+				select {
+				case <-ended:
+					return
+				case <-time.After(300 * time.Millisecond):
+					_ = r.Process.Signal(os.Interrupt) // it may have ended
+				}
+			}
+		}()
 		r.finish()
+		close(ended)
 		ws, ok := r.ProcessState.Sys().(syscall.WaitStatus)
 		if !ok || !ws.Signaled() || ws.Signal() != syscall.SIGINT || time.Since(began) > 5*time.Second {
 			t.Errorf("%v after %v", r.ProcessState, time.Since(began))

@@ -172,6 +172,8 @@ type Options struct {
 	// Namespaces is a process in whose namespaces ns_pid() and its like tell numbers;
 	// 0: the loader's (--target-namespaces).
 	Namespaces int
+	// Mark, if not nil, colours a line of standard error.
+	Mark func(line string) string
 	// Remote tells that this run is one of those of stap --remote: RemoteID is the
 	// number of the host among them and RemoteURI its name there.
 	Remote    bool

@@ -27,6 +27,8 @@ type output struct {
 	json bool
 	// lines hears of what goes to standard error in place of it, nil: nobody.
 	lines func(line string)
+	// mark colours a line, nil: none.
+	mark func(line string) string
 
 	noWarnings bool
 	everything bool // show repeated warnings too
@@ -85,8 +87,11 @@ func (o *output) message(line string) {
 	if o.lines != nil {
 		o.lines(line)
 	}
-	if o.json {
+	switch {
+	case o.json:
 		line = jsonMessage(line)
+	case o.mark != nil:
+		line = o.mark(line)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -185,7 +185,7 @@ func Run(ctx context.Context, img Image, opt Options) (status int, err error) {
 		}
 		return stdout
 	}}
-	s.out.json = opt.JSON
+	s.out.json, s.out.mark = opt.JSON, opt.Mark
 	s.out.noWarnings, s.out.everything = opt.NoWarnings, opt.Verbose > 0
 	if opt.Attach != "" {
 		if s.opt.MaxMapEntries, err = leftEntries(opt.Attach); err != nil {
@@ -623,9 +623,14 @@ func (s *session) run(ctx context.Context) (int, error) {
 	return StatusOK, nil
 }
 
+// sameRequest is how long after a signal another one is the same request: timeout(1)
+// sends one to its command and one to the group, a terminal may, too.
+const sameRequest = 500 * time.Millisecond
+
 // watchSignals ends the run in order at the first signal, and the process at the
 // second.
 func (s *session) watchSignals(signals <-chan os.Signal, stop <-chan struct{}) {
+	var first time.Time
 	for n := 0; ; n++ {
 		select {
 		case <-stop:
@@ -648,7 +653,12 @@ func (s *session) watchSignals(signals <-chan os.Signal, stop <-chan struct{}) {
 				continue
 			}
 			if n == 0 {
+				first = time.Now()
 				s.requestExit()
+				continue
+			}
+			if time.Since(first) < sameRequest {
+				n--
 				continue
 			}
 			signal.Reset()

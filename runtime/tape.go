@@ -236,7 +236,7 @@ func Replay(ctx context.Context, name string, opt Options) (err error) {
 		stdout = files
 	}
 	s.out = newOutput(stdout, stderr)
-	s.out.json, s.out.noWarnings = opt.JSON, opt.NoWarnings
+	s.out.json, s.out.noWarnings, s.out.mark = opt.JSON, opt.NoWarnings, opt.Mark
 	s.storeProgram = s.p
 	s.mem = interp.NewStore(s.p)
 	s.env = &env{session: s}

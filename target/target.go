@@ -118,7 +118,7 @@ func FromBTF(path string) (*Target, error) {
 // Open is the target that a word on the command line means: "" or "running"
 // for the running kernel, a file (host description, BTF or ELF with BTF), a
 // directory that has a "vmlinux", as the file or below btf/ with its modules
-// beside it, or the release of an installed kernel.
+// beside it, or is the build tree of an installed kernel, or the release of an installed kernel.
 func Open(spec string) (*Target, error) {
 	if spec == "" || spec == "running" {
 		return Running()
@@ -161,7 +161,27 @@ func openDir(dir string) (*Target, error) {
 		}
 		return New(dir, &btfSource{path: path, raw: raw, dir: filepath.Dir(path)})
 	}
+	// A build tree of a kernel, as SystemTap takes it, names the release.
+	if isBuildTree(dir) {
+		b, err := os.ReadFile(releaseFile(dir))
+		if err != nil {
+			return nil, err
+		}
+		t, err := FromRelease("", strings.TrimSpace(string(b)))
+		if err != nil {
+			return nil, fmt.Errorf("%s is a build tree without a vmlinux: %w", dir, err)
+		}
+		return t, nil
+	}
 	return nil, fmt.Errorf("%s: no vmlinux in this directory", dir)
+}
+
+// releaseFile is where the build tree of a kernel has its release.
+func releaseFile(dir string) string { return filepath.Join(dir, "include", "config", "kernel.release") }
+
+func isBuildTree(dir string) bool {
+	_, err := os.Stat(releaseFile(dir))
+	return err == nil
 }
 
 // OpenAll opens several targets. A directory without a vmlinux stands for all
@@ -173,6 +193,9 @@ func OpenAll(specs []string) ([]*Target, error) {
 		if err == nil {
 			out = append(out, t)
 			continue
+		}
+		if isBuildTree(s) {
+			return nil, err
 		}
 		if st, serr := os.Stat(s); serr != nil || !st.IsDir() {
 			return nil, err

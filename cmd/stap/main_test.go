@@ -77,6 +77,97 @@ func TestEveryOption(t *testing.T) {
 	}
 }
 
+// TestSystemTapOptions holds the table and docs/options.md against the options that
+// SystemTap's stap has, in both directions.
+func TestSystemTapOptions(t *testing.T) {
+	b, err := os.ReadFile("testdata/systemtap-options.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	theirs := map[string]bool{}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			theirs[line] = true
+		}
+	}
+	doc, err := os.ReadFile("../../docs/options.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The names of a row's first cell, which is code.
+	told := map[string]bool{"--": true}
+	table, _, _ := strings.Cut(string(doc), "## Ours")
+	for line := range strings.Lines(table) {
+		if cell, ok := strings.CutPrefix(line, "| `"); ok {
+			cell, _, _ = strings.Cut(cell, "` |")
+			for _, name := range optionNames(cell) {
+				told[name] = true
+			}
+		}
+	}
+	ours := map[string]bool{"--": true}
+	for _, o := range cli.Stap.Options() {
+		for _, name := range []string{"-" + o.Short, "--" + o.Long} {
+			ours[name] = true
+		}
+		for _, name := range optionNames(o.SystemTap) {
+			if !theirs[name] && name != "--target-namespace" { // as 4.8's --help abbreviates it
+				t.Errorf("the table says that SystemTap has %s", name)
+			}
+		}
+	}
+	abbreviated := func(m map[string]bool, name string) bool { return m[name] || m[strings.TrimSuffix(name, "s")] }
+	for name := range theirs {
+		if !ours[name] {
+			t.Errorf("stap does not take %s", name)
+		}
+		// The row may give the long or the short name alone.
+		if o := optionOf(name); !abbreviated(told, name) && (o == nil || !told["-"+o.Short] && !told["--"+o.Long]) {
+			t.Errorf("docs/options.md does not tell of %s", name)
+		}
+	}
+	path, err := exec.LookPath("/usr/bin/stap")
+	if err != nil {
+		return
+	}
+	help, err := exec.Command(path, "--help").CombinedOutput()
+	if err != nil || !strings.Contains(string(help), "Systemtap translator") {
+		return // it is not SystemTap's
+	}
+	for line := range strings.Lines(string(help)) {
+		if line = strings.TrimLeft(line, " "); strings.HasPrefix(line, "-") {
+			for _, name := range optionNames(line) {
+				if !theirs[name] && !theirs[name+"s"] {
+					t.Errorf("SystemTap's --help has %s, testdata/systemtap-options.txt has not", name)
+				}
+			}
+		}
+	}
+}
+
+// optionNames are the options that a line of a help text begins with.
+func optionNames(line string) (names []string) {
+	for _, w := range strings.Fields(strings.ReplaceAll(line, "`", " ")) {
+		if !strings.HasPrefix(w, "-") {
+			break
+		}
+		w, _, _ = strings.Cut(w, "=")
+		w, _, _ = strings.Cut(w, "[")
+		names = append(names, w)
+	}
+	return names
+}
+
+// optionOf is the option of a name with its dashes.
+func optionOf(name string) *cli.Option {
+	for _, o := range cli.Stap.Options() {
+		if name == "-"+o.Short && o.Short != "" || name == "--"+o.Long {
+			return o
+		}
+	}
+	return nil
+}
+
 // TestCompletionScripts lets each shell that is there read its completions.
 func TestCompletionScripts(t *testing.T) {
 	for _, shell := range cli.Shells {

@@ -19,6 +19,7 @@ import (
 	"stapkit/bundle"
 	"stapkit/bundle/trust"
 	"stapkit/cli"
+	"stapkit/diag"
 	"stapkit/ir"
 	loader "stapkit/runtime"
 	"stapkit/target"
@@ -43,14 +44,16 @@ type options struct {
 	allowUnsigned                 bool
 	timeout                       float64
 	rotate, pidFile, remove       string
-	format, remote                string
+	format, remote, remoteID      string
+	color                         string
+	gone                          []string // what options without a meaning have to say
 	daemon                        bool
 	bundle                        string
 	given                         []string // the command line, for the log
 }
 
 func parse(args []string) (*options, error) {
-	o := &options{given: args}
+	o := &options{given: args, color: "auto"}
 	f := cli.Staprun.Flags()
 	f.Count(&o.Verbose, "verbose")
 	f.String(&o.Command, "cmd")
@@ -68,6 +71,9 @@ func parse(args []string) (*options, error) {
 	f.String(&o.Stacks, "stacks")
 	f.String(&o.Socket, "socket")
 	f.String(&o.remote, "remote")
+	f.String(&o.remoteID, "remote-id")
+	f.Int(&o.Namespaces, "target-namespaces")
+	f.String(&o.color, "color")
 	f.Int(&o.BufferMB, "buffer")
 	f.Float(&o.timeout, "timeout")
 	f.Bool(&o.Timing, "timing")
@@ -91,6 +97,9 @@ func parse(args []string) (*options, error) {
 	rest, err := f.Parse(args)
 	if err != nil {
 		return nil, err
+	}
+	if o.gone = f.Gone(); o.Verbose > 0 {
+		o.gone = append(o.gone, f.Remarks()...)
 	}
 	modes := 0
 	for _, m := range []bool{o.verify, o.inspect, o.dryRun, o.check, o.list, o.describe != "", o.export != "", o.remove != ""} {
@@ -119,6 +128,10 @@ func parse(args []string) (*options, error) {
 		return nil, errors.New("a bundle must be given")
 	case o.Command != "" && o.PID != 0:
 		return nil, errors.New("-c and -x exclude each other")
+	case f.Changed("target-namespaces") && o.Namespaces <= 0:
+		return nil, fmt.Errorf("-N %d is no process", o.Namespaces)
+	case o.remote != "" && o.remoteID != "":
+		return nil, errors.New("--remote and -r exclude each other")
 	case o.PID < 0:
 		return nil, fmt.Errorf("-x %d is no process", o.PID)
 	case o.timeout < 0 || o.BufferMB < 0:
@@ -130,10 +143,10 @@ func parse(args []string) (*options, error) {
 	if strings.TrimSpace(o.Socket) == "" && f.Changed("socket") {
 		o.Socket = filepath.Join(runDir, strconv.Itoa(os.Getpid())+".sock")
 	}
-	if o.remote != "" {
-		number, uri, _ := strings.Cut(o.remote, ":")
+	if r := o.remote + o.remoteID; r != "" {
+		number, uri, _ := strings.Cut(r, ":")
 		if o.RemoteID, err = strconv.Atoi(number); err != nil || o.RemoteID < 0 {
-			return nil, fmt.Errorf("--remote %s: give N:URI", o.remote)
+			return nil, fmt.Errorf("%q is no number and address of a host: give N:URI", r)
 		}
 		o.Remote, o.RemoteURI = true, uri
 	}
@@ -194,6 +207,16 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 			return exitFailed
 		}
 		return 0
+	}
+	var colors diag.Colors
+	if diag.WantColor(o.color, stderr) {
+		colors, _ = diag.ParseColors(os.Getenv("SYSTEMTAP_COLORS"))
+	}
+	o.Mark = colors.Mark
+	if !o.NoWarnings {
+		for _, g := range o.gone {
+			fmt.Fprint(say, "WARNING: "+g+"\n")
+		}
 	}
 	var back *loader.Background
 	if o.daemon {
@@ -334,7 +357,7 @@ func staprun(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(say, "staprun: %v\n", err)
 		return exitFailed
 	}
-	if o.Remote {
+	if o.remote != "" {
 		var stop context.CancelFunc
 		ctx, stop = context.WithCancel(ctx)
 		defer stop()

@@ -334,7 +334,7 @@ func TestInspect(t *testing.T) {
 func TestUsage(t *testing.T) {
 	for _, args := range [][]string{
 		{}, {"--no-such-option", "x"}, {"-x", "-1", "x"}, {"-x", "1", "-c", "ls", "x"}, {"--verify", "--inspect", "x"},
-		{"x", "noequals"}, {"--describe", "f", "x"}, {"-T", "-1", "x"}, {"--target", "f", "x"},
+		{"x", "noequals"}, {"-N", "0", "x"}, {"-r", "a:b", "x"}, {"-C", "green", "x"}, {"-M", "1", "x"}, {"--describe", "f", "x"}, {"-T", "-1", "x"}, {"--target", "f", "x"},
 	} {
 		var out, errOut bytes.Buffer
 		if st := staprun(t.Context(), args, &out, &errOut); st != exitUsage || errOut.Len() == 0 || out.Len() > 0 {
