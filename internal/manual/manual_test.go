@@ -119,8 +119,13 @@ func TestLinks(t *testing.T) {
 	}
 }
 
+// examples are the pages whose blocks are run or compiled.
+var examples = []string{"docs/start.md", "docs/tour.md", "docs/migrating.md", "docs/language.md", "docs/probes.md"}
+
 // TestExamples runs the examples: blocks "sh run" as they are, of "sh compile" all but
-// the run, since not every kernel can be probed like that.
+// the run, since not every kernel can be probed like that. "systemtap run" and "systemtap
+// compile" are scripts, with options of stap behind these words. A block "text" below one
+// is all that it prints.
 func TestExamples(t *testing.T) {
 	if why := host.BPF(); why != "" {
 		t.Skip(why)
@@ -134,44 +139,81 @@ func TestExamples(t *testing.T) {
 		}
 	}
 	n := 0
-	for _, name := range []string{"docs/start.md", "docs/tour.md", "docs/migrating.md"} {
+	for _, name := range examples {
 		src, err := os.ReadFile(filepath.Join(root, name))
 		if err != nil {
 			t.Fatal(err)
 		}
+		info := func(n ast.Node) string {
+			if b, ok := n.(*ast.FencedCodeBlock); ok && b.Info != nil {
+				return string(b.Info.Value(src))
+			}
+			return ""
+		}
 		walk(t, Parse(src), func(node ast.Node) {
 			b, ok := node.(*ast.FencedCodeBlock)
-			if !ok || b.Info == nil {
+			if !ok {
 				return
 			}
-			info := string(b.Info.Value(src))
-			if info != "sh run" && info != "sh compile" {
-				t.Errorf("%s: a block is %q, neither \"sh run\" nor \"sh compile\"", name, info)
+			text, dir := string(b.Lines().Value(src)), t.TempDir()
+			kind := info(b)
+			options := ""
+			for _, k := range []string{"systemtap run", "systemtap compile"} {
+				if rest, ok := strings.CutPrefix(kind, k); ok && (rest == "" || rest[0] == ' ') {
+					kind, options = k, rest
+				}
+			}
+			var script string
+			switch kind {
+			case "sh run":
+				script = text
+			case "sh compile":
+				script = "stap() { command stap -p4 -m example \"$@\"; }\n" + text
+			case "systemtap run":
+				script = "stap" + options + " script.stp"
+			case "systemtap compile":
+				script = "stap -p4 -m example" + options + " script.stp"
+			case "text":
+				if info(b.PreviousSibling()) == "" {
+					t.Errorf("%s: nothing is above what it is to print:\n%s", name, text)
+				}
+				return
+			default:
+				t.Errorf("%s: a block is %q, which says not whether it is run", name, kind)
 				return
 			}
 			n++
-			script := string(b.Lines().Value(src))
-			if info == "sh compile" {
-				script = "stap() { command stap -p4 -m example \"$@\"; }\n" + script
+			if strings.HasPrefix(kind, "systemtap") {
+				if err := os.WriteFile(filepath.Join(dir, "script.stp"), []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, "bash", "-e", "-c", script)
 			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			cmd.WaitDelay = 10 * time.Second
-			cmd.Dir = t.TempDir()
+			cmd.Dir = dir
 			cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "HOME="+cmd.Dir, "LC_ALL=C")
 			var out, errs bytes.Buffer
 			cmd.Stdout, cmd.Stderr = &out, &errs
 			if err := cmd.Run(); err != nil && !errors.Is(err, exec.ErrWaitDelay) {
-				t.Errorf("%s: %v\n%s%s%s", name, err, script, out.String(), errs.String())
+				t.Errorf("%s: %v\n%s\n%s%s%s", name, err, script, text, out.String(), errs.String())
 			} else if out.Len() == 0 {
-				t.Errorf("%s: nothing is printed\n%s%s", name, script, errs.String())
+				t.Errorf("%s: nothing is printed\n%s\n%s%s", name, script, text, errs.String())
 			}
-			t.Logf("%s:\n%s-> %.200s", name, script, out.String())
+			if strings.HasPrefix(kind, "systemtap") && strings.Contains(errs.String(), "WARNING") {
+				t.Errorf("%s: warnings\n%s%s", name, text, errs.String())
+			}
+			if next := b.NextSibling(); info(next) == "text" {
+				if want := string(next.(*ast.FencedCodeBlock).Lines().Value(src)); out.String() != want {
+					t.Errorf("%s: what is printed is not what the page says\n%s-> %q\n%s", name, text, out.String(), want)
+				}
+			}
+			t.Logf("%s:\n%s-> %.200s", name, text, out.String())
 		})
 	}
-	if n < 15 {
+	if n < 30 {
 		t.Errorf("only %d examples were found", n)
 	}
 }
