@@ -22,7 +22,7 @@ type While struct {
 
 // Sort says how a Foreach orders the elements.
 type Sort struct {
-	// By is 0 for creation order, 1…n for a key, -1 for the value.
+	// By is 0 for the order of the array, 1…n for a key, -1 for the value.
 	By   int
 	Desc bool
 	// Fn is the extractor when the value is an aggregate.
@@ -33,7 +33,8 @@ type Sort struct {
 // and Value are locals (-1: not bound); a non-nil Slice entry restricts that
 // key. Slice and then Limit (nil: none) are evaluated once, before the elements
 // are read; if Limit is not positive, nothing is visited. Elements with equal
-// sort keys come in creation order.
+// sort keys come in the order of the array. That is creation order, which a sorted
+// Foreach over numbers or strings changes where the array's Share is LoaderOnly.
 type Foreach struct {
 	G     int
 	Keys  []int

@@ -40,6 +40,36 @@ func TestRank(t *testing.T) {
 	}
 }
 
+// TestPlaces holds the order in which a sorted loop leaves the elements: all in order, or,
+// after a loop over few of them, these and behind them what fell out, the last first.
+func TestPlaces(t *testing.T) {
+	list := make([]Element, 40)
+	for i := range list {
+		list[i].Val = IntValue(int64(i % 3))
+	}
+	by := func(e *Element) int64 { return e.Val.I }
+	for _, tt := range []struct {
+		n, most int
+		desc    bool
+		want    []int
+	}{
+		{0, 5, false, []int{}},
+		{12, 12, false, []int{0, 3, 6, 9, 1, 4, 7, 10, 2, 5, 8, 11}},
+		{12, 100, true, []int{2, 5, 8, 11, 1, 4, 7, 10, 0, 3, 6, 9}},
+		{12, 5, false, []int{0, 3, 6, 9, 1, 4, 2, 5, 7, 8, 10, 11}},
+		{6, 1, true, []int{2, 1, 0, 3, 4, 5}},
+	} {
+		if got := places(list[:tt.n], tt.most, tt.desc, true, by); !slices.Equal(got, tt.want) {
+			t.Errorf("%d of %d, desc %v: %v, want %v", tt.most, tt.n, tt.desc, got, tt.want)
+		}
+	}
+	// Above 30 all are put in order.
+	got := places(list, 31, false, true, by)
+	if len(got) != len(list) || !slices.IsSortedFunc(got, func(a, b int) int { return cmp.Compare(a%3*100+a, b%3*100+b) }) {
+		t.Errorf("the first 31 of 40: %v", got)
+	}
+}
+
 // TestGrow has elements come and go in arrays with memory for some of them.
 func TestGrow(t *testing.T) {
 	p := &ir.Program{Globals: []ir.Global{

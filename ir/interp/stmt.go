@@ -243,6 +243,10 @@ func (c *compiler) foreach(s *ir.Foreach) stmtFn {
 		binds = append(binds, func(f *frame, e *Element) { set(f, e.Val) })
 	}
 	sortBy, site := s.Sort, s.Site
+	// As in SystemTap a loop in order leaves the array in it, so that a later one without
+	// an order, and elements that are equal in a later order, follow it. Arrays that the
+	// kernel has, too, stay in the order of creation; aggregates are merged anew each time.
+	sorts := g.Share == ir.LoaderOnly && g.Value.Kind != ir.Stat && sortBy.By != 0
 	wild := make([]bool, len(s.Slice))
 	for i, k := range s.Slice {
 		wild[i] = k == nil
@@ -261,12 +265,28 @@ func (c *compiler) foreach(s *ir.Foreach) stmtFn {
 		if e != nil {
 			return ctlDone, raise(e, site)
 		}
+		if sorts {
+			// All of the array, of which the slice is taken afterwards.
+			n := most
+			if len(keys) > 0 {
+				n = len(list)
+			}
+			order, err := f.m.order(g, list, sortBy, n, true)
+			if err != nil {
+				return ctlDone, err.at(site)
+			}
+			f.m.store.reorder(id, order)
+			list = pick(list, order)
+		}
 		if len(keys) > 0 {
 			list = f.m.matching(g, list, keys, wild)
 		}
-		list, err = f.m.sort(g, list, sortBy, most)
-		if err != nil {
-			return ctlDone, err.at(site)
+		if sortBy.By != 0 && !sorts {
+			order, err := f.m.order(g, list, sortBy, most, false)
+			if err != nil {
+				return ctlDone, err.at(site)
+			}
+			list = pick(list, order)
 		}
 		return each(f, min(most, len(list)), func(i int) *Error {
 			for _, b := range binds {
@@ -301,17 +321,12 @@ next:
 	return out
 }
 
-// sort gives the first of the elements in an order, most at most; equal ones stay in the
-// order of creation.
-func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort, most int) ([]Element, *Error) {
-	var t ir.Type
-	switch {
-	case by.By == 0:
-		return list, nil
-	case by.By > 0:
+// order gives the places of the first of the elements in an order, most at most, or of all
+// with those first. Equal ones stay as they are.
+func (m *Machine) order(g *ir.Global, list []Element, by ir.Sort, most int, all bool) ([]int, *Error) {
+	t := g.Value
+	if by.By > 0 {
 		t = g.Keys[by.By-1]
-	default:
-		t = g.Value
 	}
 	value := func(e *Element) *Value {
 		if by.By > 0 {
@@ -321,11 +336,11 @@ func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort, most int) ([]El
 	}
 	switch t.Kind {
 	case ir.Int:
-		return Rank(list, most, by.Desc, func(e *Element) int64 { return value(e).I }), nil
+		return places(list, most, by.Desc, all, func(e *Element) int64 { return value(e).I }), nil
 	case ir.Str:
-		return Rank(list, most, by.Desc, func(e *Element) string { return value(e).S }), nil
+		return places(list, most, by.Desc, all, func(e *Element) string { return value(e).S }), nil
 	case ir.Stat:
-		return Rank(list, most, by.Desc, func(e *Element) int64 {
+		return places(list, most, by.Desc, all, func(e *Element) int64 {
 			n, _ := e.stat().Get(&g.Stat, by.Fn) // one that is empty after all counts as 0
 			return n
 		}), nil
@@ -342,15 +357,33 @@ func (m *Machine) sort(g *ir.Global, list []Element, by ir.Sort, most int) ([]El
 			}
 			texts[v.S] = s
 		}
-		return Rank(list, most, by.Desc, func(e *Element) string { return texts[value(e).S] }), nil
+		return places(list, most, by.Desc, all, func(e *Element) string { return texts[value(e).S] }), nil
 	}
 	return nil, NewError(ir.ErrInternal, 2)
 }
 
 // Rank gives the first of elements, most at most, by what key gives of each, and those of
-// which it is the same by where they stand. What is compared is taken out first: elements
-// are large, and arrays may have a million.
+// which it is the same by where they stand.
 func Rank[K cmp.Ordered](list []Element, most int, desc bool, key func(*Element) K) []Element {
+	return pick(list, places(list, most, desc, false, key))
+}
+
+// pick gives the elements at the places in order.
+func pick(list []Element, order []int) []Element {
+	out := make([]Element, len(order))
+	for i, at := range order {
+		out[i] = list[at]
+	}
+	return out
+}
+
+// fewest is up to which limit SystemTap looks for the first elements only, and leaves the
+// others nearly as they are.
+const fewest = 30
+
+// places is what Rank and order give the elements of. What is compared is taken out
+// first: elements are large, and arrays may have a million.
+func places[K cmp.Ordered](list []Element, most int, desc, all bool, key func(*Element) K) []int {
 	type place struct {
 		key K
 		at  int
@@ -366,6 +399,11 @@ func Rank[K cmp.Ordered](list []Element, most int, desc bool, key func(*Element)
 		return c
 	}
 	most = min(most, len(list))
+	few := all && most <= fewest
+	if all && !few {
+		most = len(list)
+	}
+	var rest, out []int // of few: what did not come into question, and what did for a while
 	// Of a few first ones, twice as many are collected before the latter half is dropped.
 	room := len(list)
 	if most <= room/4 {
@@ -375,6 +413,20 @@ func Rank[K cmp.Ordered](list []Element, most int, desc bool, key func(*Element)
 	full := false // order has so many that what is behind the last of them need not be kept
 	for i := range list {
 		p := place{key(&list[i]), i}
+		if few {
+			// What falls out stands first among the others.
+			if len(order) == most && before(order[most-1], p) < 0 {
+				rest = append(rest, i)
+				continue
+			}
+			at, _ := slices.BinarySearchFunc(order, p, before)
+			order = slices.Insert(order, at, p)
+			if len(order) > most {
+				out = append(out, order[most].at)
+				order = order[:most]
+			}
+			continue
+		}
 		if full && before(order[most-1], p) < 0 {
 			continue
 		}
@@ -383,12 +435,15 @@ func Rank[K cmp.Ordered](list []Element, most int, desc bool, key func(*Element)
 			order, full = order[:most], true
 		}
 	}
-	slices.SortFunc(order, before)
-	sorted := make([]Element, most)
-	for i := range sorted {
-		sorted[i] = list[order[i].at]
+	if !few {
+		slices.SortFunc(order, before)
 	}
-	return sorted
+	sorted := make([]int, most, most+len(out)+len(rest))
+	for i := range sorted {
+		sorted[i] = order[i].at
+	}
+	slices.Reverse(out)
+	return append(append(sorted, out...), rest...)
 }
 
 func (e *Element) stat() *Stat {

@@ -7,7 +7,7 @@ import (
 )
 
 // Store keeps globals in memory, with SystemTap's rules: elements in the order
-// of their creation, which an update does not change; a full array refuses a
+// of their creation, which an update does not change (but a foreach in order does); a full array refuses a
 // new element with ErrArrayFull, or, with Wrap, first drops the one created
 // longest ago. It implements Globals. It is not safe for concurrent use.
 type Store struct {
@@ -309,6 +309,22 @@ func (s *Store) Snapshot(g int) ([]Element, error) {
 		list = append(list, Element{Keys: e.keys, Val: e.val, Stat: e.stat})
 	}
 	return list, nil
+}
+
+// reorder brings an array into another order: order lists which of the elements, as
+// Snapshot counts them, comes first, second …
+func (s *Store) reorder(g int, order []int) {
+	a := &s.globals[g]
+	list := make([]*element, 0, a.n)
+	for e := a.head.next; e != &a.head; e = e.next {
+		list = append(list, e)
+	}
+	last := &a.head
+	for _, i := range order {
+		last.next, list[i].prev = list[i], last
+		last = list[i]
+	}
+	last.next, a.head.prev = &a.head, last
 }
 
 // SetStat replaces an aggregate, creating it.
