@@ -128,6 +128,8 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 	up := strings.Repeat("../", strings.Count(here, "/"))
 	title := name
 	var entries []entry
+	var headings []*ast.Heading
+	var unlinked []*ast.Link
 	var plain strings.Builder
 	flush := func() {
 		if len(entries) > 0 {
@@ -142,6 +144,7 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 		switch n := n.(type) {
 		case *ast.Heading:
 			flush()
+			headings = append(headings, n)
 			h := plainText(n, src)
 			if n.Level == 1 {
 				title = h
@@ -153,7 +156,9 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 			entries = append(entries, entry{Page: here + anchor, Title: h})
 			return ast.WalkSkipChildren, nil
 		case *ast.Link:
-			n.Destination = []byte(target(name, string(n.Destination)))
+			if n.Destination = []byte(target(name, string(n.Destination))); len(n.Destination) == 0 {
+				unlinked = append(unlinked, n)
+			}
 		case *ast.Image:
 			n.Destination = []byte(up + "images/" + path.Base(string(n.Destination)))
 		case *ast.Text:
@@ -170,6 +175,12 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 		return nil, nil, err
 	}
 	flush()
+	for _, n := range unlinked {
+		for c := n.FirstChild(); c != nil; c = n.FirstChild() {
+			n.Parent().InsertBefore(n.Parent(), n, c)
+		}
+		n.Parent().RemoveChild(n.Parent(), n)
+	}
 	for i := range entries {
 		if entries[i].Title != title {
 			entries[i].Title = title + ": " + entries[i].Title
@@ -179,6 +190,10 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 	if err := manual.Markdown.Renderer().Render(&body, src, doc); err != nil {
 		return nil, nil, err
 	}
+	top, rest, _ := strings.Cut(body.String(), "</h1>\n")
+	if rest != "" {
+		top += "</h1>\n" + contents(headings, src)
+	}
 	fmt.Fprintf(&page, `<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>%s – stapkit</title><link rel="stylesheet" href="%sstyle.css"></head>
@@ -187,8 +202,28 @@ func render(name string, src []byte) ([]byte, []entry, error) {
 <ol id="found" hidden></ol>
 <main>
 %s</main><script src="%ssearch.js"></script></body></html>
-`, html.EscapeString(title), up, up, up, cli.Version, body.String(), up)
+`, html.EscapeString(title), up, up, up, cli.Version, top+rest, up)
 	return page.Bytes(), entries, nil
+}
+
+// contents are links to the sections of a page that has several.
+func contents(headings []*ast.Heading, src []byte) string {
+	for level := 2; level <= 3; level++ {
+		var b strings.Builder
+		n := 0
+		for _, h := range headings {
+			id, ok := h.AttributeString("id")
+			if h.Level != level || !ok {
+				continue
+			}
+			n++
+			fmt.Fprintf(&b, "<a href=\"#%s\">%s</a>\n", id, html.EscapeString(plainText(h, src)))
+		}
+		if n >= 4 {
+			return "<nav>\n" + b.String() + "</nav>\n"
+		}
+	}
+	return ""
 }
 
 // shown is a text as it is shown: without backslashes in front of what they protect, with
@@ -214,7 +249,7 @@ func plainText(n ast.Node, src []byte) string {
 }
 
 // target is where a link of a document leads in the HTML: documents are pages there,
-// other files are named but not linked to.
+// other files are named but not linked to: "".
 func target(from, dest string) string {
 	if strings.Contains(dest, "://") || strings.HasPrefix(dest, "#") {
 		return dest
@@ -225,7 +260,7 @@ func target(from, dest string) string {
 	}
 	full := path.Join(path.Dir(from), file)
 	if !strings.HasPrefix(full, "docs/") && full != "docs" {
-		return "#"
+		return ""
 	}
 	if st, err := os.Stat(full); err == nil && st.IsDir() {
 		full += "/README.md"
@@ -241,6 +276,7 @@ function search() {
   list.replaceChildren();
   list.hidden = !words.length;
   if (!words.length) return;
+  scrollTo(0, 0);
   const hits = [];
   for (const e of index) {
     const title = e.t.toLowerCase(), text = e.x.toLowerCase();
@@ -250,14 +286,15 @@ function search() {
       if (!s) { score = 0; break; }
       score += s;
     }
-    if (score) hits.push([score, e]);
+    if (/^(errors|lint)\//.test(e.p)) score -= 0.5; // what explains comes first
+    if (score > 0) hits.push([score, e]);
   }
   hits.sort((a, b) => b[0] - a[0]);
   for (const [, e] of hits.slice(0, 30)) {
     const li = document.createElement('li'), a = document.createElement('a'), p = document.createElement('div');
     a.href = up + e.p; a.textContent = e.t;
     const at = Math.max(0, e.x.toLowerCase().indexOf(words[0]) - 40);
-    p.textContent = e.x.slice(at, at + 160);
+    p.textContent = at ? '… ' + e.x.slice(at, at + 160).replace(/^\S*\s/, '') : e.x.slice(0, 160);
     li.append(a, p); list.append(li);
   }
   if (!hits.length) list.textContent = 'Nothing found.';
@@ -282,6 +319,10 @@ code { background: var(--code); padding: .05em .3em; border-radius: .25em; font-
 pre code { background: none; padding: 0; font-size: 1em; }
 table { border-collapse: collapse; display: block; overflow-x: auto; }
 td, th { border: 1px solid var(--line); padding: .3rem .6rem; text-align: left; vertical-align: top; }
+thead:not(:has(th:not(:empty))) { display: none; }
+pre:has(.language-text) { background: none; border: 1px solid var(--line); }
+h1, h2, h3, h4 { scroll-margin-top: 4rem; }
+nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; padding: .6rem 0; border-block: 1px solid var(--line); font-size: .94em; }
 img { max-width: 100%; border: 1px solid var(--line); border-radius: .4rem; }
 #found { border: 1px solid var(--line); border-radius: .4rem; padding: .6rem 2.4rem; }
 #found div { font-size: .85em; opacity: .75; }

@@ -21,3 +21,17 @@ func TestIndex(t *testing.T) {
 		t.Errorf("%s", page)
 	}
 }
+
+// TestContents: pages of several sections have links to them; what is not in the manual is
+// named without one.
+func TestContents(t *testing.T) {
+	page, _, err := render("docs/x.md", []byte("# x\n\n[code *here*](../examples/a.stp), [docs](start.md)\n\n## a\n\n## b &amp; c\n\n## d\n\n## e\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"</h1>\n<nav>\n<a href=\"#a\">a</a>\n", ">b &amp; c</a>", "<p>code <em>here</em>, <a href=\"start.html\">docs</a></p>"} {
+		if !strings.Contains(string(page), want) {
+			t.Errorf("%s is not in\n%s", want, page)
+		}
+	}
+}
