@@ -199,7 +199,7 @@ func ambient() ([]uintptr, error) {
 // that Go's runtime makes. What is neither here nor in forbidden fails with EPERM.
 var allowed = []string{
 	"read", "write", "readv", "writev", "pread64", "pwrite64", "preadv", "pwritev", "lseek", "close", "close_range", "fsync", "fdatasync",
-	"fstat", "newfstatat", "statx", "stat", "lstat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "statfs", "fstatfs",
+	"fstat", "newfstatat", "fstatat", "statx", "stat", "lstat", "access", "faccessat", "faccessat2", "readlink", "readlinkat", "getdents64", "statfs", "fstatfs",
 	"getcwd", "fcntl", "dup", "dup3", "ftruncate", "fallocate", "fadvise64",
 	"epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "pselect6", "eventfd2", "pipe2",
 	"timerfd_create", "timerfd_settime", "timerfd_gettime", "timer_create", "timer_settime", "timer_delete", "setitimer", "getitimer",

@@ -25,6 +25,7 @@ const dropVar = "LOADER_TEST_DROP"
 var attempts = map[string]func() error{
 	"nothing": func() error { return nil },
 	"read":    func() error { _, err := os.ReadFile("/proc/loadavg"); return err },
+	"stat":    func() error { _, err := os.Stat("/proc/self"); return err },
 	"thread":  func() error { done := make(chan bool); go func() { close(done) }(); <-done; return nil },
 	"signal":  func() error { return unix.Kill(os.Getpid(), 0) },
 	"shadow":  func() error { _, err := os.ReadFile("/etc/shadow"); return err },
@@ -78,7 +79,7 @@ func attempt(name string) int {
 func TestForbidden(t *testing.T) {
 	const died = -1
 	for name, want := range map[string]int{
-		"nothing": 0, "read": 0, "thread": 0, "signal": 0,
+		"nothing": 0, "read": 0, "stat": 0, "thread": 0, "signal": 0,
 		"shadow": 4, "uncommon": 4,
 		"exec": died, "fork": died, "write": died, "socket": died, "ptrace": died, "kill": died, "setuid": died, "unlink": died,
 		"mount": died, "code": died, "map": died, "program": died, "attach": died, "id": died, "perf": died,

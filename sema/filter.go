@@ -21,8 +21,12 @@ func (e *elab) filter(p *Probe) {
 	case FamProcess:
 		// Events of tasks are those of processes and of threads.
 		switch {
-		case c.Target == "sys_exit":
+		case c.Target == "sys_exit", c.Target == bornFunction:
 			own := map[bool]string{true: "==", false: "!="}[p.Func == "begin"]
+			if c.Target == bornFunction {
+				add("tid() " + own + " pid() && __runs_user_code()")
+				break
+			}
 			add("$" + bornVar + " == 0 && tid() " + own + " pid()")
 			var calls []string
 			for _, name := range []string{"clone", "clone3", "fork", "vfork"} {

@@ -819,12 +819,21 @@ var famProcess = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fai
 	case "end", "thread.end":
 		return []*Probe{on("sched_process_exit", "the task ends")}, nil
 	}
-	// A new task is told of where it first runs: when it returns, with 0, from the
-	// call by which its creator made it.
-	born := on("sys_exit", "the new task returns from the call that made it; the loader tells of those that are there already")
-	for i, name := range []string{bornVar, bornCall} {
-		base := [...]BaseKind{BaseSyscallReturn, BaseSyscallNr}[i]
-		born.ctx.vars = append(born.ctx.vars, ctxVar{name: name, hidden: true, acc: Access{Base: base, AtExit: true, Size: 8, Signed: true}})
+	// A new task is told of where it first runs: on x86 when it returns, with 0, from the
+	// call by which its creator made it. On arm64 it comes back past all that tells of
+	// returns; there it is told of in the last function before that.
+	var born *Probe
+	if r.e.arch() == "arm64" {
+		born = on(bornFunction, "the new task is about to run its program; the loader tells of those that are there already")
+		for i, kind := range []string{"fentry", "kprobe"} {
+			born.Carriers[i].Kind = kind
+		}
+	} else {
+		born = on("sys_exit", "the new task returns from the call that made it; the loader tells of those that are there already")
+		for i, name := range []string{bornVar, bornCall} {
+			base := [...]BaseKind{BaseSyscallReturn, BaseSyscallNr}[i]
+			born.ctx.vars = append(born.ctx.vars, ctxVar{name: name, hidden: true, acc: Access{Base: base, AtExit: true, Size: 8, Signed: true}})
+		}
 	}
 	old := point()
 	old.Resident = true
@@ -837,6 +846,10 @@ const (
 	bornVar  = "__born"
 	bornCall = "__call"
 )
+
+// bornFunction is a function of the kernel that each new task calls once, in a context of
+// its own: it is there for that (the end of schedule_tail in kernel/sched/core.c).
+const bornFunction = "calculate_sigpending"
 
 var famUSyscall = &family{resolve: func(r *resolver, in *request) ([]*Probe, *fail) {
 	if r.unknown(in) {

@@ -128,6 +128,7 @@ var funcs = map[string][]int{
 	"__mark":                             {49},
 	"__marked":                           {49},
 	"__runs_program":                     {49},
+	"__runs_user_code":                   {49},
 	"__tcp_sock_dport":                   {12},
 	"__tcp_sock_sport":                   {12},
 	"__unmark":                           {49},

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,8 +71,15 @@ func FromRelease(root, release string) (*Target, error) {
 // readTypes reads the types of a kernel or a module from its file, which may be
 // compressed. Those of a kernel that took a while to unpack are kept.
 func readTypes(path string) ([]byte, error) {
-	ofKernel := strings.HasPrefix(filepath.Base(path), "vmlinuz") || strings.HasPrefix(filepath.Base(path), "bzImage")
-	if _, packed := moduleFile(path); !packed && !ofKernel {
+	module, compressed := moduleFile(path)
+	ofKernel := false
+	if module == "" {
+		var err error
+		if ofKernel, err = isImage(path); err != nil {
+			return nil, err
+		}
+	}
+	if !ofKernel && !compressed {
 		return btf.ReadFile(path)
 	}
 	st, err := os.Stat(path)
@@ -91,7 +99,15 @@ func readTypes(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	raw, err := btf.ReadELF(bytes.NewReader(data))
+	var raw []byte
+	if packed.Flat(data) {
+		raw, err = btf.Find(data)
+	} else {
+		raw, err = btf.ReadELF(bytes.NewReader(data))
+	}
+	if errors.Is(err, btf.ErrNoBTF) && ofKernel {
+		return nil, fmt.Errorf("%s: there are no types in this image of a kernel (it was built without CONFIG_DEBUG_INFO_BTF): %w", path, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -99,6 +115,26 @@ func readTypes(path string) ([]byte, error) {
 		_ = store.Put("types", key, raw) // without it the next one unpacks it again
 	}
 	return raw, nil
+}
+
+// isImage reports whether a file is one that a boot loader starts, by how it begins, or else
+// by its name.
+func isImage(path string) (bool, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, err
+	}
+	head := make([]byte, 0x400)
+	n, err := io.ReadFull(f, head)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = nil
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return false, err
+	}
+	head = head[:n]
+	base := filepath.Base(path)
+	return packed.IsKernel(head) || packed.Is(head) || strings.HasPrefix(base, "vmlinuz") || strings.HasPrefix(base, "bzImage"), nil
 }
 
 // releaseSource is an installed kernel: its types, and what packages put

@@ -65,7 +65,16 @@ func (s *stream) bool(r asm.Register, op asm.JumpOp, v int64) {
 
 // hasRegs reports whether the context is, or starts with, the registers of the
 // probed place.
-func (p *prog) hasRegs() bool { return p.h.Ctx == ir.CtxKprobe || p.h.Ctx == ir.CtxPerf }
+func (p *prog) hasRegs() bool {
+	return (p.h.Ctx == ir.CtxKprobe || p.h.Ctx == ir.CtxPerf) && !p.aboutTask()
+}
+
+// aboutTask reports whether the handler is one for the beginning or end of a task: where
+// the kernel tells of that is nothing that scripts ask for.
+func (p *prog) aboutTask() bool {
+	i := p.h.Probe
+	return i >= 0 && i < len(p.g.p.Probes) && p.g.p.Probes[i].Family == ir.FamProcess
+}
 
 // register evaluates the intrinsics about registers.
 func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
@@ -90,6 +99,8 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 		a.userMode(p.stream, dst, rCtx, 0)
 	case ir.IFuncIP:
 		switch {
+		case p.aboutTask():
+			p.imm(dst, 0)
 		case p.entersKernel():
 			p.probedAddress(dst)
 		case p.hasRegs() && p.h.Return, p.h.Ctx == ir.CtxFentry, p.h.Ctx == ir.CtxFexit:
@@ -136,6 +147,8 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 		switch {
 		case !ok:
 			p.unsupported(e.Site, "the number of a probe's argument must be a literal here")
+		case p.aboutTask():
+			noContext()
 		case p.atSyscall():
 			if n < 1 || n > 6 {
 				noContext()
@@ -157,6 +170,8 @@ func (p *prog) register(e *ir.Intrinsic, dst asm.Register) {
 		}
 	case ir.IRetval:
 		switch {
+		case p.aboutTask():
+			noContext()
 		case p.h.Ctx == ir.CtxFexit:
 			m := p.mark()
 			buf := p.alloc(8)

@@ -139,7 +139,13 @@ type tracer struct {
 	ready          chan struct{}
 }
 
-// start runs stap. A script that prints "ready" in a begin probe can be waited for.
+// sayReady has a script say that its probes hear of what happens: begin probes run before
+// that, and how long before is the machine's affair.
+const sayReady = `global said_ready
+probe timer.ms(10) { if (!said_ready++) println("ready") }
+`
+
+// start runs stap. A script with sayReady can be waited for.
 func start(t *testing.T, dir string, args ...string) *tracer {
 	t.Helper()
 	return launch(t, dir, "", args...)
@@ -184,8 +190,6 @@ func (tr *tracer) waitReady() {
 	tr.t.Helper()
 	select {
 	case <-tr.ready:
-		// The kernel's programs are let go a moment after begin probes.
-		time.Sleep(300 * time.Millisecond)
 	case <-time.After(60 * time.Second):
 		tr.cancel()
 		tr.t.Fatalf("not ready after a minute\n%s", &tr.stderr)
@@ -251,12 +255,11 @@ func strace(t *testing.T, dir string, args ...string) []string {
 	return names
 }
 
-const listCalls = `probe begin { println("ready") }
-probe syscall.* { if (pid() == target()) printf("%s\n", name) }
+const listCalls = sayReady + `probe syscall.* { if (pid() == target()) printf("%s\n", name) }
 probe syscall.exit_group { if (pid() == target()) exit() }`
 
 func callsOf(out string) []string {
-	return strings.Fields(strings.TrimPrefix(out, "ready\n"))
+	return strings.Fields(strings.Replace(out, "ready\n", "", 1))
 }
 
 func TestSyscallsOfCommand(t *testing.T) {
@@ -472,8 +475,7 @@ probe process("./cold").function("show").return { println(user_string(@entry($s)
 func TestMark(t *testing.T) {
 	dir := needTools(t)
 	user := filepath.Join(dir, "user")
-	script := fmt.Sprintf(`probe begin { println("ready") }
-probe process(%q).mark("plain") { printf("%%s %%d %%s\n", $$name, $arg1, user_string($arg2)) }
+	script := sayReady + fmt.Sprintf(`probe process(%q).mark("plain") { printf("%%s %%d %%s\n", $$name, $arg1, user_string($arg2)) }
 probe process(%[1]q).provider("demo").mark("seen") { printf("seen %%d\n", $arg1); exit() }`, user)
 	tr := start(t, dir, "-e", script)
 	tr.waitReady()

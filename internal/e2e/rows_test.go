@@ -192,7 +192,7 @@ func TestProcessForms(t *testing.T) {
 		for i := range points {
 			points[i].At = strings.ReplaceAll(points[i].At, "process(1)", fmt.Sprintf("process(%d)", cmd.Process.Pid))
 		}
-		b := families.Batch{Points: points, More: fmt.Sprintf("probe begin { println(\"ready\") }\nprobe process(%d).end { exit() }\n", cmd.Process.Pid)}
+		b := families.Batch{Points: points, More: sayReady + fmt.Sprintf("probe process(%d).end { exit() }\n", cmd.Process.Pid)}
 		tr := start(t, dir, "-e", b.Script())
 		tr.waitReady()
 		if _, err := io.WriteString(in, "x"); err != nil {
@@ -365,11 +365,10 @@ func TestProcessID(t *testing.T) {
 		{p + `.thread.end`, 2},
 		{`process("./rows").begin`, 1 + 1 + 2},
 	}
-	script := strings.Replace(countRows(rows[:len(rows)-1], ""), "probe end", "probe never", 1) +
+	script := sayReady + strings.Replace(countRows(rows[:len(rows)-1], ""), "probe end", "probe never", 1) +
 		fmt.Sprintf(`probe process("./rows").begin { hits[%d]++ }
 global ends
 probe process("./rows").end { if (++ends == 4) exit() }
-probe begin { println("ready") }
 probe end { for (i = 0; i < %d; i++) println(hits[i]) }`, len(rows)-1, len(rows))
 	tr := start(t, dir, "-e", script)
 	tr.waitReady()
@@ -405,11 +404,10 @@ func shellIn(t *testing.T, dir, command string) (*exec.Cmd, io.WriteCloser) {
 func TestOrphans(t *testing.T) {
 	dir := needTools(t)
 	shell, in := shellIn(t, dir, "read x; (sleep 0.2; exec ./rows) & exit 0")
-	tr := start(t, dir, "-x", fmt.Sprint(shell.Process.Pid), "-e", `global rows
+	tr := start(t, dir, "-x", fmt.Sprint(shell.Process.Pid), "-e", sayReady+`global rows
 probe process.begin { if (execname() == "rows") rows++ }
 probe process.end { if (execname() == "rows" && ++ends == 2) exit() }
 global ends
-probe begin { println("ready") }
 probe end { println(rows) }`)
 	tr.waitReady()
 	if _, err := io.WriteString(in, "x\n"); err != nil {

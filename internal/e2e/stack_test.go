@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -22,8 +23,7 @@ var stacks = [][]string{
 	{"calling", "main"},
 }
 
-const stackScript = `probe begin { println("ready") }
-global returns
+const stackScript = `global returns
 probe process("./stack").function("innermost") { print_ubacktrace_brief(); println("--") }
 // A return probe replaces return addresses on the stack.
 probe process("./stack").function("recurse").return { returns++ }
@@ -87,8 +87,7 @@ func TestStacksFramed(t *testing.T) {
 // its stacks are printed.
 func TestStacksLater(t *testing.T) {
 	dir := needTools(t)
-	tr := start(t, dir, "-e", `global kept, n
-probe begin { println("ready") }
+	tr := start(t, dir, "-e", sayReady+`global kept, n
 probe process("./stack").function("innermost") { kept[n++] = sprint_ubacktrace() }
 probe process("./stack").function("recurse").return { returns++ }
 global returns
@@ -154,7 +153,11 @@ func TestStacksOfMadeCode(t *testing.T) {
 	dir := needTools(t)
 	// What the program has told stays when it ends.
 	out := stap(t, dir, "-c", "./jit", "-e", `probe process("./jit").function("callback") { print_ubacktrace(); print_ubacktrace_brief() }`)
-	if !regexp.MustCompile(`(?s)^ 0x[0-9a-f]+ : callback\+0x0/0x1 \[.*/jit\]\n 0x[0-9a-f]+ : made at run time\+0x6/0x8 \[/tmp/perf-\d+\.map\]\n 0x[0-9a-f]+ : main\+.*\nmade at run time\+0x6\nmain\+`).MatchString(out) {
+	call, size := "0x6", "0x8"
+	if runtime.GOARCH == "arm64" {
+		call, size = "0xc", "0x14"
+	}
+	if !regexp.MustCompile(`(?s)^ 0x[0-9a-f]+ : callback\+0x0/0x[0-9a-f] \[.*/jit\]\n 0x[0-9a-f]+ : made at run time\+` + call + `/` + size + ` \[/tmp/perf-\d+\.map\]\n 0x[0-9a-f]+ : main\+.*\nmade at run time\+` + call + `\nmain\+`).MatchString(out) {
 		t.Error(out)
 	}
 	if m := regexp.MustCompile(`/tmp/perf-\d+\.map`).FindString(out); m != "" {

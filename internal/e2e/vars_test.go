@@ -28,14 +28,28 @@ arrays 13 12 6 4 11
 text text name "name"
 globals 1 12 77 77 77 -6
 addresses 1 1 36
-thread 9 -3 9
-cast -2 10 5
+THREADcast -2 10 5
 p=ADDRESS n=0x7 7 {.whole=16909060, .bytes=[...]} {.a=5, .b=-6, .c=549755813888} [10, 11, 12, 13]
-defined 10101
-locals 14 7 -7 700 7 8 41 78 16 -4
+defined 1010DEFINED
+locals 14 7 -7 700 8 41 78LOCALS
 calls=41 local=14 stack=[7, -7, 700] inside=8
-return 722 return=0x2d2 78 77 16 1
+return 722 return=0x2d2 78 77RETURN 1
 `
+
+// more is what gcc tells of variables on some machines only: on arm64 not where those of a
+// thread are, nor what is in a register at the statement.
+func more(text string) string {
+	known := runtime.GOARCH != "arm64"
+	for _, c := range []struct{ word, more, less string }{
+		{"THREAD", "thread 9 -3 9\n", ""}, {"DEFINED", "1", "0"}, {"LOCALS", " 7 16 -4", ""}, {"RETURN", " 16", ""},
+	} {
+		if !known {
+			c.more = c.less
+		}
+		text = strings.ReplaceAll(text, c.word, c.more)
+	}
+	return text
+}
 
 // without is what was printed but for a line that the program printed itself, which comes
 // when it comes: before or behind what its probes did.
@@ -65,22 +79,22 @@ probe process("./PROGRAM").function("show") {
 	println("text ", user_string($p->text), " ", user_string($p->name), " ", $p->name$)
 	println("globals ", $thing->left, " ", $thing->row[i], " ", $hidden, " ", @var("hidden"), " ", @var("hidden@vars.c"), " ", @var("thing")->bits->b)
 	println("addresses ", &$thing == $p, " ", &$hidden == $keep, " ", &@var("thing")->row[1] - $p)
-	println("thread ", $mine, " ", $also, " ", @var("mine"))
+	%( arch != "arm64" %? println("thread ", $mine, " ", $also, " ", @var("mine")) %)
 	println("cast ", @cast($p, "struct thing")->right, " ", @cast($p, "thing", "./PROGRAM")->row[0], " ", @cast(&$thing->bits, "bits")->a)
 	println($$parms, " ", $n$, " ", $p->number$, " ", $p->bits$, " ", $p->row$)
 	println("defined ", @defined($p->left), @defined($p->nothing), @defined($hidden), @defined($nowhere), @defined(@var("mine")))
 }
 probe process("./PROGRAM").statement("show@vars.c:46") {
-	println("locals ", $local, " ", $stack[0], " ", $stack[1], " ", $stack[2], " ", $n, " ", $inside, " ", $calls, " ", $hidden, " ", $mine, " ", $also)
+	println("locals ", $local, " ", $stack[0], " ", $stack[1], " ", $stack[2], " ", $inside, " ", $calls, " ", $hidden %( arch != "arm64" %? , " ", $n, " ", $mine, " ", $also %))
 	println($$locals$)
 }
 probe process("./PROGRAM").function("show").return {
-	println("return ", $return, " ", $$return, " ", @var("hidden"), " ", @entry(@var("hidden")), " ", @var("mine"), " ", @entry($p->left))
+	println("return ", $return, " ", $$return, " ", @var("hidden"), " ", @entry(@var("hidden")) %( arch != "arm64" %? , " ", @var("mine") %), " ", @entry($p->left))
 }`, "PROGRAM", program))
 			got = regexp.MustCompile(`p=0x[0-9a-f]+ `).ReplaceAllString(got, "p=ADDRESS ")
 			got = without(t, got, "1 -2 5 5 -6 549755813888 11 116 78 -4 16")
-			if got != variables {
-				t.Errorf("%s\nnot\n%s", got, variables)
+			if want := more(variables); got != want {
+				t.Errorf("%s\nnot\n%s", got, want)
 			}
 		})
 	}
@@ -102,8 +116,7 @@ probe process("./PROGRAM").function("tell") {
 	$p->row[old + 3] -= 1000
 	$p->text[0] = 0x54
 	$hidden *= 2
-	@var("also") = 5
-	$mine = -1
+	%( arch != "arm64" %? @var("also") = 5; $mine = -1 %)
 	println(old, " ", new, " ", $p->bits->b, " ", $p->bits->a)
 	try { @uderef(4, 8) = 1 } catch (why) { println(why) }
 }`, "PROGRAM", program))
@@ -114,7 +127,11 @@ probe process("./PROGRAM").function("tell") {
 			}
 			continue
 		}
-		got := without(t, tr.end(0), "100 -1 0 1 -3 549755813887 -989 84 156 5 -1")
+		threads := "5 -1"
+		if runtime.GOARCH == "arm64" {
+			threads = "-4 16" // as they were: see more
+		}
+		got := without(t, tr.end(0), "100 -1 0 1 -3 549755813887 -989 84 156 "+threads)
 		if want := "-2 -3 -3 1\nthe memory of '@uderef' cannot be written\n"; got != want {
 			t.Errorf("%s: %q\nnot %q", program, got, want)
 		}

@@ -94,9 +94,9 @@ func ReadFile(path string) ([]byte, error) {
 // Kernel gives what a bootable image holds, as a rule an ELF file without symbols:
 // that of a bzImage (Documentation/arch/x86/boot.rst), or of an image for EFI
 // (drivers/firmware/efi/libstub/zboot-header.S), or of a file that is compressed as a
-// whole, or that is not.
+// whole, or that is not. On some machines it is no ELF file, but flat: Flat tells.
 func Kernel(image []byte) ([]byte, error) {
-	if bytes.HasPrefix(image, []byte("\x7fELF")) {
+	if bytes.HasPrefix(image, []byte("\x7fELF")) || Flat(image) {
 		return image, nil
 	}
 	payload, err := payload(image)
@@ -114,6 +114,25 @@ func Kernel(image []byte) ([]byte, error) {
 	return out, nil
 }
 
+// Flat reports whether an image is a kernel as it lies in memory, without a list of its
+// sections, as those of arm64 and riscv are (Documentation/arch/arm64/booting.rst and
+// Documentation/arch/riscv/boot-image-header.rst).
+func Flat(image []byte) bool {
+	return len(image) >= 0x40 && (string(image[0x38:0x3c]) == "ARM\x64" || string(image[0x38:0x3c]) == "RSC\x05")
+}
+
+// IsKernel reports whether data begins as an image does that a boot loader starts, other
+// than an ELF file and one that is compressed as a whole.
+func IsKernel(data []byte) bool {
+	return Flat(data) || isBzImage(data) || isZboot(data)
+}
+
+func isBzImage(image []byte) bool { return len(image) > 0x206 && string(image[0x202:0x206]) == "HdrS" }
+
+func isZboot(image []byte) bool {
+	return len(image) > 0x40 && string(image[:2]) == "MZ" && string(image[4:8]) == "zimg"
+}
+
 // payload is the compressed part of an image.
 func payload(image []byte) ([]byte, error) {
 	le := binary.LittleEndian
@@ -124,7 +143,7 @@ func payload(image []byte) ([]byte, error) {
 		return image[off : off+size], nil
 	}
 	switch {
-	case len(image) > 0x250 && string(image[0x202:0x206]) == "HdrS":
+	case len(image) > 0x250 && isBzImage(image):
 		if v := le.Uint16(image[0x206:]); v < 0x208 {
 			return nil, fmt.Errorf("the image speaks version %d.%d of the boot protocol, which does not tell where its kernel is", v>>8, v&0xff)
 		}
@@ -133,7 +152,7 @@ func payload(image []byte) ([]byte, error) {
 			sectors = 4
 		}
 		return part((sectors+1)*512+uint64(le.Uint32(image[0x248:])), uint64(le.Uint32(image[0x24c:])))
-	case len(image) > 0x40 && string(image[:2]) == "MZ" && string(image[4:8]) == "zimg":
+	case isZboot(image):
 		return part(uint64(le.Uint32(image[8:])), uint64(le.Uint32(image[12:])))
 	case Is(image):
 		return image, nil

@@ -24,7 +24,9 @@ __attribute__((noinline)) __int128 wide(long n) { return ((__int128)n << 64) + 5
 int main(void)
 {
 	struct pair p = pair(7);
-	long sum = take(word(3), (struct bits){ 5, -6, 99999 }, node(&first), p);
+	struct node n = node(&first);
+	struct word w = word(3);
+	long sum = take(w, (struct bits){ 5, -6, 99999 }, n, p);
 
 	sum += big(40).v[2] + (long)(wide(6) >> 64);
 	printf("%ld\n", sum);
