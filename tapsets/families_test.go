@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"stapkit/internal/examples"
 	"stapkit/internal/guest"
 	"stapkit/internal/host"
+	"stapkit/syntax"
 )
 
 // family is a script of testdata/families: it checks the variables of a family of
@@ -27,6 +29,9 @@ type family struct {
 	on             map[string]bool // native, guest
 	command, stdin string
 	needs, fires   []string
+	// also are further aliases that have to fire, and whose name has to be right: the test
+	// adds a probe of each to the script.
+	also []string
 }
 
 func families(t *testing.T) []family {
@@ -61,6 +66,8 @@ func families(t *testing.T) []family {
 				f.needs = strings.Fields(value)
 			case "fires":
 				f.fires = strings.Fields(value)
+			case "also":
+				f.also = append(f.also, strings.Fields(value)...)
 			default:
 				t.Fatalf("%s: %q says nothing", name, line)
 			}
@@ -99,6 +106,62 @@ func (f *family) check(t *testing.T, stdout, stderr string, code int) {
 	}
 }
 
+// script is the text of it, with the probes that are added. Those that a kernel has nothing
+// for are left out.
+func (f *family) script(t *testing.T, kernel string) string {
+	t.Helper()
+	text := readFile(t, f.file)
+	known := readUnresolved(t, "testdata/unresolved.txt")
+	all := aliases(libraryFiles(t), "")
+	also := f.also
+	if os.Getenv("STAPKIT_ALSO") != "" {
+		also = nil
+		for name := range all {
+			if !strings.Contains(name, "syscall") && !f.probes(t)[name] && f.probes(t)[firstNames(name)] {
+				also = append(also, name)
+			}
+		}
+	}
+	for _, name := range also {
+		if known[name+" "+kernel] {
+			continue
+		}
+		facts := all[name]
+		if facts == nil {
+			t.Fatalf("%s: there is no alias %s", f.file, name)
+		}
+		var good []string
+		for _, n := range keys(facts.names) {
+			good = append(good, fmt.Sprintf("name == %q", n))
+		}
+		text += fmt.Sprintf("probe %s {\n\tn[%q]++\n", name, name)
+		if len(good) > 0 {
+			text += fmt.Sprintf("\tif (!(%s))\n\t\tbad[%q]++\n", strings.Join(good, " || "), name)
+		}
+		text += "}\n"
+		if os.Getenv("STAPKIT_ALSO") == "" {
+			f.fires = append(f.fires, name)
+		}
+	}
+	return text
+}
+
+// probes are the aliases that the script itself probes, and the families of these.
+func (f *family) probes(t *testing.T) map[string]bool {
+	t.Helper()
+	out := map[string]bool{}
+	tree := syntax.ParseFile(f.file, []byte(readFile(t, f.file)), syntax.Options{Target: linux})
+	for _, d := range tree.Decls {
+		if p, ok := d.(*syntax.ProbeDecl); ok {
+			for _, point := range p.Points {
+				name := strings.TrimRight(syntax.PointString(point), " ?!")
+				out[name], out[firstNames(name)] = true, true
+			}
+		}
+	}
+	return out
+}
+
 // TestFamilies fires the alias families on the running kernel, as far as it can be
 // probed.
 func TestFamilies(t *testing.T) {
@@ -116,7 +179,7 @@ func TestFamilies(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, stap, "-c", f.command, f.file)
+			cmd := exec.CommandContext(ctx, stap, "-c", f.command, "-e", f.script(t, "native"))
 			cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 			cmd.Env = append(os.Environ(), "LC_ALL=C")
 			cmd.Stdin = strings.NewReader(f.stdin)
@@ -163,13 +226,12 @@ func TestFamiliesGuest(t *testing.T) {
 					continue
 				}
 				t.Run(f.name, func(t *testing.T) {
-					text, err := os.ReadFile(f.file)
+					r, err := p.Script(t.Context(), f.script(t, k.Kernel), f.command)
 					if err != nil {
 						t.Fatal(err)
 					}
-					r, err := p.Script(t.Context(), string(text), f.command)
-					if err != nil {
-						t.Fatal(err)
+					if os.Getenv("STAPKIT_ALSO") != "" {
+						t.Log(r.Stdout)
 					}
 					f.check(t, r.Stdout, r.Stderr, r.Code)
 				})

@@ -201,11 +201,11 @@ func inGuestOf(t *testing.T, kernel string, here map[string]string) func(string)
 		t.Fatal(err)
 	}
 	files = append(files, guest.File{Path: "/bin/stap", Mode: 0o755, Data: stap})
-	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Files: files})
+	g := guesttest.Boot(t, k, guest.Options{Memory: 2048, Modules: []string{"fuse"}, Files: files}) // procfs probes
 	return func(script string) string {
 		ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 		defer cancel()
-		r, err := g.Run(ctx, guest.Command{Args: []string{"/bin/busybox", "sh", "-c", script}, Timeout: 7 * time.Minute})
+		r, err := g.Run(ctx, guest.Command{Args: []string{"/bin/busybox", "setsid", "sh", "-c", script}, Timeout: 7 * time.Minute})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -489,6 +489,11 @@ func sameArg(name string, i int, w, g string, rules map[string]int) bool {
 		rules["structures"]++
 		return flagRun.ReplaceAllStringFunc(f(w), canonical) == flagRun.ReplaceAllStringFunc(g, canonical)
 	}
+	if name == "shmget" || name == "semget" || name == "msgget" { // the key is a signed number there
+		if key, err := strconv.ParseUint(w, 0, 32); err == nil && i == 0 {
+			return strconv.Itoa(int(int32(key))) == g
+		}
+	}
 	if name == "futex" {
 		w = strings.ReplaceAll(w, "_PRIVATE", "|FUTEX_PRIVATE_FLAG")
 	}
@@ -502,6 +507,7 @@ var numbered = map[string]func(i int, w string) bool{
 	"sendto":     func(i int, w string) bool { return i == 1 && strings.Contains(w, "{nlmsg_len=") },
 	"ioprio_set": func(i int, w string) bool { return i == 2 },
 	"clone3":     func(i int, w string) bool { return i == 0 },
+	"prctl":      func(i int, w string) bool { return i > 0 && regexp.MustCompile(`^[A-Z]+_`).MatchString(w) },
 }
 
 // kind names the structure that an argument points to, "" for none.
