@@ -22,7 +22,7 @@ export CGO_ENABLED = 0
 # What tests need beside Go: SystemTap's library and examples as a corpus to
 # read, a C compiler and SDT headers for programs to trace, and the tools whose
 # answers ours are held against.
-DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client pre-commit qemu-system-x86 xz-utils zstd lz4 neovim openssh-server tmux libc6-dbg zsh fish
+DEBS = systemtap-common systemtap-doc bpftool strace gcc libc6-dev systemtap-sdt-dev binutils openssh-client pre-commit qemu-system-x86 xz-utils zstd lz4 neovim openssh-server tmux libc6-dbg zsh fish mandoc
 
 # What the commands tell as their version.
 VERSION ?= $(shell sed -n 's/^var Version = "\(.*\)"/\1/p' cli/version.go)
