@@ -213,7 +213,7 @@ func TestExamples(t *testing.T) {
 			t.Logf("%s:\n%s-> %.200s", name, text, out.String())
 		})
 	}
-	if n < 30 {
+	if n < 40 {
 		t.Errorf("only %d examples were found", n)
 	}
 }
