@@ -22,7 +22,7 @@ var (
 	defineOption = Option{Long: "define", Short: "D", Arg: "NAME=VALUE", Many: true, SystemTap: "-D NM=VAL",
 		Differs: "Sets limits only; there is no C code that could see other macros.",
 		Help:    "set a limit: MAXACTION, MAXSTRINGLEN, MAXMAPENTRIES, MAXERRORS, MAXSKIPPED, …",
-		More:    "Also MAXACTION_INTERRUPTIBLE, MAXNESTING, MAXTRYLOCK, MAXBACKTRACE and STP_NO_OVERLOAD. Other names are told of with -v and have no effect."}
+		More:    "Also MAXACTION_INTERRUPTIBLE, MAXNESTING, MAXTRYLOCK, MAXBACKTRACE, HIST_ELISION and STP_NO_OVERLOAD. Other names are told of with -v and have no effect."}
 
 	globalOption = Option{Long: "global", Short: "G", Arg: "NAME=VALUE", Many: true, Help: "give a scalar global its initial value", SystemTap: "-G VAR=VAL"}
 

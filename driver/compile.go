@@ -14,6 +14,7 @@ import (
 	"stapkit/compile/lower"
 	"stapkit/compile/object"
 	"stapkit/diag"
+	"stapkit/format"
 	"stapkit/ir"
 	"stapkit/plan"
 	loader "stapkit/runtime"
@@ -57,6 +58,7 @@ var limitNames = map[string]func(*ir.Limits, int){
 	"MAXTRYLOCK":              func(l *ir.Limits, n int) { l.MaxTryLock = n },
 	"MAXBACKTRACE":            func(l *ir.Limits, n int) { l.MaxBacktrace = n },
 	"STP_NO_OVERLOAD":         func(l *ir.Limits, n int) { l.NoOverload = n != 0 },
+	"HIST_ELISION":            func(l *ir.Limits, n int) { l.HistElision = n - format.HistElision },
 }
 
 // maxBacktrace is the most frames of a stack that the value of a variable has room for;
@@ -74,7 +76,10 @@ func Limits(defines map[string]string) (l ir.Limits, ignored []string, err error
 			continue
 		}
 		n, err := strconv.ParseInt(defines[name], 0, 32)
-		if err != nil || n < 0 {
+		if name == "HIST_ELISION" && err == nil && n < 0 {
+			n = -1 // nothing is left out
+		}
+		if err != nil || n < 0 && name != "HIST_ELISION" {
 			return l, nil, fmt.Errorf("-D %s=%s: the value must be a number from 0 to 2147483647", name, defines[name])
 		}
 		if name == "MAXSTRINGLEN" && (n < 2 || n > ir.MaxStrWidth) {

@@ -22,6 +22,15 @@ type Hist struct {
 	linear          bool
 	low, high, step int64
 	buckets         int
+	elide           int // see Elide; less HistElision
+}
+
+// Elide returns the shape with the number of empty rows that AppendText shows next to
+// those that it leaves out, HistElision unless set. With 0 all empty rows are left out,
+// with a negative number none.
+func (h Hist) Elide(rows int) Hist {
+	h.elide = rows - HistElision
+	return h
 }
 
 // Log returns the shape of @hist_log: 128 buckets, of which LogZero holds 0,
@@ -127,8 +136,11 @@ func (h Hist) label(i int) string {
 }
 
 const (
-	barWidth = 50 // HIST_WIDTH: the longest bar
-	elision  = 2  // HIST_ELISION: zero rows shown on either side of the data
+	// HistElision is HIST_ELISION's default: empty rows next to those left out.
+	HistElision = 2
+
+	barWidth = 50 // the longest bar
+	margin   = 2  // empty rows shown on either side of the data
 )
 
 // AppendText appends the histogram as print() shows it: a row for each bucket
@@ -161,14 +173,15 @@ func (h Hist) AppendText(dst []byte, counts []int64) []byte {
 	dst = appendRepeated(dst, '-', barWidth)
 	dst = append(dst, " count\n"...)
 	elided := false
+	elision := min(h.elide+HistElision, buckets)
 	for i := low; i <= high; i++ {
-		if allZero(full[max(i-elision, low) : min(i+elision, high)+1]) {
-			if !elided {
-				dst = appendPadded(dst, "", labelWidth, false)
-				dst = append(dst, " ~\n"...)
-			}
+		if elision >= 0 && allZero(full[max(i-elision, low):min(i+elision, high)+1]) {
 			elided = true
 			continue
+		}
+		if elided { // the mark stands for rows before one that is shown
+			dst = appendPadded(dst, "", labelWidth, false)
+			dst = append(dst, " ~\n"...)
 		}
 		elided = false
 		bar := int(full[i] / scale)
@@ -184,7 +197,7 @@ func (h Hist) AppendText(dst []byte, counts []int64) []byte {
 // rows returns the first and the last bucket that get a row, given the first
 // and the last that hold something.
 func (h Hist) rows(first, last int) (low, high int) {
-	low, high = max(first-elision, 0), min(last+elision, h.Buckets()-1)
+	low, high = max(first-margin, 0), min(last+margin, h.Buckets()-1)
 	switch {
 	case last < 0:
 		return 0, -1

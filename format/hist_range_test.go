@@ -2,6 +2,7 @@ package format
 
 import (
 	"math"
+	"strings"
 	"testing"
 )
 
@@ -25,5 +26,35 @@ func TestHistRange(t *testing.T) {
 				t.Errorf("linear %v: %d is in bucket %d, too", isLinear, low-1, i)
 			}
 		}
+	}
+}
+
+// TestHistElide has rows left out by HIST_ELISION, also at the ends.
+func TestHistElide(t *testing.T) {
+	h, err := Linear(0, 60, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := []int64{0, 1, 0, 0, 0, 0, 0, 1, 0} // in the rows of 0 and 60
+	rows := func(n int) string {
+		var labels []string
+		for _, l := range strings.Split(string(h.Elide(n).AppendText(nil, counts)), "\n")[1:] {
+			if f := strings.Fields(l); len(f) > 0 {
+				labels = append(labels, f[0])
+			}
+		}
+		return strings.Join(labels, " ")
+	}
+	for n, want := range map[int]string{
+		-1: "0 10 20 30 40 50 60", 0: "0 ~ 60", 1: "0 10 ~ 50 60", 2: "0 10 20 ~ 40 50 60", 3: "0 10 20 30 40 50 60",
+		1 << 40: "0 10 20 30 40 50 60",
+	} {
+		if got := rows(n); got != want {
+			t.Errorf("%d: %s, want %s", n, got, want)
+		}
+	}
+	counts[1], counts[4] = 0, 2 // 30 and 60: two empty rows before the first, which the mark stands for
+	if got := rows(0); got != "~ 30 ~ 60" {
+		t.Errorf("0 with a margin: %s", got)
 	}
 }

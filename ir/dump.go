@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode"
+
+	"stapkit/format"
 )
 
 // Dump writes p as text for people and tests: tables first, then functions,
@@ -52,6 +54,9 @@ func (d *dumper) program() {
 	l := p.Limits
 	d.line(0, "limits action=%d/%d string=%d entries=%d nesting=%d errors=%d skipped=%d trylock=%d backtrace=%d",
 		l.MaxAction, l.MaxActionInterruptible, l.MaxStringLen, l.MaxMapEntries, l.MaxNesting, l.MaxErrors, l.MaxSkipped, l.MaxTryLock, l.MaxBacktrace)
+	if l.HistElision != 0 {
+		d.line(0, "histograms elision=%d", format.HistElision+l.HistElision)
+	}
 	if p.Locks > 0 {
 		d.line(0, "locks %d", p.Locks)
 	}

@@ -15,7 +15,7 @@ import (
 // records) in such a way that a reader may leave it out.
 const (
 	EncodingMajor = 2
-	EncodingMinor = 1
+	EncodingMinor = 2
 )
 
 var magic = [4]byte{'S', 'I', 'R', 0}

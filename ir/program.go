@@ -456,6 +456,16 @@ type Limits struct {
 	SuppressErrors bool
 	// NoOverload: the time spent in handlers is not limited (STP_NO_OVERLOAD).
 	NoOverload bool
+	// HistElision is how many more empty rows of a histogram than by default stand next to
+	// those left out (HIST_ELISION less format.HistElision); with fewer than none of them
+	// no row is left out.
+	HistElision int
+}
+
+// Histogram is the histogram of an aggregate as it is printed.
+func (p *Program) Histogram(g int) (format.Hist, bool) {
+	h, ok := p.Globals[g].Stat.Histogram()
+	return h.Elide(format.HistElision + p.Limits.HistElision), ok
 }
 
 // DefaultLimits are SystemTap's on 64-bit machines.

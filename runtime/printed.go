@@ -56,7 +56,7 @@ func (s *session) printHist(p *printed, g int, counts []int64) error {
 	if g < 0 || g >= len(s.p.Globals) {
 		return fmt.Errorf("no global %d", g)
 	}
-	h, ok := s.p.Globals[g].Stat.Histogram()
+	h, ok := s.p.Histogram(g)
 	if !ok || len(counts) > h.Buckets() {
 		return fmt.Errorf("global %s has no histogram of %d buckets", s.p.Globals[g].Name, len(counts))
 	}

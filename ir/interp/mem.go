@@ -71,7 +71,7 @@ func (m *Mem) Print(f int, args []Value) error {
 
 // PrintHist implements Env: the text goes to Out.
 func (m *Mem) PrintHist(g int, s *Stat) error {
-	h, _ := m.Program.Globals[g].Stat.Histogram()
+	h, _ := m.Program.Histogram(g)
 	m.Out.Write(h.AppendText(nil, s.Hist))
 	return nil
 }
