@@ -18,6 +18,9 @@ import (
 
 func TestMain(m *testing.M) {
 	driver.Broker()
+	if os.Getenv("STAPKIT_TEST_AS_STAP") != "" {
+		main()
+	}
 	testscript.Main(m, map[string]func(){"stap": main})
 }
 
