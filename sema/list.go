@@ -280,7 +280,7 @@ func DumpFunctions(w io.Writer, opt Options, asJSON bool) error {
 	var lines []string
 	for _, f := range LibraryFunctions(opt) {
 		if !asJSON {
-			lines = append(lines, f.signature())
+			lines = append(lines, f.signature()+f.tags())
 			continue
 		}
 		params := []param{}
@@ -302,6 +302,18 @@ func DumpFunctions(w io.Writer, opt Options, asJSON bool) error {
 	return dumpLines(w, lines)
 }
 
+// tags are the comments that SystemTap's list has behind functions that are no scripts:
+// which need guru mode, and which are for --privilege=stapusr.
+func (f *Func) tags() string {
+	switch {
+	case f.guru:
+		return " /* guru */"
+	case f.Intrinsic != "" && (!kernelIntrinsics[f.Intrinsic] || f.marked("unprivileged")):
+		return " /* unprivileged */"
+	}
+	return ""
+}
+
 // LibraryFunctions elaborates all public functions of the library.
 func LibraryFunctions(opt Options) []*Func {
 	e := newElab(nil, opt)
@@ -313,6 +325,7 @@ func LibraryFunctions(opt Options) []*Func {
 		}
 		for _, f := range e.functions(n, nil) {
 			e.use(f)
+			f.guru = e.needsGuru(f)
 			out = append(out, f)
 		}
 	}

@@ -170,6 +170,7 @@ type Func struct {
 	Pure bool
 
 	state    *bodyState
+	guru     bool     // set by LibraryFunctions: it needs guru mode
 	marks    []string // guru, pure, unprivileged, impure: as comments of an embedded body say
 	embedded bool     // C that nothing can run
 	used     bool
