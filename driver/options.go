@@ -168,6 +168,19 @@ func stapFlags(o *StapOptions, defines, globals, lists, listVars *[]string, time
 	return f
 }
 
+// dropAbsent leaves out directories of -I that are not there, and has it said. Who parses a
+// command line for another directory than the current one does not want it.
+func (o *StapOptions) dropAbsent() {
+	o.TapsetDirs = slices.DeleteFunc(o.TapsetDirs, func(dir string) bool {
+		_, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			o.Gone = append(o.Gone, fmt.Sprintf("-I %s has no effect: there is no such directory", dir))
+			return true
+		}
+		return false
+	})
+}
+
 // ParseStap reads stap's command line, with the options of the rc file in front.
 func ParseStap(args []string) (*StapOptions, error) {
 	rc, err := rcOptions()
@@ -311,14 +324,6 @@ func parseStap(args []string) (*StapOptions, error) {
 			o.Gone = append(o.Gone, fmt.Sprintf("--sysenv=%s has no effect: only PATH and LD_LIBRARY_PATH say where programs and libraries are", e))
 		}
 	}
-	o.TapsetDirs = slices.DeleteFunc(o.TapsetDirs, func(dir string) bool {
-		_, err := os.Stat(dir)
-		if errors.Is(err, fs.ErrNotExist) {
-			o.Gone = append(o.Gone, fmt.Sprintf("-I %s has no effect: there is no such directory", dir))
-			return true
-		}
-		return false
-	})
 	switch seconds := o.download != "" && strings.Trim(o.download, "0123456789") == ""; {
 	case o.download == "ask" || seconds:
 		o.Gone = append(o.Gone, fmt.Sprintf("--download-debuginfo=%s means yes: debug files come from the servers of DEBUGINFOD_URLS", o.download))

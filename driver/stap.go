@@ -33,6 +33,7 @@ func Stap(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io
 		fmt.Fprintf(stderr, "stap: %v\nTry '--help' for more information.\n", err)
 		return 1
 	}
+	o.dropAbsent()
 	s := &stap{o: o, stdin: stdin, stdout: stdout, stderr: stderr}
 	if !o.NoWarnings {
 		for _, g := range o.Gone {
