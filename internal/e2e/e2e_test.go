@@ -151,10 +151,19 @@ func start(t *testing.T, dir string, args ...string) *tracer {
 	return launch(t, dir, "", args...)
 }
 
+// patience is how long a run may take: an emulated machine takes a minute to detach from a
+// thousand functions, and more when the machine is busy that emulates it.
+func patience() time.Duration {
+	if os.Getenv(readyEnv) != "" {
+		return 10 * time.Minute
+	}
+	return 90 * time.Second
+}
+
 // launch is start with something on standard input.
 func launch(t *testing.T, dir, input string, args ...string) *tracer {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 90*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience())
 	tr := &tracer{t: t, cancel: cancel, ready: make(chan struct{})}
 	tr.cmd = exec.CommandContext(ctx, filepath.Join(dir, "stap"), args...)
 	tr.cmd.Dir = dir
@@ -190,9 +199,9 @@ func (tr *tracer) waitReady() {
 	tr.t.Helper()
 	select {
 	case <-tr.ready:
-	case <-time.After(60 * time.Second):
+	case <-time.After(patience()):
 		tr.cancel()
-		tr.t.Fatalf("not ready after a minute\n%s", &tr.stderr)
+		tr.t.Fatalf("not ready after %v\n%s", patience(), &tr.stderr)
 	}
 }
 
