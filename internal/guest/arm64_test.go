@@ -18,6 +18,7 @@ func TestArm64(t *testing.T) {
 			}
 			s := &compiler{system: sharedSystem(t, suite.Kernel)}
 			t.Run("there", func(t *testing.T) { s.firstSteps(t) })
+			t.Run("image", s.image)
 			s.scripts(t)
 			if t.Failed() {
 				return
@@ -44,4 +45,15 @@ func (s *system) firstSteps(t *testing.T) {
 			t.Errorf("stap %s: exit status %d\n%s%s", strings.Join(c.args, " "), r.Code, r.Stdout, r.Stderr)
 		}
 	}
+}
+
+// image compiles a script with nothing of the kernel but what its boot loader starts.
+func (s *compiler) image(t *testing.T) {
+	text := `probe kernel.function("vfs_read") { if ($count == 841) printf("%s reads %d of %s\n", execname(), $count, kernel_string($file->f_path->dentry->d_name->name)) }
+probe kernel.function("vfs_read").return { if (@entry($count) == 841) println($return) }`
+	r := s.run(t, "staprun", "--allow-unsigned", "-c", "trigger read 2 841", s.compileFor(t, s.Kernel.Image, "image", text, "-a", "arm64"))
+	if want := strings.Repeat("trigger reads 841 of zero\n841\n", 2); r.Stdout != want || r.Stderr != "" || r.Code != 0 {
+		t.Errorf("exit status %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+	s.ran.Add(1)
 }

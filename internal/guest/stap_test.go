@@ -206,8 +206,14 @@ func (s *system) runInput(t *testing.T, input string, args ...string) Result {
 // time, and brings the bundle there.
 func (s *compiler) compile(t *testing.T, name, text string, more ...string) (there string) {
 	t.Helper()
+	return s.compileFor(t, s.desc, name, text, more...)
+}
+
+// compileFor is compile for what -r is given of the guest.
+func (s *compiler) compileFor(t *testing.T, host, name, text string, more ...string) (there string) {
+	t.Helper()
 	dir := t.TempDir()
-	cmd := exec.Command(filepath.Join(s.dir, "stap"), slices.Concat([]string{"-r", s.desc, "-p4", "-m", name, "-e", text}, s.more, more)...)
+	cmd := exec.Command(filepath.Join(s.dir, "stap"), slices.Concat([]string{"-r", host, "-p4", "-m", name, "-e", text}, s.more, more)...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("stap -p4: %v\n%s", err, out)
