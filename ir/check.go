@@ -1016,6 +1016,11 @@ func (c *checker) makeText(x *MakeText) {
 	case TextType, TextParms:
 		c.index("layout", x.Layout, len(c.p.Layouts))
 	}
+	if words, width := PointedTexts(x.Flags); len(x.Pointers) > 0 &&
+		(x.Kind != TextType || x.Immediate || x.Size > 8*words || width == 0 || 8*width > MaxPointedText || x.PointerSize != 4 && x.PointerSize != 8 ||
+			slices.ContainsFunc(x.Pointers, func(at int) bool { return at < 0 || at > x.Size-x.PointerSize })) {
+		c.fail("texts of %d words at %d, in an object of %d bytes and %d words", width, x.Pointers, x.Size, words)
+	}
 	want := textArgs[x.Kind]
 	if x.Kind == TextType && x.Immediate {
 		want = min(max(len(x.Args), 1), MaxImmediate)

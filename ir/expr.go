@@ -271,7 +271,8 @@ type Exists struct {
 
 // MakeText makes a Deferred value. Args are the payload words for the kinds that
 // take addresses. For TextType Args[0] is the object's address, of which Size bytes are
-// captured, or with Immediate Args are the object itself, 8 bytes each.
+// captured, or with Immediate Args are the object itself, 8 bytes each; what cannot be
+// read on the way raises no error, but is told by TypeFault and TypeUnread.
 type MakeText struct {
 	Kind      Text
 	Args      []Expr
@@ -282,6 +283,10 @@ type MakeText struct {
 	Immediate bool
 	Format    int // TextFormat: the index of Tag's kind
 	Tag       Lazy
+	// Pointers tells where in the object of a TextType there are pointers to text that is
+	// captured with it: offsets in bytes, of pointers of PointerSize.
+	Pointers    []int
+	PointerSize int
 	// Head, if set, is the first word of the payload of a TextType, TextParms or
 	// TextFormat: it differs between the points of a handler.
 	Head Expr

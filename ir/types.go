@@ -176,7 +176,27 @@ const (
 	TypeDeep   = 1 << 0 // $$: nested members too
 	TypeString = 1 << 1 // the bytes are a string
 	TypeUnread = 1 << 2 // the string could not be read: its address is shown
+	TypeFault  = 1 << 3 // what leads there or the object could not be read: "ERROR" is shown
+
+	// From typeWordsAt on: how many words of the object were captured, if what pointers
+	// to text in it point at was, too; from typeTextAt on: in how many words each.
+	typeWordsAt, typeTextAt = 8, 20
 )
+
+// MaxPointedText is the widest text, in bytes, that is captured with an object that points at it.
+const MaxPointedText = 512
+
+// PointedTextFlags are the flags of a TextType whose payload goes on, behind that many words
+// of the object, with texts: the address of each, 0 if it could not be read, and the
+// width words of its bytes.
+func PointedTextFlags(words, width int) uint32 {
+	return uint32(words)<<typeWordsAt | uint32(width)<<typeTextAt
+}
+
+// PointedTexts is the other direction.
+func PointedTexts(flags uint32) (words, width int) {
+	return int(flags >> typeWordsAt & (1<<(typeTextAt-typeWordsAt) - 1)), int(flags >> typeTextAt)
+}
 
 // MaxImmediate is the most words of an object that is no memory.
 const MaxImmediate = 64

@@ -144,15 +144,30 @@ func (t *texts) typed(kind ir.Text, s string) string {
 		return ""
 	}
 	addr, data := native.Uint64([]byte(s[8:16])), []byte(s[16:])
-	if flags&ir.TypeUnread != 0 {
+	switch {
+	case flags&ir.TypeFault != 0:
+		return "ERROR" // as SystemTap has it
+	case flags&ir.TypeUnread != 0:
 		return fmt.Sprintf("%#x", addr)
-	}
-	if flags&ir.TypeString != 0 {
+	case flags&ir.TypeString != 0:
 		pr.Text = func(uint64) (string, bool) {
 			text, _, _ := strings.Cut(string(data), "\x00")
 			return text, true
 		}
 		return string(pr.AppendInt(nil, &ctype.Pointer{Elem: ct, Bytes: 8}, int64(addr)))
+	}
+	if n, width := ir.PointedTexts(flags); width > 0 && 8*n <= len(data) {
+		texts := map[uint64]string{}
+		rest := data[8*n:]
+		for data = data[:8*n]; len(rest) >= 8+8*width; rest = rest[8+8*width:] {
+			if at := native.Uint64(rest); at != 0 {
+				texts[at], _, _ = strings.Cut(string(rest[8:8+8*width]), "\x00")
+			}
+		}
+		pr.Text = func(at uint64) (string, bool) {
+			text, ok := texts[at]
+			return text, ok
+		}
 	}
 	return string(pr.Append(nil, ct, data))
 }

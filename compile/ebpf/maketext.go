@@ -118,21 +118,54 @@ func (p *prog) lazy(e *ir.MakeText, dst text) {
 	p.rest(dst, off)
 }
 
-// typed captures an object's bytes.
+// typed captures an object's bytes, and texts that it points at. What cannot be read is
+// told by a flag.
 func (p *prog) typed(e *ir.MakeText, dst text) {
-	if len(e.Args) == 0 || len(e.Args) > 1 && !e.Immediate || 16+8*len(e.Args) > dst.width {
+	need := 16 + 8*len(e.Args)
+	words, width := ir.PointedTexts(e.Flags)
+	if len(e.Pointers) > 0 {
+		need = 16 + 8*words + len(e.Pointers)*(8+8*width)
+	}
+	if len(e.Args) == 0 || len(e.Args) > 1 && !e.Immediate || need > dst.width {
 		p.internal(e.Site, "captured object of %d arguments in %d bytes", len(e.Args), dst.width)
 		return
 	}
-	if e.Immediate {
-		for i, a := range e.Args {
-			p.intInto(a, part(dst, 16+8*i, 8).mem)
+	m := p.mark()
+	defer p.release(m)
+	done := p.label()
+	// An error here is none of the script's.
+	unread := &try{outer: p.tries, catch: p.label(), lock: p.lock, faults: true, codes: map[ir.ErrCode]bool{}}
+	p.tries = unread
+	p.maybe(func() {
+		if e.Immediate {
+			for i, a := range e.Args {
+				p.intInto(a, part(dst, 16+8*i, 8).mem)
+			}
+			p.textHead(e, part(dst, 0, 8).mem, 0)
+			p.memImm(part(dst, 8, 8).mem, 0)
+			p.rest(dst, 16+8*len(e.Args))
+			return
 		}
-		p.textHead(e, part(dst, 0, 8).mem, 0)
-		p.memImm(part(dst, 8, 8).mem, 0)
-		p.rest(dst, 16+8*len(e.Args))
+		p.object(e, dst, unread)
+	})
+	p.tries = unread.outer
+	if len(unread.outs) == 0 {
 		return
 	}
+	p.later(func() {
+		p.place(unread.catch)
+		p.textHead(e, part(dst, 0, 8).mem, ir.TypeFault)
+		p.rest(dst, 8)
+		p.ja(done)
+	})
+	p.place(done)
+	for _, o := range unread.outs {
+		p.outAt = join(p.outAt, o)
+	}
+}
+
+// object captures the bytes at the one argument.
+func (p *prog) object(e *ir.MakeText, dst text, unread *try) {
 	size := min(e.Size, dst.width-16)
 	addr := p.hold(e.Args[0])
 	isString := e.Flags&ir.TypeString != 0
@@ -140,17 +173,13 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 	p.store(p.base(), part(dst, 8, 8).mem.off, asm.R1)
 	p.textHead(e, part(dst, 0, 8).mem, 0)
 	p.rest(dst, 16)
-	helper, code := asm.FnProbeReadKernel, ir.ErrKernelFault
-	switch {
-	case e.Space == ir.UserSpace && isString:
-		helper, code = asm.FnProbeReadUserStr, ir.ErrUserFault
-	case e.Space == ir.UserSpace:
-		helper, code = asm.FnProbeReadUser, ir.ErrUserFault
-	case isString:
-		helper = asm.FnProbeReadKernelStr
+	helper, str := asm.FnProbeReadKernel, asm.FnProbeReadKernelStr
+	if e.Space == ir.UserSpace {
+		helper, str = asm.FnProbeReadUser, asm.FnProbeReadUserStr
 	}
-	m := p.mark()
-	defer p.release(m)
+	if isString {
+		helper = str
+	}
 	p.readMem(helper, func() {
 		p.addr(asm.R1, part(dst, 16, dst.width-16))
 		p.imm(asm.R2, int64(size))
@@ -164,8 +193,30 @@ func (p *prog) typed(e *ir.MakeText, dst text) {
 		p.place(read)
 		return
 	}
-	p.get(asm.R1, addr)
-	p.jimm(asm.JSLT, asm.R0, 0, p.errTo(code, e.Site, asm.R1))
+	unread.outs = append(unread.outs, p.outAt)
+	p.jimm(asm.JSLT, asm.R0, 0, unread.catch)
+	words, width := ir.PointedTexts(e.Flags)
+	for i, at := range e.Pointers {
+		to := part(dst, 16+8*words+i*(8+8*width), 8+8*width)
+		head := part(to, 0, 8).mem
+		load := func(r asm.Register) {
+			size := asm.DWord
+			if e.PointerSize == 4 {
+				size = asm.Word
+			}
+			p.emit(asm.LoadMem(r, p.base(), int16(part(dst, 16+at, 8).mem.off), size))
+		}
+		p.readMem(str, func() {
+			p.addr(asm.R1, part(to, 8, 8*width))
+			p.imm(asm.R2, int64(8*width))
+			load(asm.R3)
+		})
+		none := p.label()
+		p.jimm(asm.JSLT, asm.R0, 0, none)
+		load(asm.R1)
+		p.memStore(head, asm.R1)
+		p.place(none)
+	}
 }
 
 const (

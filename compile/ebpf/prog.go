@@ -143,6 +143,8 @@ type try struct {
 	lock  int                 // lock word held around it
 	outs  []int               // outAt where errors were raised inside
 	fn    *outlined           // boundary: errors go to the function's caller
+	// Only what cannot be read comes here; other errors go further out.
+	faults bool
 }
 
 // handler makes the program of h, the index-th handler or the id-th region.

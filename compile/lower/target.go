@@ -172,8 +172,13 @@ func (l *lowerer) layout(n syntax.Node, t ctype.Type) int {
 	return i
 }
 
-// maxCapture bounds what one pretty-printed value takes along, in bytes.
-const maxCapture = 1024
+// maxCapture bounds what one pretty-printed value takes along, in bytes; maxTexts how many
+// texts that it points at go with it, and maxTextBytes how many bytes all these have.
+const (
+	maxCapture   = 1024
+	maxTexts     = 16
+	maxTextBytes = 1024
+)
 
 // pretty lowers $x$ and $x$$: the object's bytes are captured, the loader makes
 // the text.
@@ -216,14 +221,29 @@ func (b *body) pretty(x syntax.Expr, acc *sema.Access) ir.Expr {
 	if ctype.IsChar(t) && !mt.Immediate {
 		// char *: text up to its NUL
 		mt.Kind = ir.TextType
-		mt.Size = 256
+		mt.Size = b.textWidth(1)
 		mt.Flags |= ir.TypeString
 	}
 	if mt.Immediate {
 		mt.Size = 8
 	}
-	mt.T = ir.Type{Kind: ir.Deferred, Text: mt.Kind, Width: 16 + (mt.Size+7)&^7}
+	words := (mt.Size + 7) / 8
+	width := 16 + 8*words
+	if !mt.Immediate && mt.Flags&ir.TypeString == 0 {
+		mt.Pointers, mt.PointerSize = ctype.TextPointers(t, acc.Deep, int64(mt.Size), maxTexts)
+		if n := len(mt.Pointers); n > 0 {
+			each := b.textWidth(n)
+			mt.Flags |= ir.PointedTextFlags(words, each/8)
+			width += n * (8 + each)
+		}
+	}
+	mt.T = ir.Type{Kind: ir.Deferred, Text: mt.Kind, Width: width}
 	return mt
+}
+
+// textWidth is how many bytes each of n texts may have that an object points at.
+func (b *body) textWidth(n int) int {
+	return max(min(b.opt.Limits.MaxStringLen, ir.MaxPointedText, maxTextBytes/n)&^7, 8)
 }
 
 // prettyWords is pretty of an object that lies in registers, or in several places.
@@ -297,7 +317,7 @@ func (b *body) vars(x syntax.Expr, acc *sema.Access) ir.Expr {
 }
 
 // prettyVars lowers the $$vars family with a suffix: what a pointer points at is
-// shown, unless it is text or of no type; other values as their type prints them.
+// shown, unless it is of no type; other values as their type prints them.
 func (b *body) prettyVars(x syntax.Expr, acc *sema.Access) ir.Expr {
 	var text []string
 	var args []ir.Expr
@@ -309,7 +329,7 @@ func (b *body) prettyVars(x syntax.Expr, acc *sema.Access) ir.Expr {
 		text = append(text, v.Name+"=%s")
 		t := v.Access.Type
 		p, pointer := ctype.AsPointer(t)
-		if pointer && !isVoid(p.Elem) && !ctype.IsChar(p.Elem) || !ctype.IsScalar(t) {
+		if pointer && !isVoid(p.Elem) || !ctype.IsScalar(t) {
 			args = append(args, b.access(x, v.Access))
 			continue
 		}

@@ -47,6 +47,7 @@ var better = map[string]bool{"mark": true, "mark2": true, "user_string_n": true}
 var differs = map[string]func(string) string{
 	"process_syscall2":   firstLine,
 	"dvars_kernel_ret2":  hexOnce,
+	"own_pretty_unread":  digitsRead,
 	"cast_user":          digitsRead,
 	"dvars_user":         digitsRead,
 	"dvars_user_fields2": digitsRead,
@@ -156,7 +157,7 @@ var reDigits = regexp.MustCompile(`\b[0-9]+(?:min|avg|max)\b|\b(0x)?[0-9a-f]*[0-
 // digitsRead is digits, with strings taken for their addresses: SystemTap shows these
 // where a page was not in memory.
 func digitsRead(s string) string {
-	return digits(regexp.MustCompile(`"(hello|pt)"`).ReplaceAllString(s, "0x1"))
+	return digits(regexp.MustCompile(`"(hello|pt|next)"`).ReplaceAllString(s, "0x1"))
 }
 
 func digits(s string) string { return reDigits.ReplaceAllString(s, "N") }

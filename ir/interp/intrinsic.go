@@ -184,7 +184,7 @@ func (c *compiler) ofProbe(get func(*ir.Probe) string) func(*frame, []Value) (st
 // makeText makes the payload that ir.Text describes.
 func (c *compiler) makeText(e *ir.MakeText) strFn {
 	keys, off := c.keys(e.Args)
-	n, site, width := len(e.Args), e.Site, e.T.Width
+	n, width := len(e.Args), e.T.Width
 	first := e.FirstWord()
 	head := func(*frame) (int64, *Error) { return first, nil }
 	if e.Head != nil {
@@ -195,12 +195,20 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 		if err != nil {
 			return "", err
 		}
+		var b []byte
+		word := func(v int64) { b = binary.LittleEndian.AppendUint64(b, uint64(v)) }
+		unread := func() (string, *Error) { // no error of the script's
+			b = nil
+			word(first | ir.TypeFault<<32)
+			return fitPayload(string(b), width), nil
+		}
 		if err := keys(f); err != nil {
+			if e.Kind == ir.TextType && (err.Code == ir.ErrKernelFault || err.Code == ir.ErrUserFault) {
+				return unread()
+			}
 			return "", err
 		}
 		a := f.v[off : off+n]
-		var b []byte
-		word := func(v int64) { b = binary.LittleEndian.AppendUint64(b, uint64(v)) }
 		if user, ok := e.Kind.IsStack(); ok {
 			// No frames: the loader's own stack is not the script's business.
 			if word(0); user {
@@ -218,12 +226,34 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 				}
 				break
 			}
+			addr := uint64(a[0].I)
 			word(a[0].I)
-			buf := make([]byte, e.Size)
-			if err := f.m.env.ReadMem(e.Space, uint64(a[0].I), buf); err != nil {
-				return "", memFault(e.Space, uint64(a[0].I), site)
+			if first>>32&ir.TypeString != 0 {
+				text, err := f.m.env.ReadStr(e.Space, addr, e.Size-1)
+				if err != nil {
+					b = nil
+					word(first | ir.TypeUnread<<32)
+					word(a[0].I)
+				}
+				b = append(b, text...)
+				break
+			}
+			buf := make([]byte, (e.Size+7)&^7)
+			if err := f.m.env.ReadMem(e.Space, addr, buf[:e.Size]); err != nil {
+				return unread()
 			}
 			b = append(b, buf...)
+			_, width := ir.PointedTexts(uint32(first >> 32))
+			for _, at := range e.Pointers {
+				var to [8]byte
+				copy(to[:max(min(e.PointerSize, 8), 0)], buf[at:])
+				text := make([]byte, 8*width)
+				s, err := f.m.env.ReadStr(e.Space, binary.LittleEndian.Uint64(to[:]), 8*width-1)
+				if copy(text, s); err != nil {
+					to = [8]byte{}
+				}
+				b = append(append(b, to[:]...), text...)
+			}
 		case ir.TextParms:
 			word(first)
 			for i := range a {

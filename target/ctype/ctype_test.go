@@ -365,6 +365,32 @@ func TestPrinter(t *testing.T) {
 	}
 }
 
+func TestTextPointers(t *testing.T) {
+	pair := NewStruct(StructKind, "pair", 16, []Member{{Name: "k", Type: ptr(tChar)}, {Name: "v", Type: ptr(tVoid), Bit: 64}})
+	many := NewStruct(StructKind, "many", 56, []Member{
+		{Name: "n", Type: tLong}, {Name: "s", Type: ptr(tChar), Bit: 64}, {Name: "p", Type: array(pair, 2), Bit: 128}, {Name: "last", Type: ptr(tChar), Bit: 384},
+	})
+	for _, c := range []struct {
+		what      string
+		t         Type
+		deep      bool
+		size, max int
+		want      []int
+		bytes     int
+	}{
+		{"one level", many, false, 56, 9, []int{8, 48}, 8},
+		{"deep", many, true, 56, 9, []int{8, 16, 32, 48}, 8},
+		{"few", many, true, 56, 2, []int{8, 16}, 8},
+		{"cut short", many, true, 36, 9, []int{8, 16}, 8},
+		{"none", tLong, true, 8, 9, nil, 0},
+		{"of 32 bits", NewStruct(StructKind, "", 8, []Member{{Name: "a", Type: &Pointer{Elem: tChar, Bytes: 4}, Bit: 32}}), false, 8, 9, []int{4}, 4},
+	} {
+		if got, bytes := TextPointers(c.t, c.deep, int64(c.size), c.max); !slices.Equal(got, c.want) || bytes != c.bytes {
+			t.Errorf("%s: %v of %d bytes, want %v of %d", c.what, got, bytes, c.want, c.bytes)
+		}
+	}
+}
+
 // TestSelfContaining prints a type that no compiler makes: it must end.
 func TestSelfContaining(t *testing.T) {
 	var s *Struct

@@ -3,6 +3,7 @@ package ctype
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 	"strconv"
 )
 
@@ -62,6 +63,46 @@ func (p *Printer) AppendVars(dst []byte, s *Struct, values []int64) []byte {
 		w.hex(uint64(values[i]))
 	}
 	return w.done()
+}
+
+// TextPointers is where in an object of type t there are pointers to characters that
+// Append shows the text of, and how many bytes each has: those of the first one's size, at
+// most max of them, that lie in the first size bytes.
+func TextPointers(t Type, deep bool, size int64, max int) (offsets []int, bytes int) {
+	steps := 0
+	var walk func(t Type, at int64, top bool, depth int)
+	walk = func(t Type, at int64, top bool, depth int) {
+		steps++
+		if len(offsets) >= max || at >= size || steps > 4096 {
+			return
+		}
+		open := (top || deep) && depth < maxNesting
+		switch t := Strip(t).(type) {
+		case *Struct:
+			if !open {
+				return
+			}
+			for _, m := range t.Members() {
+				if m.Bits == 0 && m.Offset() >= 0 {
+					walk(m.Type, at+m.Offset(), false, depth+1)
+				}
+			}
+		case *Array:
+			if n := t.Elem.Size(); open && n > 0 && !IsChar(t.Elem) {
+				for i := int64(0); i < t.Len && at+i*n < size && len(offsets) < max && steps <= 4096; i++ {
+					walk(t.Elem, at+i*n, false, depth+1)
+				}
+			}
+		case *Pointer:
+			if !IsChar(t.Elem) || at+int64(t.Bytes) > size || bytes != 0 && int(t.Bytes) != bytes || slices.Contains(offsets, int(at)) {
+				return
+			}
+			bytes = int(t.Bytes)
+			offsets = append(offsets, int(at))
+		}
+	}
+	walk(t, 0, true, 0)
+	return offsets, bytes
 }
 
 // Int is the value of a scalar type in data, sign- or zero-extended. It fails
