@@ -3,7 +3,6 @@
 package loader
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"time"
@@ -76,7 +76,7 @@ func (s *session) attach(ctx context.Context) error {
 	}
 	// Returns first: of several kprobes on a function the kernel runs the newest first,
 	// and that of a return takes away the return address, which tells who called.
-	slices.SortStableFunc(pending, func(a, b plan) int { return cmp.Compare(turn(a), turn(b)) })
+	sort.SliceStable(pending, func(i, j int) bool { return turn(pending[i]) < turn(pending[j]) })
 	failed, refused, err := s.attachPlans(ctx, pending)
 	if err != nil {
 		return err

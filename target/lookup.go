@@ -3,6 +3,7 @@ package target
 import (
 	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"stapkit/target/btf"
@@ -220,8 +221,9 @@ func (t *Target) Tracepoints(module, pattern string) ([]Tracepoint, error) {
 			}
 		}
 	})
-	slices.SortFunc(out, func(a, b Tracepoint) int {
-		return cmp.Or(strings.Compare(a.System, b.System), strings.Compare(a.Name, b.Name), strings.Compare(a.Module, b.Module))
+	sort.Slice(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		return cmp.Or(strings.Compare(a.System, b.System), strings.Compare(a.Name, b.Name), strings.Compare(a.Module, b.Module)) < 0
 	})
 	return out, err
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -285,6 +286,6 @@ func running() ([]record, error) {
 		}
 		out = append(out, r)
 	}
-	slices.SortFunc(out, func(a, b record) int { return a.PID - b.PID })
+	sort.Slice(out, func(i, j int) bool { return out[i].PID < out[j].PID })
 	return out, nil
 }

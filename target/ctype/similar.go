@@ -1,7 +1,7 @@
 package ctype
 
 import (
-	"slices"
+	"sort"
 	"strings"
 )
 
@@ -39,11 +39,9 @@ func Similar(name string, candidates []string, n int) []string {
 			hits = append(hits, scored{c, d})
 		}
 	}
-	slices.SortFunc(hits, func(a, b scored) int {
-		if a.score != b.score {
-			return a.score - b.score
-		}
-		return strings.Compare(a.s, b.s)
+	sort.Slice(hits, func(i, j int) bool {
+		a, b := hits[i], hits[j]
+		return a.score < b.score || a.score == b.score && a.s < b.s
 	})
 	var out []string
 	for _, h := range hits {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 
@@ -173,7 +174,7 @@ func (l *Live) Modules() ([]sym.Module, error) {
 	}
 	defer f.Close()
 	ms, err := sym.ParseModules(f)
-	slices.SortFunc(ms, func(a, b sym.Module) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(ms, func(i, j int) bool { return ms[i].Name < ms[j].Name })
 	return ms, err
 }
 

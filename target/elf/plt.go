@@ -3,6 +3,7 @@ package elf
 import (
 	"debug/elf"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -50,7 +51,7 @@ func (f *File) PLT() ([]PLTEntry, error) {
 		}
 		return nil
 	})
-	slices.SortFunc(out, func(a, b PLTEntry) int { return strings.Compare(a.Name, b.Name) })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	// With .plt.sec the old table remains as its slow path: it holds no
 	// recognisable stubs, so that each function is listed once.
 	return slices.CompactFunc(out, func(a, b PLTEntry) bool { return a.Name == b.Name }), err

@@ -5,7 +5,7 @@ import (
 	"cmp"
 	"debug/elf"
 	"fmt"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 )
@@ -84,8 +84,9 @@ func (f *File) Marks() ([]Mark, error) {
 		}
 		return nil
 	})
-	slices.SortStableFunc(out, func(a, b Mark) int {
-		return cmp.Or(strings.Compare(a.Provider, b.Provider), strings.Compare(a.Name, b.Name), cmp.Compare(a.Addr, b.Addr))
+	sort.SliceStable(out, func(i, j int) bool {
+		a, b := out[i], out[j]
+		return cmp.Or(strings.Compare(a.Provider, b.Provider), strings.Compare(a.Name, b.Name), cmp.Compare(a.Addr, b.Addr)) < 0
 	})
 	return out, err
 }

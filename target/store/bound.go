@@ -5,7 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -37,7 +37,7 @@ func Trim(kind string, most int64) error {
 		all = append(all, entry{filepath.Join(dir, e.Name()), info.Size(), info.ModTime()})
 		sum += info.Size()
 	}
-	slices.SortFunc(all, func(a, b entry) int { return a.used.Compare(b.used) })
+	sort.Slice(all, func(i, j int) bool { return all[i].used.Before(all[j].used) })
 	var errs []error
 	for _, e := range all {
 		if sum <= most {

@@ -14,7 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"sync"
@@ -145,11 +145,9 @@ func (f *FS) walk() ([]Name, error) {
 }
 
 func sortNames(ns []Name) {
-	slices.SortFunc(ns, func(a, b Name) int {
-		if c := strings.Compare(a.System, b.System); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Event, b.Event)
+	sort.Slice(ns, func(i, j int) bool {
+		a, b := ns[i], ns[j]
+		return a.System < b.System || a.System == b.System && a.Event < b.Event
 	})
 }
 
