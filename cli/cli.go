@@ -36,16 +36,18 @@ type Entry struct{ Term, Help string }
 
 // A Section is a group of options under a title.
 type Section struct {
-	Title   string
-	Options []Option
+	Title string
+	// Options are pointers, so that a table is made by the compiler: what code makes at
+	// the start is in each command, those of all others included (staprun is to be small).
+	Options []*Option
 }
 
 // shown are the options that are told of: not those for other programs, and not those
 // that have no meaning here.
 func (s *Section) shown() []*Option {
 	var list []*Option
-	for i := range s.Options {
-		if o := &s.Options[i]; !o.Hidden && o.Instead == "" {
+	for _, o := range s.Options {
+		if !o.Hidden && o.Instead == "" {
 			list = append(list, o)
 		}
 	}
@@ -110,9 +112,7 @@ type Option struct {
 func (c *Command) Options() []*Option {
 	var all []*Option
 	for i := range c.Sections {
-		for j := range c.Sections[i].Options {
-			all = append(all, &c.Sections[i].Options[j])
-		}
+		all = append(all, c.Sections[i].Options...)
 	}
 	return all
 }

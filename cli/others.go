@@ -15,19 +15,19 @@ compiler, no kernel headers and no debug information. It needs no privilege and 
 Without --target it compiles for the running kernel; staprun --describe writes on a host what --target takes. For
 several targets, one bundle holds what each needs.`,
 	Sections: []Section{
-		{"Bundle", []Option{
+		{"Bundle", []*Option{
 			{Long: "output", Short: "o", Arg: "FILE", Complete: Files, Help: "write the bundle to FILE (default: the script's name with .o)"},
 			{Long: "module", Short: "m", Arg: "NAME", Help: "name the bundle NAME"},
 			{Long: "sign", Arg: "KEY", Complete: Files, Help: "sign with KEY: a private key file, or a public key or certificate whose key the ssh-agent or the file beside it has"},
 			{Long: "target", Arg: "FILE", Many: true, Complete: Files,
 				Help: "compile for the host that FILE describes (a BTF file, or a description by staprun --describe); several: one bundle for all"},
-			sysrootOption,
+			&sysrootOption,
 			{Long: "explain", Help: "print what each probe costs"},
 		}},
-		{"Script", []Option{
-			exprOption, guruOption, defineOption, globalOption, includeOption, skipBadVarsOption, suppressErrorsOption, noGlobalsOption,
+		{"Script", []*Option{
+			&exprOption, &guruOption, &defineOption, &globalOption, &includeOption, &skipBadVarsOption, &suppressErrorsOption, &noGlobalsOption,
 		}},
-		{"Messages", []Option{noWarningsOption, strictOption, colorOption, formatOption, helpOption, versionOption}},
+		{"Messages", []*Option{&noWarningsOption, &strictOption, &colorOption, &formatOption, &helpOption, &versionOption}},
 	},
 	Exits: []Entry{{"0", "the bundle was written"}, {"1", "the script has a mistake, or an option is wrong"}},
 	Environment: []Entry{
@@ -52,13 +52,13 @@ var StapcSign = &Command{
 	},
 	About: `stapc sign changes who has signed a bundle, and nothing else of it. Signatures are those of ssh-keygen -Y sign with the
 namespace stapkit-bundle.`,
-	Sections: []Section{{"Options", []Option{
+	Sections: []Section{{"Options", []*Option{
 		{Long: "sign", Arg: "KEY", Many: true, Complete: Files, Help: "sign with KEY: a private key file, or a public key or certificate whose key the ssh-agent or the file beside it has"},
 		{Long: "output", Short: "o", Arg: "FILE", Complete: Files, Help: "write the bundle to FILE instead of where it was"},
 		{Long: "attach", Arg: "FILE", Many: true, Complete: Files, Help: "add the signature in FILE, as ssh-keygen -Y sign writes it"},
 		{Long: "message", Arg: "FILE", Complete: Files, Help: "prepare the bundle for signing and write the text to sign to FILE"},
 		{Long: "detached", Arg: "FILE", Complete: Files, Help: "write the signature to FILE and leave it out of the bundle"},
-		helpOption,
+		&helpOption,
 	}}},
 	Exits:   []Entry{{"0", "done"}, {"1", "something failed; the bundle is as it was"}},
 	SeeAlso: []string{"stapc(1)", "staprun(8)", "ssh-keygen(1)"},
@@ -85,17 +85,17 @@ var Staprun = &Command{
 set-user-ID. The file is read once; the bytes that were verified are the bytes that are loaded. Nothing on the command
 line or in the environment changes who is trusted.`,
 	Sections: []Section{
-		{"Run", []Option{
+		{"Run", []*Option{
 			{Long: "cmd", Short: "c", Arg: "COMMAND", Complete: Commands, Help: "run COMMAND as the target and end with it"},
 			{Long: "pid", Short: "x", Arg: "PID", Complete: Processes, Help: "process PID is the target"},
 			{Long: "output", Short: "o", Arg: "FILE", Complete: Files, Help: "write the output to FILE, in which conversions of strftime stand for the time"},
-			rotateOption,
+			&rotateOption,
 			{Long: "daemon", Short: "D", Help: "with -o: go on in the background when the probes are active, and print the process id"},
 			{Long: "pid-file", Arg: "FILE", Complete: Files, Help: "with -D: write the process id to FILE"},
 			{Long: "leave", Short: "L", Help: "leave the script attached when its probes are active, and end"},
 			{Long: "pin", Arg: "NAME", Help: "keep the script attached as NAME when this process is killed or ended by SIGQUIT; with -L: its name"},
 			{Long: "attach", Short: "A", Arg: "NAME", Help: "go on with the script that is left attached as NAME"},
-			outputFormatOption, recordOption, stacksOption,
+			&outputFormatOption, &recordOption, &stacksOption,
 			{Long: "socket", Arg: "PATH", Implied: " ", Complete: Files, Help: "tell programs (stapmon) the state of the run by a Unix socket, /run/stapkit/PID.sock unless PATH is given"},
 			{Long: "remote", Arg: "N:URI", Help: "this is host N of stap --remote, called URI; the run ends when standard input does"},
 			{Long: "remote-id", Short: "r", Arg: "N:URI", Help: "what remote_id() and remote_uri() tell the script"},
@@ -111,7 +111,7 @@ line or in the environment changes who is trusted.`,
 			{Long: "allow-unsigned", Help: "run a bundle that nobody has signed (root only)"},
 			{Long: "signature", Arg: "FILE", Many: true, Complete: Files, Help: "add the detached signature in FILE to the bundle before it is verified"},
 		}},
-		{"Instead of running", []Option{
+		{"Instead of running", []*Option{
 			{Long: "verify", Help: "verify the bundle"},
 			{Long: "inspect", Help: "show what is in the bundle"},
 			{Long: "dry-run", Help: "look for every probe's place"},
@@ -123,13 +123,13 @@ line or in the environment changes who is trusted.`,
 			{Long: "target", Arg: "FILE", Complete: Files, Help: "with --dry-run or --inspect: on the host that FILE describes (a description or BTF)"},
 			{Long: "json", Help: "with --inspect, --verify, --dry-run, --check and --list: as JSON"},
 		}},
-		{"Messages", []Option{
+		{"Messages", []*Option{
 			{Long: "verbose", Short: "v", Help: "say more; twice: with the kernel's log where it refuses a program"},
-			noWarningsOption,
+			&noWarningsOption,
 			{Long: "color", Short: "C", Arg: "WHEN", Values: []string{"never", "auto", "always"}, Help: "colour messages: never, auto (on a terminal, unless NO_COLOR is set) or always"},
-			helpOption, versionOption,
+			&helpOption, &versionOption,
 		}},
-		{"SystemTap's", []Option{
+		{"SystemTap's", []*Option{
 			{Long: "uprobes", Short: "u", Instead: "the kernel's own uprobes are used"},
 			{Long: "rename", Short: "R", Silent: true, Instead: "a bundle has no name in the kernel that could be taken"},
 			{Long: "monitor", Short: "M", Arg: "SEC", Refused: true, Instead: "stapmon BUNDLE shows a run live"},
@@ -170,7 +170,7 @@ var Stapfmt = &Command{
 	Forms:   []Form{{"stapfmt [option …] [path …]", ""}},
 	About: `stapfmt formats SystemTap scripts (.stp) and macro libraries (.stpm) in one style. Paths are files and folders; "-", or
 no path, is the standard input. Without -l, -w or -d the formatted text is printed.`,
-	Sections: []Section{{"Options", []Option{
+	Sections: []Section{{"Options", []*Option{
 		{Long: "list", Short: "l", Help: "print the names of files that would change"},
 		{Long: "diff", Short: "d", Help: "print what would change as a unified diff"},
 		{Long: "write", Short: "w", Help: "write the result to the files"},
@@ -179,7 +179,7 @@ no path, is the standard input. Without -l, -w or -d the formatted text is print
 		{Long: "skip-foreign", Help: "pass over named files that are no SystemTap scripts, as it is always done with those found in folders"},
 		{Long: "stdin-filename", Arg: "NAME", Complete: Files, Help: "the name of the standard input, for messages and .editorconfig"},
 		{Long: "color", Arg: "WHEN", Implied: "always", Values: []string{"never", "auto", "always"}, Help: "colour differences and messages: never, auto or always"},
-		helpOption, versionOption,
+		&helpOption, &versionOption,
 	}}},
 	Exits:    []Entry{{"0", "all is well"}, {"1", "files would change (-l, -d, --check)"}, {"2", "an error"}},
 	Files:    []Entry{{".editorconfig", "indentation: indent_style, indent_size and tab_width"}},
@@ -195,12 +195,12 @@ var Staplint = &Command{
 	About: `staplint finds mistakes in SystemTap scripts. Paths are files and folders; "-", or no path, is the standard input.
 Settings are taken from stapkit.toml.`,
 	Sections: []Section{
-		{"Output", []Option{
+		{"Output", []*Option{
 			{Long: "format", Arg: "FORMAT", Values: []string{"text", "gcc", "json", "sarif", "github", "checkstyle"}, Help: "text (with source and caret), gcc, json, sarif, github or checkstyle"},
 			{Long: "fail-on", Arg: "WHAT", Values: []string{"error", "warning", "note"}, Help: "the mildest finding that counts: error, warning (default) or note"},
 			{Long: "color", Arg: "WHEN", Implied: "always", Values: []string{"never", "auto", "always"}, Help: "colours: never, auto or always"},
 		}},
-		{"Rules", []Option{
+		{"Rules", []*Option{
 			{Long: "enable", Arg: "RULES", Many: true, Help: "rules, beginnings of rules or \"all\", with commas between"},
 			{Long: "disable", Arg: "RULES", Many: true, Help: "likewise; the longest that fits a rule decides"},
 			{Long: "severity", Arg: "RULE=S", Many: true, Help: "how much findings of a rule weigh: error, warning, note or hint"},
@@ -208,28 +208,28 @@ Settings are taken from stapkit.toml.`,
 			{Long: "explain", Arg: "RULE", Help: "what a rule or code is about"},
 			{Long: "list-rules", Help: "all rules"},
 		}},
-		{"Targets", []Option{
+		{"Targets", []*Option{
 			{Long: "target", Arg: "TARGET", Many: true, Complete: Files, Help: "host for this machine's kernel, else a host description, a BTF file, a folder with vmlinux, or a release"},
 			{Long: "btf", Arg: "FILE", Many: true, Complete: Files, Help: "BTF file, or vmlinux; several with commas between"},
 			{Long: "kernel-release", Arg: "R", Many: true, Help: "a kernel that is installed here"},
 			{Long: "fleet", Arg: "DIR", Many: true, Complete: Folders, Help: "all host descriptions and BTF files of a folder"},
 		}},
-		{"Mending", []Option{
+		{"Mending", []*Option{
 			{Long: "fix", Help: "apply fixes that keep the meaning, and write the files"},
 			{Long: "unsafe-fixes", Help: "apply other fixes, too"},
 			{Long: "diff", Help: "with these: print what would change, write nothing"},
 		}},
-		{"Known findings", []Option{
+		{"Known findings", []*Option{
 			{Long: "baseline", Arg: "FILE", Complete: Files, Help: "findings in FILE do not count"},
 			{Long: "write-baseline", Arg: "FILE", Complete: Files, Help: "write all findings there"},
 		}},
-		{"Scripts", []Option{
+		{"Scripts", []*Option{
 			{Long: "guru", Short: "g", Help: "scripts are run with -g"},
-			includeOption,
+			&includeOption,
 			{Long: "tapset", Help: "the files are of a library"},
 			{Long: "skip-foreign", Help: "pass over named files that are no SystemTap scripts"},
 			{Long: "stdin-filename", Arg: "NAME", Complete: Files, Help: "the name of the standard input"},
-			helpOption, versionOption,
+			&helpOption, &versionOption,
 		}},
 	},
 	Exits:    []Entry{{"0", "nothing found that counts"}, {"1", "findings (with --diff: files would change)"}, {"2", "an error"}},
@@ -245,14 +245,14 @@ var Staplsp = &Command{
 	Forms:   []Form{{"staplsp [option …]", ""}},
 	About: `staplsp is the language server for SystemTap scripts. Editors start it and talk to it over its standard input and output;
 docs/staplsp.md tells how to set them up.`,
-	Sections: []Section{{"Options", []Option{
+	Sections: []Section{{"Options", []*Option{
 		{Long: "stdio", Help: "talk over standard input and output (the default)"},
 		{Long: "log", Arg: "FILE", Complete: Files, Help: "write a line for each message and event to FILE"},
 		{Long: "target", Short: "r", Arg: "TARGET", Complete: Files, Help: "show the functions and types of TARGET: a BTF file, a host description, a release; none for none"},
-		includeOption,
+		&includeOption,
 		{Long: "guru", Short: "g", Help: "read scripts as with stap -g"},
 		{Long: "clientProcessId", Arg: "PID", Hidden: true, Help: "the editor's process, which the protocol tells as well"},
-		helpOption, versionOption,
+		&helpOption, &versionOption,
 	}}},
 	Exits:   []Entry{{"0", "the editor ended the connection"}, {"1", "an error"}},
 	Files:   []Entry{{"stapkit.toml", "settings of the scripts below its directory"}},

@@ -20,19 +20,19 @@ A bundle in a registry is an artefact like an image: REFERENCE is HOST/NAME[:TAG
 signatures are in the bundle, so they travel with it, and pull verifies them against the allowed signers of this host
 without asking anybody. Credentials are those that docker login or podman login has kept.`,
 	Sections: []Section{
-		{"Watching", []Option{
+		{"Watching", []*Option{
 			{Long: "interval", Arg: "SECONDS", Help: "top: the time between pictures (1); send: between messages (10), 0 once"},
 			{Long: "output-fd", Arg: "N", Hidden: true, Help: "top: what the script prints comes from file descriptor N"},
 			{Long: "listen", Arg: "ADDRESS", Help: "metrics: serve at ADDRESS (127.0.0.1:9839), path /metrics"},
 			{Long: "once", Help: "metrics: print the text once instead of serving it"},
 			{Long: "endpoint", Arg: "URL", Help: "send: the collector, as in http://HOST:4318/v1/metrics"},
 		}},
-		{"Registries", []Option{
+		{"Registries", []*Option{
 			{Long: "output", Short: "o", Arg: "FILE", Complete: Files, Help: "pull: write the bundle to FILE (default: the name that it had)"},
 			{Long: "unverified", Help: "pull: keep the bundle whoever has signed it"},
 			{Long: "plain-http", Help: "the registry speaks HTTP, not HTTPS"},
 		}},
-		{"Messages", []Option{helpOption, versionOption}},
+		{"Messages", []*Option{&helpOption, &versionOption}},
 	},
 	Exits:   []Entry{{"0", "done"}, {"1", "something failed"}, {"2", "wrong options"}, {"20-27", "pull: the verdict on the bundle, as staprun --verify has it"}},
 	Files:   []Entry{{"/run/stapkit/*.sock", "sockets of running scripts"}},
