@@ -887,6 +887,10 @@ func (e *elab) user(n syntax.Node) bool {
 func (e *elab) warnings(l *live) {
 	for _, b := range e.bodies {
 		if b.fn != nil && !l.funcs[b.fn] {
+			// The calls may be gone just because nothing in there has an effect.
+			if b.fn.called && !b.fn.Library {
+				b.warnElided()
+			}
 			continue
 		}
 		b.warnElided()
