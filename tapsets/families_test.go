@@ -123,6 +123,10 @@ func (f *family) script(t *testing.T, kernel string) string {
 		}
 	}
 	for _, name := range also {
+		name, only, _ := strings.Cut(name, "@") // alias@kernel: on that kernel only
+		if only != "" && only != kernel {
+			continue
+		}
 		if known[name+" "+kernel] {
 			continue
 		}

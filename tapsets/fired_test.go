@@ -39,6 +39,7 @@ func TestAliasesFired(t *testing.T) {
 			fired[name] = true
 		}
 		for _, name := range f.also {
+			name, _, _ = strings.Cut(name, "@")
 			fired[name] = true
 		}
 	}
