@@ -458,7 +458,7 @@ probe process(%[1]q).function("work").return {
 	want := regexp.MustCompile(`^work 10 hello
 5 -6 first 7 4 out
 a=0xa s=0x[0-9a-f]+ p=0x[0-9a-f]+
-\{\.x=5, \.y=-6, \.name=0x[0-9a-f]+, \.next=0x[0-9a-f]+, \.in=\{\.\.\.\}\}
+\{\.x=5, \.y=-6, \.name="first", \.next=0x[0-9a-f]+, \.in=\{\.\.\.\}\}
 30 10 5 return=0x1e
 $`)
 	if !want.MatchString(got) {
