@@ -132,7 +132,7 @@ func (s *session) attachPlans(ctx context.Context, pending []plan) (failed []str
 					refused = append(refused, p)
 				case !pr.Optional:
 					failed = append(failed, describe(pr.Point, p.why)...)
-				case s.opt.Verbose > 0:
+				case pr.Sufficient || s.opt.Verbose > 0:
 					s.out.warn(fmt.Sprintf("probe %s is not on this host", pr.Point))
 				}
 				continue
