@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"stapkit/cli"
 	"stapkit/internal/host"
@@ -143,7 +144,19 @@ func TestCompletionKeys(t *testing.T) {
 			if err := cli.WriteCompletions(&b, shell); err != nil {
 				t.Fatal(err)
 			}
-			home := t.TempDir()
+			home, err := os.MkdirTemp("", "stapkit-shell")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				// A shell that is ended may still write what it keeps.
+				for range 50 {
+					if os.RemoveAll(home) == nil {
+						return
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
 			write := func(name, text string) string {
 				file := filepath.Join(home, name)
 				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
@@ -160,6 +173,10 @@ func TestCompletionKeys(t *testing.T) {
 				write(".zshrc", "fpath=("+home+" $fpath)\nautoload -Uz compinit\ncompinit -D -u\nPS1='%% '\n")
 				command = []string{path, "-d"}
 			case "fish":
+				// Or else it makes completions of all manual pages, in the background.
+				if err := os.MkdirAll(filepath.Join(home, "fish", "generated_completions"), 0o755); err != nil {
+					t.Fatal(err)
+				}
 				command = []string{path, "-C", "function fish_prompt; printf '%% '; end; function fish_greeting; end; source " + completions}
 			}
 			env := []string{"env", "PATH=" + dir + ":" + os.Getenv("PATH"), "HOME=" + home, "ZDOTDIR=" + home, "XDG_CONFIG_HOME=" + home, "XDG_DATA_HOME=" + home,
