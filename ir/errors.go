@@ -31,6 +31,9 @@ const (
 	numErrCodes
 )
 
+// Fault reports whether memory could not be read.
+func (c ErrCode) Fault() bool { return c == ErrKernelFault || c == ErrUserFault }
+
 // String names the code as its constant does.
 func (c ErrCode) String() string {
 	if c < numErrCodes {

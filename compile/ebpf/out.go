@@ -330,11 +330,6 @@ func catchable(code ir.ErrCode) bool {
 	return code != ir.ErrMaxAction && code != errAbort && code != errSkip
 }
 
-// isFault reports whether memory could not be read.
-func isFault(code ir.ErrCode) bool {
-	return code == ir.ErrKernelFault || code == ir.ErrUserFault
-}
-
 // Codes that only the generator knows; never caught, never reported.
 const (
 	errAbort ir.ErrCode = 0xff00 + iota // abort()
@@ -344,7 +339,7 @@ const (
 // target is where an error goes that is raised here.
 func (p *prog) target(code ir.ErrCode) *try {
 	t := p.tries
-	for t != nil && t.fn == nil && (!catchable(code) || t.faults && !isFault(code)) {
+	for t != nil && t.fn == nil && (!catchable(code) || t.faults && !code.Fault()) {
 		t = t.outer
 	}
 	return t

@@ -198,12 +198,11 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 		var b []byte
 		word := func(v int64) { b = binary.LittleEndian.AppendUint64(b, uint64(v)) }
 		unread := func() (string, *Error) { // no error of the script's
-			b = nil
 			word(first | ir.TypeFault<<32)
 			return fitPayload(string(b), width), nil
 		}
 		if err := keys(f); err != nil {
-			if e.Kind == ir.TextType && (err.Code == ir.ErrKernelFault || err.Code == ir.ErrUserFault) {
+			if e.Kind == ir.TextType && err.Code.Fault() {
 				return unread()
 			}
 			return "", err
@@ -218,8 +217,8 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 		}
 		switch e.Kind {
 		case ir.TextType:
-			word(first)
 			if e.Immediate {
+				word(first)
 				word(0)
 				for i := range a {
 					word(a[i].I)
@@ -227,14 +226,13 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 				break
 			}
 			addr := uint64(a[0].I)
-			word(a[0].I)
 			if first>>32&ir.TypeString != 0 {
 				text, err := f.m.env.ReadStr(e.Space, addr, e.Size-1)
 				if err != nil {
-					b = nil
-					word(first | ir.TypeUnread<<32)
-					word(a[0].I)
+					first |= ir.TypeUnread << 32
 				}
+				word(first)
+				word(a[0].I)
 				b = append(b, text...)
 				break
 			}
@@ -242,6 +240,8 @@ func (c *compiler) makeText(e *ir.MakeText) strFn {
 			if err := f.m.env.ReadMem(e.Space, addr, buf[:e.Size]); err != nil {
 				return unread()
 			}
+			word(first)
+			word(a[0].I)
 			b = append(b, buf...)
 			_, width := ir.PointedTexts(uint32(first >> 32))
 			for _, at := range e.Pointers {
